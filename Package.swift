@@ -1,0 +1,97 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Swift 6 language mode is implied by the tools version; a warning is an error in our own code.
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .treatAllWarnings(as: .error),
+]
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+
+let package = Package(
+    name: "tailrace",
+    products: [
+        .executable(name: "tailrace", targets: ["tailrace"]),
+        .library(name: "AMQP", targets: ["AMQP"]),
+        .library(name: "EventHubs", targets: ["EventHubs"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ],
+    targets: [
+        // C: the system's OpenSSL, and what Swift's Glibc module leaves out.
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CTailrace"),
+
+        // Protocols.
+        .target(name: "OpenSSLTransport", dependencies: ["COpenSSL", nioCore], swiftSettings: strict),
+        .target(
+            name: "AMQP",
+            dependencies: [nioCore, logging, .product(name: "DequeModule", package: "swift-collections")],
+            swiftSettings: strict),
+        .target(name: "Producing", dependencies: [nioCore, logging], swiftSettings: strict),
+        .target(
+            name: "EventHubs",
+            dependencies: ["AMQP", "Producing", "OpenSSLTransport", nioCore, nioPosix, logging],
+            swiftSettings: strict),
+        .target(
+            name: "LocalHub",
+            dependencies: ["AMQP", "EventHubs", "OpenSSLTransport", "TailraceSpool", nioCore, nioPosix, logging],
+            swiftSettings: strict),
+
+        // The agent.
+        .target(name: "TailraceSpool", dependencies: ["CTailrace", logging], swiftSettings: strict),
+        .target(name: "TailraceInputs", dependencies: ["CTailrace", "TailraceSpool", logging], swiftSettings: strict),
+        .target(
+            name: "TailraceDelivery", dependencies: ["Producing", "TailraceSpool", logging], swiftSettings: strict),
+        .target(
+            name: "TailraceAgent",
+            dependencies: [
+                "TailraceInputs", "TailraceDelivery", "TailraceSpool", "EventHubs", "CTailrace", "TOMLKit", nioCore,
+                nioPosix, logging, .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "tailrace",
+            dependencies: [
+                "TailraceAgent", "LocalHub", logging,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+
+        // Tests: one folder per target, then the real peers and the crashes.
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        .testTarget(name: "AMQPTests", dependencies: ["AMQP", "TestSupport", nioEmbedded], swiftSettings: strict),
+        .testTarget(
+            name: "OpenSSLTransportTests",
+            dependencies: ["OpenSSLTransport", "TestSupport", nioPosix, nioEmbedded], swiftSettings: strict),
+        .testTarget(name: "ProducingTests", dependencies: ["Producing", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "EventHubsTests", dependencies: ["EventHubs", "LocalHub", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "LocalHubTests", dependencies: ["LocalHub", "EventHubs", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "TailraceSpoolTests", dependencies: ["TailraceSpool", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "TailraceInputsTests", dependencies: ["TailraceInputs", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "TailraceDeliveryTests", dependencies: ["TailraceDelivery", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "TailraceAgentTests", dependencies: ["TailraceAgent", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["tailrace", "TailraceAgent", "LocalHub", "EventHubs", "TestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "CrashTests", dependencies: ["tailrace", "TailraceSpool", "TestSupport"], swiftSettings: strict),
+    ]
+)

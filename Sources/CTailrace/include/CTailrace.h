@@ -1,0 +1,8 @@
+// What Swift's Glibc module leaves out: one header per noun.
+#ifndef TAILRACE_CTAILRACE_H
+#define TAILRACE_CTAILRACE_H
+
+#include "crc32c.h"
+#include "files.h"
+
+#endif

@@ -1,0 +1,206 @@
+import Synchronization
+
+/// Where one record lies in its batch's block.
+///
+/// Eight bytes, because there is one of them per record in memory and on disk.
+package struct RecordEntry: Equatable, Sendable {
+    /// Index of the body's first byte in the block.
+    package var start: UInt32
+    /// The body's length in the low 28 bits (at most `maximumLength`), the flags in the high four.
+    package var lengthAndFlags: UInt32
+
+    /// 256 MiB − 1: what 28 bits hold. Inputs cut far earlier.
+    package static let maximumLength = 0x0FFF_FFFF
+
+    package init(start: UInt32, length: UInt32, flags: RecordFlags = []) {
+        precondition(length <= Self.maximumLength)
+        self.start = start
+        self.lengthAndFlags = length | UInt32(flags.rawValue) << 28
+    }
+
+    package var length: Int { Int(lengthAndFlags & 0x0FFF_FFFF) }
+    package var flags: RecordFlags { RecordFlags(rawValue: UInt8(lengthAndFlags >> 28)) }
+}
+
+/// What is special about one record: four bits in its entry.
+package struct RecordFlags: OptionSet, Equatable, Sendable {
+    package let rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue & 0x0F }
+
+    /// The body is only the beginning of what the source had; an attribute tells the original length.
+    package static let truncated = RecordFlags(rawValue: 1)
+    /// The source ended without the terminator that usually ends a record (a last line without newline).
+    package static let unterminated = RecordFlags(rawValue: 2)
+}
+
+/// Extra properties of one record: sparse for files (only records that were cut), dense for syslog and journal.
+///
+/// A batch's attribute entries are sorted by `record`; a record has at most one.
+package struct AttributeEntry: Equatable, Sendable {
+    /// Index of the record in its batch.
+    package var record: UInt32
+    /// Where the encoded `RecordAttributes` lie in the block.
+    package var start: UInt32
+    package var length: UInt32
+
+    package init(record: UInt32, start: UInt32, length: UInt32) {
+        self.record = record
+        self.start = start
+        self.length = length
+    }
+}
+
+/// Names one thing that is read from (a generation of a file, a journal): opaque bytes chosen by the input,
+/// at most `maximumLength` of them, the same for as long as the thing exists.
+package struct SourceKey: Hashable, Sendable {
+    package let bytes: [UInt8]
+    package static let maximumLength = 4096
+
+    package init(_ bytes: [UInt8]) {
+        precondition(bytes.count <= Self.maximumLength)
+        self.bytes = bytes
+    }
+}
+
+/// How far a source has been read. Stored in the same frame as the records it covers, so that one fsync makes both
+/// durable and they cannot disagree (promise 1).
+package struct SourcePosition: Equatable, Sendable {
+    package var source: SourceKey
+    /// Opaque to the spool, at most 64 KiB; empty means "forget this source".
+    package var value: [UInt8]
+
+    package init(source: SourceKey, value: [UInt8]) {
+        self.source = source
+        self.value = value
+    }
+}
+
+/// A block of bytes, an index of the records in it, and what they share: the unit that crosses threads.
+///
+/// The bodies need not be contiguous and need not cover the block: a file reader reads a chunk straight into the block
+/// and indexes the lines in place, so nothing is copied between `read` and the spool's `write`.
+///
+/// A batch has one owner at a time. Ownership passes with the call that takes it (`Spool.append`); the last owner gives
+/// it back with `recycle()`. Nothing here is locked: hence `@unchecked Sendable`.
+package final class RecordBatch: @unchecked Sendable {
+    /// Bytes that fit in the block.
+    package let capacity: Int
+    /// The block: `capacity` bytes, aligned to a page.
+    package let block: UnsafeMutableRawPointer
+    /// Bytes of the block in use.
+    package var length = 0
+
+    package private(set) var records: UnsafeMutablePointer<RecordEntry>
+    package private(set) var recordCount = 0
+    private var recordCapacity: Int
+
+    package var attributes: [AttributeEntry] = []
+    /// What all records share (`RecordContext.encoded`); opaque to the spool.
+    package var context: [UInt8] = []
+    /// How far the source has been read once this batch is durable; nil when the input has no positions (UDP).
+    package var position: SourcePosition?
+    /// The source's offset of the block's first byte: a record's offset is this plus its entry's `start`.
+    package var baseOffset: UInt64 = 0
+    /// When the records were read: milliseconds since 1970, UTC.
+    package var time: Int64 = 0
+
+    private weak let pool: BatchPool?
+
+    /// A batch outside any pool; `recycle()` only empties it.
+    package convenience init(capacity: Int) { self.init(capacity: capacity, pool: nil) }
+
+    fileprivate init(capacity: Int, pool: BatchPool?) {
+        self.capacity = capacity
+        self.pool = pool
+        block = .allocate(byteCount: capacity, alignment: 4096)
+        recordCapacity = 1024
+        records = .allocate(capacity: recordCapacity)
+    }
+
+    deinit {
+        block.deallocate()
+        records.deallocate()
+    }
+
+    package func append(_ entry: RecordEntry) {
+        if recordCount == recordCapacity { growRecords() }
+        records[recordCount] = entry
+        recordCount += 1
+    }
+
+    private func growRecords() {
+        let larger = UnsafeMutablePointer<RecordEntry>.allocate(capacity: recordCapacity * 2)
+        larger.moveInitialize(from: records, count: recordCount)
+        records.deallocate()
+        records = larger
+        recordCapacity *= 2
+    }
+
+    /// The body of record `index`, valid while the caller owns the batch.
+    package func body(_ index: Int) -> UnsafeRawBufferPointer {
+        precondition(index < recordCount)
+        let entry = records[index]
+        return UnsafeRawBufferPointer(start: block + Int(entry.start), count: entry.length)
+    }
+
+    /// Copies `bytes` to the end of the block and returns where; nil when there is no room.
+    package func copyIn(_ bytes: UnsafeRawBufferPointer) -> UInt32? {
+        guard bytes.count <= capacity - length else { return nil }
+        let start = length
+        if let base = bytes.baseAddress { (block + start).copyMemory(from: base, byteCount: bytes.count) }
+        length += bytes.count
+        return UInt32(start)
+    }
+
+    /// Empties the batch; its storage stays.
+    package func removeAll() {
+        length = 0
+        recordCount = 0
+        attributes.removeAll(keepingCapacity: true)
+        context = []
+        position = nil
+        baseOffset = 0
+        time = 0
+    }
+
+    /// The last owner's duty: empties the batch and gives it back to the pool that it came from.
+    package func recycle() {
+        removeAll()
+        pool?.putBack(self)
+    }
+}
+
+/// A bounded set of equal batches, so that the record path allocates nothing and memory has a limit.
+package final class BatchPool: Sendable {
+    /// Bytes of each batch's block.
+    package let blockCapacity: Int
+    /// Batches in existence at most.
+    package let limit: Int
+
+    private struct State {
+        var idle: [RecordBatch] = []
+        var made = 0
+    }
+    private let state = Mutex(State())
+
+    package init(blockCapacity: Int, limit: Int) {
+        precondition(limit > 0 && blockCapacity > 0)
+        self.blockCapacity = blockCapacity
+        self.limit = limit
+    }
+
+    /// An empty batch, or nil when all are in use: the caller waits, which is the back-pressure.
+    package func take() -> RecordBatch? {
+        let (batch, make) = state.withLock { state -> (RecordBatch?, Bool) in
+            if let batch = state.idle.popLast() { return (batch, false) }
+            guard state.made < limit else { return (nil, false) }
+            state.made += 1
+            return (nil, true)
+        }
+        return make ? RecordBatch(capacity: blockCapacity, pool: self) : batch
+    }
+
+    fileprivate func putBack(_ batch: RecordBatch) {
+        state.withLock { $0.idle.append(batch) }
+    }
+}

@@ -1,0 +1,54 @@
+/// What all records of a batch share: the properties a consumer sees on each of them, and the routing key's candidates.
+///
+/// Encoded once per source, not per record: `[u8 version = 1][u8 field count]` then per field
+/// `[u8 key length][key][u16 little-endian value length][value]`.
+package struct RecordContext: Hashable, Sendable {
+    /// The host that the records come from: the agent's own, or the peer of a relay.
+    package var host: String
+    /// The file's path, the journal's name, the peer's address.
+    package var source: String
+    /// The input's name in the configuration (`app` of `[input.app]`).
+    package var input: String
+
+    package init(host: String, source: String, input: String) {
+        self.host = host
+        self.source = source
+        self.input = input
+    }
+
+    package var encoded: [UInt8] {
+        var bytes: [UInt8] = [1, 3]
+        for (key, value) in [("host", host), ("source", source), ("input", input)] {
+            let value = Array(value.utf8.prefix(Int(UInt16.max)))
+            bytes.append(UInt8(key.utf8.count))
+            bytes.append(contentsOf: key.utf8)
+            bytes.append(UInt8(truncatingIfNeeded: value.count))
+            bytes.append(UInt8(truncatingIfNeeded: value.count >> 8))
+            bytes.append(contentsOf: value)
+        }
+        return bytes
+    }
+
+    /// Nil when the bytes are not a context of a version that we know. Unknown keys are passed over.
+    package init?(decoding bytes: UnsafeRawBufferPointer) {
+        guard bytes.count >= 2, bytes[0] == 1 else { return nil }
+        self.init(host: "", source: "", input: "")
+        var index = 2
+        for _ in 0..<bytes[1] {
+            guard index < bytes.count else { return nil }
+            let keyEnd = index + 1 + Int(bytes[index])
+            guard keyEnd + 2 <= bytes.count else { return nil }
+            let key = bytes[(index + 1)..<keyEnd]
+            let valueEnd = keyEnd + 2 + Int(bytes[keyEnd]) + Int(bytes[keyEnd + 1]) << 8
+            guard valueEnd <= bytes.count else { return nil }
+            let value = String(decoding: bytes[(keyEnd + 2)..<valueEnd], as: UTF8.self)
+            switch String(decoding: key, as: UTF8.self) {
+            case "host": host = value
+            case "source": source = value
+            case "input": input = value
+            default: break
+            }
+            index = valueEnd
+        }
+    }
+}
