@@ -1,4 +1,4 @@
-public import NIOCore
+package import NIOCore
 
 /// The nine performatives of AMQP 1.0 (part 2, section 2.7), as a peer sees them.
 package enum Performative: Hashable, Sendable {
