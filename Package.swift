@@ -89,8 +89,9 @@ let package = Package(
         .testTarget(
             name: "TailraceAgentTests", dependencies: ["TailraceAgent", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["tailrace", "TailraceAgent", "LocalHub", "EventHubs", "TestSupport"],
-            swiftSettings: strict),
+            name: "IntegrationTests",
+            dependencies: ["tailrace", "TailraceAgent", "LocalHub", "EventHubs", "TestSupport"],
+            exclude: ["Python"], swiftSettings: strict),
         .testTarget(
             name: "CrashTests", dependencies: ["tailrace", "TailraceSpool", "TestSupport"], swiftSettings: strict),
     ]

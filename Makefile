@@ -1,0 +1,44 @@
+# Tailrace. `make demo` shows the whole path working; `make test` proves it; the rest is for its developers.
+
+RELEASE = .build/release/tailrace
+VENV = .build/venv
+# One configuration for all that is shipped, shown or measured: the same flags give the same build folder.
+RELEASE_FLAGS = -c release --static-swift-stdlib
+
+.PHONY: demo test test-debug test-release release lint format bench clean
+
+demo: release  ## Build, then watch lines go file -> spool -> hub, with a kill -9 in the middle.
+	$(RELEASE) demo
+
+release: dependencies-build
+	swift build $(RELEASE_FLAGS) --product tailrace
+
+test: test-debug test-release  ## Everything: unit tests, real peers, crashes; then the release binary.
+
+test-debug: dependencies-test $(VENV)/.ready
+	swift build --build-tests
+	swift test --skip-build
+
+test-release: release
+	Tests/release-binary $(RELEASE)
+
+# The official clients that read back what we send, and drive what we serve.
+$(VENV)/.ready: Tests/IntegrationTests/Python/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+lint:
+	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks
+
+format:
+	swift format --in-place --recursive Package.swift Sources Tests Benchmarks
+
+bench: release  ## File -> spool -> TLS -> hub, beside `cp` + fsync of the same file.
+	swift run --package-path Benchmarks -c release throughput $(RELEASE)
+
+clean:
+	rm -rf .build Benchmarks/.build
+
+dependencies-%:
+	packaging/dependencies $*
