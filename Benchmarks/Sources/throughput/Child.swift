@@ -1,0 +1,117 @@
+import Glibc
+
+/// A child process whose resource use we read from /proc while it lives.
+final class Child {
+    let pid: pid_t
+    /// What the child writes to its standard output.
+    let output: Int32
+    private var line: [UInt8] = []
+
+    init(_ arguments: [String]) {
+        var ends: [Int32] = [0, 0]
+        guard pipe(&ends) == 0 else { fail("pipe") }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
+        posix_spawn_file_actions_addclose(&actions, ends[0])
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
+        words.append(nil)
+        defer { words.forEach { free($0) } }
+        var pid: pid_t = 0
+        let result = posix_spawnp(&pid, arguments[0], &actions, nil, words, environ)
+        guard result == 0 else { fail("start \(arguments[0])", result) }
+        close(ends[1])
+        self.pid = pid
+        output = ends[0]
+    }
+
+    /// The next line of the child's output; nil when it has closed it.
+    func readLine() -> String? {
+        var byte: UInt8 = 0
+        while read(output, &byte, 1) == 1 {
+            if byte == 10 {
+                defer { line.removeAll() }
+                return String(decoding: line, as: UTF8.self)
+            }
+            line.append(byte)
+        }
+        return nil
+    }
+
+    /// All that the child writes until it ends.
+    func readAll() -> String {
+        var text = ""
+        while let line = readLine() { text += line + "\n" }
+        return text
+    }
+
+    /// Seconds of processor time, user and system, of all its threads so far.
+    var processorSeconds: Double {
+        // Fields 14 and 15 of /proc/PID/stat, counted after the command's closing parenthesis.
+        guard let stat = contents("/proc/\(pid)/stat"), let end = stat.lastIndex(of: ")") else { return 0 }
+        let fields = stat[end...].split(separator: " ")
+        guard fields.count > 13, let user = Double(fields[12]), let system = Double(fields[13]) else { return 0 }
+        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
+    /// The largest resident set so far, in MiB.
+    var peakMiB: Double {
+        guard let status = contents("/proc/\(pid)/status") else { return 0 }
+        for line in status.split(separator: "\n") where line.hasPrefix("VmHWM:") {
+            return (Double(line.split(whereSeparator: { !$0.isNumber }).first ?? "") ?? 0) / 1024
+        }
+        return 0
+    }
+
+    @discardableResult
+    func end(_ signal: Int32 = SIGTERM) -> Int32 {
+        kill(pid, signal)
+        return wait()
+    }
+
+    @discardableResult
+    func wait() -> Int32 {
+        var status: Int32 = 0
+        waitpid(pid, &status, 0)
+        close(output)
+        return status
+    }
+}
+
+func contents(_ path: String) -> String? {
+    let descriptor = open(path, O_RDONLY)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 16384)
+    while true {
+        let count = read(descriptor, &buffer, buffer.count)
+        guard count > 0 else { return String(decoding: bytes, as: UTF8.self) }
+        bytes += buffer[..<count]
+    }
+}
+
+func write(_ text: String, to path: String) {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+    guard descriptor >= 0 else { fail("create \(path)") }
+    defer { close(descriptor) }
+    let bytes = Array(text.utf8)
+    guard write(descriptor, bytes, bytes.count) == bytes.count else { fail("write \(path)") }
+}
+
+func seconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+}
+
+func fail(_ what: String, _ error: Int32 = errno) -> Never {
+    complain("throughput: cannot \(what)" + (error == 0 ? "" : ": \(String(cString: strerror(error)))"))
+    exit(1)
+}
+
+func complain(_ text: String) {
+    let bytes = Array((text + "\n").utf8)
+    _ = write(2, bytes, bytes.count)
+}
