@@ -34,8 +34,9 @@ lint:
 format:
 	swift format --in-place --recursive Package.swift Sources Tests Benchmarks
 
-bench: release  ## File -> spool -> TLS -> hub, beside `cp` + fsync of the same file.
+bench: release  ## File -> spool -> TLS -> hub beside `cp` + fsync of the same files; then an idle agent.
 	swift run --package-path Benchmarks -c release throughput $(RELEASE)
+	swift run --package-path Benchmarks -c release idle $(RELEASE)
 
 clean:
 	rm -rf .build Benchmarks/.build

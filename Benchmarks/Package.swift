@@ -1,10 +1,14 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
 /// A package of its own, so that nobody who uses Tailrace resolves or builds it.
 let package = Package(
     name: "Benchmarks",
     targets: [
-        .executableTarget(name: "throughput", swiftSettings: [.treatAllWarnings(as: .error)])
+        .target(name: "Measuring", swiftSettings: strict),
+        .executableTarget(name: "throughput", dependencies: ["Measuring"], swiftSettings: strict),
+        .executableTarget(name: "idle", dependencies: ["Measuring"], swiftSettings: strict),
     ]
 )

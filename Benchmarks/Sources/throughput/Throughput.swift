@@ -3,6 +3,7 @@
 //
 //     throughput TAILRACE [--mebibytes 1024] [--runs 3] [--files 4] [--sync always] [--directory DIR]
 import Glibc
+import Measuring
 
 let usage = "usage: throughput TAILRACE [--mebibytes N] [--runs N] [--files N] [--sync always] [--directory DIR]"
 
@@ -57,7 +58,7 @@ struct Throughput {
             print("run \(index) of \(runs): \(Int(figures.megabytesPerSecond)) MB/s")
             all.append(figures)
         }
-        print("\nfigure                                median       min       max")
+        tableHeading()
         row("file to acknowledgement", "MB/s", all.map(\.megabytesPerSecond))
         row("agent, processor", "s/GiB", all.map(\.agentProcessor))
         row("hub, processor", "s/GiB", all.map(\.hubProcessor))
@@ -103,88 +104,25 @@ struct Throughput {
         return time
     }
 
-    /// The number that follows `"key":` for the first time.
-    func number(_ key: String, in json: String) -> Int? {
-        let pattern = "\"\(key)\""
-        var rest = Substring(json)
-        while !rest.isEmpty, !rest.hasPrefix(pattern) { rest = rest.dropFirst() }
-        return Int(rest.dropFirst(pattern.count).drop { !$0.isNumber }.prefix { $0.isNumber })
-    }
-
     func run() -> Figures {
         var figures = Figures()
         figures.copySeconds = yardstick()
 
-        for name in ["state", "hub", "certificates"] {
-            Child(["rm", "-rf", "\(base)/\(name)"]).wait()
-            mkdir("\(base)/\(name)", 0o700)
-        }
-        let hub = Child([
-            binary, "hub", "--listen", "127.0.0.1:0", "--hub", "bench", "--partitions", "4", "--store", "\(base)/hub",
-            "--certificate-directory", "\(base)/certificates",
-        ])
-        var connectionString = ""
-        var authority = ""
-        while connectionString.isEmpty || authority.isEmpty {
-            guard let line = hub.readLine() else { fail("read the hub's connection string", 0) }
-            for word in line.split(separator: " ") {
-                if word.hasPrefix("Endpoint=") { connectionString = String(word) }
-                if word.hasSuffix(".pem") { authority = String(word) }
-            }
-        }
-        write(
-            """
-            [agent]
-            state_directory = "\(base)/state"
-            metrics = ""
-            [spool]
-            sync = "\(sync)"
-            [input.bench]
-            type = "file"
-            include = ["\(base)/logs/*.log"]
-            [output.hub]
-            type = "eventhubs"
-            connection_string = "\(connectionString)"
-            ca_file = "\(authority)"
-            key = "source"
-
-            """, to: "\(base)/tailrace.toml")
+        Child(["rm", "-rf", "\(base)/state", "\(base)/hub", "\(base)/certificates"]).wait()
+        let hub = Hub(binary: binary, directory: base)
+        let configuration = hub.configureAgent(directory: base, include: "\(base)/logs/*.log", sync: sync)
 
         let begin = seconds()
-        let agent = Child([binary, "run", "--config", "\(base)/tailrace.toml"])
-        var acknowledged = 0
-        while acknowledged < lines {
-            usleep(100_000)
-            let status = Child([binary, "status", "--json", "--config", "\(base)/tailrace.toml"])
-            acknowledged = number("acknowledged", in: status.readAll()) ?? 0
-            status.wait()
-            if kill(agent.pid, 0) != 0 || seconds() - begin > 600 {
-                fail("finish: \(acknowledged) of \(lines) lines", 0)
-            }
-        }
+        let agent = Child([binary, "run", "--config", configuration])
+        awaitAcknowledgement(of: lines, binary: binary, configuration: configuration, agent: agent)
         figures.seconds = seconds() - begin
         figures.megabytesPerSecond = Double(bytes) / 1e6 / figures.seconds
         figures.agentProcessor = agent.processorSeconds / gibibytes
-        figures.hubProcessor = hub.processorSeconds / gibibytes
+        figures.hubProcessor = hub.child.processorSeconds / gibibytes
         figures.agentPeak = agent.peakMiB
         agent.end()
-        hub.end()
+        hub.child.end()
         return figures
-    }
-
-    func row(_ name: String, _ unit: String, _ values: [Double]) {
-        let sorted = values.sorted()
-        func text(_ value: Double) -> String {
-            let scaled = Int((value * 100).rounded())
-            let fraction = scaled % 100
-            return "\(scaled / 100).\(fraction < 10 ? "0" : "")\(fraction)"
-        }
-        func pad(_ text: String, _ width: Int) -> String {
-            text.count < width ? String(repeating: " ", count: width - text.count) + text : text
-        }
-        print(
-            name + String(repeating: " ", count: max(1, 34 - name.count)) + pad(text(sorted[sorted.count / 2]), 10)
-                + pad(text(sorted.first!), 10) + pad(text(sorted.last!), 10) + "  " + unit)
     }
 }
 

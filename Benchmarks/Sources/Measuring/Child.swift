@@ -1,13 +1,13 @@
-import Glibc
+public import Glibc
 
 /// A child process whose resource use we read from /proc while it lives.
-final class Child {
-    let pid: pid_t
+public final class Child {
+    public let pid: pid_t
     /// What the child writes to its standard output.
-    let output: Int32
+    public let output: Int32
     private var line: [UInt8] = []
 
-    init(_ arguments: [String]) {
+    public init(_ arguments: [String]) {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { fail("pipe") }
         var actions = posix_spawn_file_actions_t()
@@ -27,7 +27,7 @@ final class Child {
     }
 
     /// The next line of the child's output; nil when it has closed it.
-    func readLine() -> String? {
+    public func readLine() -> String? {
         var byte: UInt8 = 0
         while read(output, &byte, 1) == 1 {
             if byte == 10 {
@@ -40,14 +40,14 @@ final class Child {
     }
 
     /// All that the child writes until it ends.
-    func readAll() -> String {
+    public func readAll() -> String {
         var text = ""
         while let line = readLine() { text += line + "\n" }
         return text
     }
 
     /// Seconds of processor time, user and system, of all its threads so far.
-    var processorSeconds: Double {
+    public var processorSeconds: Double {
         // Fields 14 and 15 of /proc/PID/stat, counted after the command's closing parenthesis.
         guard let stat = contents("/proc/\(pid)/stat"), let end = stat.lastIndex(of: ")") else { return 0 }
         let fields = stat[end...].split(separator: " ")
@@ -56,22 +56,44 @@ final class Child {
     }
 
     /// The largest resident set so far, in MiB.
-    var peakMiB: Double {
+    public var peakMiB: Double { statusField("VmHWM:") / 1024 }
+
+    /// The resident set now, in MiB.
+    public var residentMiB: Double { statusField("VmRSS:") / 1024 }
+
+    private func statusField(_ name: String) -> Double {
         guard let status = contents("/proc/\(pid)/status") else { return 0 }
-        for line in status.split(separator: "\n") where line.hasPrefix("VmHWM:") {
-            return (Double(line.split(whereSeparator: { !$0.isNumber }).first ?? "") ?? 0) / 1024
+        for line in status.split(separator: "\n") where line.hasPrefix(name) {
+            return Double(line.split(whereSeparator: { !$0.isNumber }).first ?? "") ?? 0
         }
         return 0
     }
 
+    /// How often its threads have given up the processor of their own accord: each is a wake-up sooner or later.
+    public var voluntarySwitches: Int {
+        guard let directory = opendir("/proc/\(pid)/task") else { return 0 }
+        defer { closedir(directory) }
+        var sum = 0
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            guard let status = contents("/proc/\(pid)/task/\(name)/status") else { continue }
+            for line in status.split(separator: "\n") where line.hasPrefix("voluntary_ctxt_switches:") {
+                sum += Int(line.split(whereSeparator: { !$0.isNumber }).first ?? "") ?? 0
+            }
+        }
+        return sum
+    }
+
     @discardableResult
-    func end(_ signal: Int32 = SIGTERM) -> Int32 {
+    public func end(_ signal: Int32 = SIGTERM) -> Int32 {
         kill(pid, signal)
         return wait()
     }
 
     @discardableResult
-    func wait() -> Int32 {
+    public func wait() -> Int32 {
         var status: Int32 = 0
         waitpid(pid, &status, 0)
         close(output)
@@ -79,7 +101,7 @@ final class Child {
     }
 }
 
-func contents(_ path: String) -> String? {
+public func contents(_ path: String) -> String? {
     let descriptor = open(path, O_RDONLY)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
@@ -92,7 +114,7 @@ func contents(_ path: String) -> String? {
     }
 }
 
-func write(_ text: String, to path: String) {
+public func write(_ text: String, to path: String) {
     let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
     guard descriptor >= 0 else { fail("create \(path)") }
     defer { close(descriptor) }
@@ -100,18 +122,18 @@ func write(_ text: String, to path: String) {
     guard write(descriptor, bytes, bytes.count) == bytes.count else { fail("write \(path)") }
 }
 
-func seconds() -> Double {
+public func seconds() -> Double {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
 }
 
-func fail(_ what: String, _ error: Int32 = errno) -> Never {
+public func fail(_ what: String, _ error: Int32 = errno) -> Never {
     complain("throughput: cannot \(what)" + (error == 0 ? "" : ": \(String(cString: strerror(error)))"))
     exit(1)
 }
 
-func complain(_ text: String) {
+public func complain(_ text: String) {
     let bytes = Array((text + "\n").utf8)
     _ = write(2, bytes, bytes.count)
 }

@@ -1,0 +1,77 @@
+import Glibc
+
+/// `tailrace hub` with TLS on a free port, and a configuration of the agent that sends to it.
+public final class Hub {
+    public let child: Child
+    private let connectionString: String
+    private let authority: String
+
+    public init(binary: String, directory: String) {
+        for name in ["hub", "certificates"] { mkdir("\(directory)/\(name)", 0o700) }
+        child = Child([
+            binary, "hub", "--listen", "127.0.0.1:0", "--hub", "bench", "--partitions", "4", "--store",
+            "\(directory)/hub", "--certificate-directory", "\(directory)/certificates",
+        ])
+        var connectionString = ""
+        var authority = ""
+        while connectionString.isEmpty || authority.isEmpty {
+            guard let line = child.readLine() else { fail("read the hub's connection string", 0) }
+            for word in line.split(separator: " ") {
+                if word.hasPrefix("Endpoint=") { connectionString = String(word) }
+                if word.hasSuffix(".pem") { authority = String(word) }
+            }
+        }
+        self.connectionString = connectionString
+        self.authority = authority
+    }
+
+    /// Writes a configuration that tails `include` into this hub; the state lies beside it.
+    public func configureAgent(directory: String, include: String, sync: String) -> String {
+        mkdir("\(directory)/state", 0o700)
+        let path = "\(directory)/tailrace.toml"
+        write(
+            """
+            [agent]
+            state_directory = "\(directory)/state"
+            metrics = ""
+            [spool]
+            sync = "\(sync)"
+            [input.bench]
+            type = "file"
+            include = ["\(include)"]
+            [output.hub]
+            type = "eventhubs"
+            connection_string = "\(connectionString)"
+            ca_file = "\(authority)"
+            key = "source"
+
+            """, to: path)
+        return path
+    }
+}
+
+/// The number that follows `"key":` for the first time; nil when there is none.
+public func number(_ key: String, in json: String) -> Int? {
+    let pattern = "\"\(key)\""
+    var rest = Substring(json)
+    while !rest.isEmpty, !rest.hasPrefix(pattern) { rest = rest.dropFirst() }
+    return Int(rest.dropFirst(pattern.count).drop { !$0.isNumber }.prefix { $0.isNumber })
+}
+
+/// Records that the agent says are acknowledged by its first output.
+public func acknowledged(binary: String, configuration: String) -> Int {
+    let status = Child([binary, "status", "--json", "--config", configuration])
+    defer { status.wait() }
+    return number("acknowledged", in: status.readAll()) ?? 0
+}
+
+/// Waits until the agent's first output has acknowledged `records`.
+public func awaitAcknowledgement(of records: Int, binary: String, configuration: String, agent: Child) {
+    let begin = seconds()
+    while true {
+        let count = acknowledged(binary: binary, configuration: configuration)
+        if count >= records { return }
+        if kill(agent.pid, 0) != 0 || seconds() - begin > 600 { fail("finish: \(count) of \(records) lines", 0) }
+        usleep(100_000)
+    }
+}
