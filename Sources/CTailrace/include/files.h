@@ -7,4 +7,24 @@
 /// Reserves `length` bytes from `offset` (fallocate with mode 0). Returns 0, or -1 with errno set.
 int tailrace_fallocate(int descriptor, int64_t offset, int64_t length);
 
+/// What statx tells about a file.
+struct tailrace_file_status {
+    uint64_t device;
+    uint64_t inode;
+    uint64_t size;
+    /// Nanoseconds since 1970; 0 when the file system keeps no birth time.
+    int64_t birth;
+    /// Nanoseconds since 1970.
+    int64_t modified;
+    /// Type and permissions (`st_mode`).
+    uint32_t mode;
+    uint32_t links;
+};
+
+/// The status of the file at `path`; of the link itself when `follow` is 0. Returns 0, or -1 with errno set.
+int tailrace_status(const char *path, int follow, struct tailrace_file_status *status);
+
+/// The status of an open file. Returns 0, or -1 with errno set.
+int tailrace_descriptor_status(int descriptor, struct tailrace_file_status *status);
+
 #endif
