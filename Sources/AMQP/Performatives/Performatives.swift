@@ -2,9 +2,9 @@ package import NIOCore
 
 /// The nine performatives of AMQP 1.0 (part 2, section 2.7), as a peer sees them.
 package enum Performative: Hashable, Sendable {
-    case open(Open)
-    case begin(Begin)
-    case attach(Attach)
+    indirect case open(Open)
+    indirect case begin(Begin)
+    indirect case attach(Attach)
     case flow(Flow)
     case transfer(Transfer)
     case disposition(Disposition)
@@ -110,7 +110,7 @@ package struct Source: Hashable, Sendable {
     package init(address: String? = nil) { self.address = address.map(AMQPValue.string) ?? .null }
 }
 
-/// Section 3.5.4, descriptor 0x29; also carries a coordinator (0x30) read as a target without address.
+/// Section 3.5.4, descriptor 0x29; a coordinator (0x30) is read as a target without address.
 package struct Target: Hashable, Sendable {
     package var address: AMQPValue = .null
     package var durable: UInt32 = 0

@@ -29,13 +29,13 @@ public indirect enum AMQPValue: Hashable, Sendable {
     case symbol(String)
     case list([AMQPValue])
     case map(AMQPMap)
-    /// All elements have one type: that of the first; an empty array carries the constructor it was read with.
+    /// All elements have one type: that of the first. Encoding an array of mixed types is a mistake of the caller (it traps).
     case array([AMQPValue])
     case described(descriptor: AMQPValue, value: AMQPValue)
 }
 
 /// Sixteen bytes: a UUID, or the bits of a decimal128.
-public struct AMQPUUID: Hashable, Sendable {
+public struct AMQPUUID: Hashable, Sendable, CustomStringConvertible {
     public var high: UInt64
     public var low: UInt64
 
@@ -48,6 +48,16 @@ public struct AMQPUUID: Hashable, Sendable {
     public init() {
         high = UInt64.random(in: 0 ... .max) & ~0xF000 | 0x4000
         low = UInt64.random(in: 0 ... .max) & ~(3 << 62) | 1 << 63
+    }
+
+    /// Lower-case, in the usual groups of 8-4-4-4-12 hexadecimal digits.
+    public var description: String {
+        func digits(_ value: UInt64) -> [UInt8] {
+            (0..<16).map { Array("0123456789abcdef".utf8)[Int(value >> (60 - 4 * $0) & 15)] }
+        }
+        let all = digits(high) + digits(low)
+        let groups = [all[0..<8], all[8..<12], all[12..<16], all[16..<20], all[20..<32]]
+        return groups.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "-")
     }
 }
 
