@@ -25,7 +25,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
-        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ],
     targets: [
         // C: the system's OpenSSL, and what Swift's Glibc module leaves out.
@@ -56,8 +55,8 @@ let package = Package(
         .target(
             name: "TailraceAgent",
             dependencies: [
-                "TailraceInputs", "TailraceDelivery", "TailraceSpool", "EventHubs", "CTailrace", "TOMLKit", nioCore,
-                nioPosix, logging, .product(name: "NIOHTTP1", package: "swift-nio"),
+                "TailraceInputs", "TailraceDelivery", "TailraceSpool", "EventHubs", "CTailrace", nioCore, nioPosix,
+                logging, .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict),

@@ -1,0 +1,91 @@
+/// What the agent is to do: a valid configuration. `ConfigurationLoader` makes it.
+package struct AgentConfiguration: Equatable, Sendable {
+    /// Where it was read from.
+    package var file: String
+    /// Spool, ledgers, lock and control socket.
+    package var stateDirectory: String
+    /// Put on every record: the configured name, or this machine's.
+    package var host: String
+    package var metrics: ListenAddress?
+    package var spool: SpoolSettings
+    package var inputs: [FileInputSettings]
+    package var outputs: [EventHubsOutputSettings]
+    /// Nothing that stops the agent, but somebody should know.
+    package var warnings: [ConfigurationProblem]
+}
+
+package struct SpoolSettings: Equatable, Sendable {
+    package enum Sync: Equatable, Sendable {
+        /// Every group of appended batches is synced before its positions count.
+        case always
+        /// At most this long between two syncs.
+        case interval(Duration)
+        /// Never by us: a power cut may cost what the kernel has not written yet.
+        case never
+    }
+
+    package static let defaultMaximumSize: UInt64 = 10 << 30
+    /// Four segments of the least size that still groups well.
+    package static let sizes: ClosedRange<UInt64> = (16 << 20)...(1 << 50)
+
+    /// Bytes on disk.
+    package var maximumSize = Self.defaultMaximumSize
+    package var sync = Sync.always
+}
+
+/// `[input.NAME]` of type "file".
+package struct FileInputSettings: Equatable, Sendable {
+    package enum Start: String, Equatable, Sendable, CaseIterable { case beginning, end }
+
+    /// Small enough to leave room for the properties in an Event Hubs message of 1 MiB.
+    package static let defaultMaximumLine = 960 << 10
+    package static let maximumLines: ClosedRange<UInt64> = 64...(16 << 20)
+
+    package var name: String
+    package var include: [String]
+    package var exclude: [String] = []
+    /// Bytes; a longer line is cut there and marked.
+    package var maximumLine = Self.defaultMaximumLine
+    /// Where to begin in a file that was there before the agent saw it for the first time.
+    package var start = Start.beginning
+}
+
+/// `[output.NAME]` of type "eventhubs".
+package struct EventHubsOutputSettings: Equatable, Sendable {
+    package enum RoutingKey: String, Equatable, Sendable, CaseIterable { case host, source }
+
+    package var name: String
+    package var connectionString: Secret<String>
+    /// The hub's name where the connection string has no EntityPath.
+    package var eventHub: String?
+    /// PEM file of the authorities to trust; nil is the system's store.
+    package var caFile: String?
+    package var key = RoutingKey.host
+}
+
+package struct ListenAddress: Equatable, Sendable, CustomStringConvertible {
+    package var host: String
+    package var port: Int
+
+    package init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+    }
+
+    /// `HOST:PORT`, or `[IPv6]:PORT`.
+    package init?(_ text: String) {
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+            return nil
+        }
+        var host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = host.dropFirst().dropLast()
+        } else if host.contains(":") {
+            return nil
+        }
+        guard !host.isEmpty, host.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else { return nil }
+        self.init(host: String(host), port: Int(port))
+    }
+
+    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}

@@ -1,0 +1,328 @@
+import Glibc
+
+/// Turns the text of a configuration file into an `AgentConfiguration`, or into the list of everything wrong with it.
+///
+/// Reads only: nothing of the state directory is touched before the configuration is known to be valid.
+package struct ConfigurationLoader {
+    /// The path that errors name.
+    let file: String
+    private let collector: ProblemCollector
+    private var warnings: [ConfigurationProblem] = []
+
+    private init(file: String) {
+        self.file = file
+        collector = ProblemCollector(file: file)
+    }
+
+    package static func load(path: String) throws(ConfigurationError) -> AgentConfiguration {
+        switch SmallFile.read(path, limit: TOMLDocument.maximumSize) {
+        case .success(let bytes): return try parse(bytes, file: path)
+        case .failure(let error):
+            throw ConfigurationError([
+                ConfigurationProblem(
+                    file: path, line: nil, message: "cannot read the configuration: \(error.reason)",
+                    remedy: "name the file with --config FILE, and let the agent's user read it")
+            ])
+        }
+    }
+
+    package static func parse(_ bytes: [UInt8], file: String) throws(ConfigurationError) -> AgentConfiguration {
+        let root: TOMLTable
+        do throws(TOMLError) {
+            root = try TOMLDocument.parse(bytes)
+        } catch {
+            throw ConfigurationError([
+                ConfigurationProblem(
+                    file: file, line: error.line, message: error.message, remedy: "correct this line")
+            ])
+        }
+        var loader = ConfigurationLoader(file: file)
+        return try loader.read(root)
+    }
+
+    private mutating func read(_ root: TOMLTable) throws(ConfigurationError) -> AgentConfiguration {
+        var top = SettingsReader(root, name: "the file", line: 1, collector: collector)
+        var configuration = AgentConfiguration(
+            file: file, stateDirectory: "/var/lib/tailrace", host: "", metrics: nil, spool: SpoolSettings(),
+            inputs: [], outputs: [], warnings: [])
+        readAgent(table("agent", of: &top), into: &configuration)
+        readSpool(table("spool", of: &top), into: &configuration)
+        for reader in namedTables("input", of: &top) {
+            if let input = readInput(reader.1, name: reader.0) { configuration.inputs.append(input) }
+        }
+        for reader in namedTables("output", of: &top) {
+            if let output = readOutput(reader.1, name: reader.0) { configuration.outputs.append(output) }
+        }
+        top.finish()
+        if !collector.problems.isEmpty { throw ConfigurationError(collector.problems) }
+        if configuration.inputs.isEmpty {
+            collector.report(
+                line: nil, "there is no input", remedy: "add [input.NAME] with type = \"file\" and include = [\"…\"]")
+        }
+        if configuration.outputs.isEmpty {
+            collector.report(
+                line: nil, "there is no output",
+                remedy: "add [output.NAME] with type = \"eventhubs\" and connection_string_file = \"…\"")
+        }
+        if !collector.problems.isEmpty { throw ConfigurationError(collector.problems) }
+        configuration.warnings = warnings
+        return configuration
+    }
+
+    // MARK: Tables
+
+    private func table(_ key: String, of top: inout SettingsReader) -> SettingsReader? {
+        guard let node = top.take(key) else { return nil }
+        guard case .table(let table) = node.value else {
+            top.report(key, "is \(node.typeName), not a table", remedy: "write a header [\(key)]")
+            return nil
+        }
+        return SettingsReader(table, name: "[\(key)]", line: node.line, collector: collector)
+    }
+
+    private func namedTables(_ kind: String, of top: inout SettingsReader) -> [(String, SettingsReader)] {
+        guard let tables = table(kind, of: &top) else { return [] }
+        var readers: [(String, SettingsReader)] = []
+        for entry in tables.table.entries {
+            guard case .table(let table) = entry.node.value else {
+                collector.report(
+                    line: entry.line, "\"\(SettingsReader.shortened(entry.key))\" in [\(kind)] is not a table",
+                    remedy: "write a header [\(kind).NAME] before the keys of that \(kind)")
+                continue
+            }
+            guard Self.isName(entry.key) else {
+                collector.report(
+                    line: entry.line,
+                    "\"\(SettingsReader.shortened(entry.key))\" cannot be the name of an \(kind)",
+                    remedy: "use 1 to 64 letters, digits, \"-\" and \"_\"")
+                continue
+            }
+            readers.append(
+                (
+                    entry.key,
+                    SettingsReader(table, name: "[\(kind).\(entry.key)]", line: entry.line, collector: collector)
+                ))
+        }
+        return readers
+    }
+
+    /// Names become parts of file names.
+    private static func isName(_ text: String) -> Bool {
+        (1...64).contains(text.utf8.count)
+            && text.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+                    true
+                default: false
+                }
+            }
+    }
+
+    // MARK: [agent] and [spool]
+
+    private func readAgent(_ reader: SettingsReader?, into configuration: inout AgentConfiguration) {
+        configuration.host = Self.machineName()
+        guard var reader else { return }
+        if let directory = reader.string("state_directory") {
+            if Self.isAbsolute(directory) {
+                configuration.stateDirectory = directory
+            } else {
+                reader.report(
+                    "state_directory", "is not an absolute path", remedy: "write it from \"/\" on, without NUL")
+            }
+        }
+        if let host = reader.string("host"), host != "auto" {
+            if (1...255).contains(host.utf8.count), host.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) {
+                configuration.host = host
+            } else {
+                reader.report("host", "is not a host name", remedy: "write 1 to 255 bytes of text, or \"auto\"")
+            }
+        }
+        if let metrics = reader.string("metrics"), !metrics.isEmpty {
+            configuration.metrics = ListenAddress(metrics)
+            if configuration.metrics == nil {
+                reader.report(
+                    "metrics", "is not an address", remedy: "write \"127.0.0.1:9477\", or \"\" for none")
+            }
+        }
+        reader.finish()
+    }
+
+    private func readSpool(_ reader: SettingsReader?, into configuration: inout AgentConfiguration) {
+        guard var reader else { return }
+        if let size = reader.size("maximum_size", in: SpoolSettings.sizes) { configuration.spool.maximumSize = size }
+        if let sync = reader.string("sync") {
+            switch (sync, Quantity.duration(sync)) {
+            case ("always", _): configuration.spool.sync = .always
+            case ("never", _): configuration.spool.sync = .never
+            case (_, let interval?) where interval >= .milliseconds(1) && interval <= .seconds(3600):
+                configuration.spool.sync = .interval(interval)
+            default:
+                reader.report(
+                    "sync", "is \"\(SettingsReader.shortened(sync))\"",
+                    remedy: "write \"always\", \"never\", or an interval from \"1ms\" to \"1h\"")
+            }
+        }
+        reader.finish()
+    }
+
+    /// The type, or `usual` with a problem reported, so that the other keys are checked too.
+    private func readType(_ usual: String, _ reader: inout SettingsReader) -> String {
+        let type = reader.string("type")
+        if reader.table["type"] == nil {
+            reader.report("type", "is missing", remedy: "write type = \"\(usual)\"")
+        }
+        return type ?? usual
+    }
+
+    // MARK: Inputs
+
+    private func readInput(_ reader: SettingsReader, name: String) -> FileInputSettings? {
+        var reader = reader
+        let type = readType("file", &reader)
+        guard type == "file" else {
+            if type == "journal" || type == "syslog" {
+                reader.report("type", "\"\(type)\" is not supported by this version", remedy: "use type = \"file\"")
+            } else {
+                reader.report("type", "is \"\(SettingsReader.shortened(type))\"", remedy: "write type = \"file\"")
+            }
+            return nil
+        }
+        var input = FileInputSettings(name: name, include: [])
+        if let include = reader.strings("include") {
+            checkPatterns(include, "include", absolute: true, reader)
+            input.include = include
+            if include.isEmpty { reader.report("include", "is empty", remedy: "name at least one file or pattern") }
+        } else if reader.table["include"] == nil {
+            reader.report("include", "is missing", remedy: "write include = [\"/var/log/app/*.log\"]")
+        }
+        if let exclude = reader.strings("exclude") {
+            checkPatterns(exclude, "exclude", absolute: false, reader)
+            input.exclude = exclude
+        }
+        if let size = reader.size("maximum_line", in: FileInputSettings.maximumLines) {
+            input.maximumLine = Int(size)
+        }
+        let starts = FileInputSettings.Start.allCases.map(\.rawValue)
+        if let start = reader.choice("start", of: starts).flatMap(FileInputSettings.Start.init) { input.start = start }
+        reader.unsupported("multiline", remedy: "remove it: each line is a record")
+        reader.finish()
+        return input
+    }
+
+    private func checkPatterns(_ patterns: [String], _ key: String, absolute: Bool, _ reader: SettingsReader) {
+        for pattern in patterns {
+            if pattern.isEmpty || pattern.utf8.contains(0) || pattern.utf8.count >= 4096 {
+                reader.report(key, "holds an empty, overlong or NUL pattern", remedy: "write a path or a pattern")
+            } else if absolute, !pattern.hasPrefix("/") {
+                reader.report(
+                    key, "holds \"\(SettingsReader.shortened(pattern))\", which is not absolute",
+                    remedy: "write the path from \"/\" on")
+            }
+        }
+    }
+
+    // MARK: Outputs
+
+    private mutating func readOutput(_ reader: SettingsReader, name: String) -> EventHubsOutputSettings? {
+        var reader = reader
+        let type = readType("eventhubs", &reader)
+        guard type == "eventhubs" else {
+            if type == "pulsar" {
+                reader.report(
+                    "type", "\"pulsar\" is not supported by this version", remedy: "use type = \"eventhubs\"")
+            } else {
+                reader.report(
+                    "type", "is \"\(SettingsReader.shortened(type))\"", remedy: "write type = \"eventhubs\"")
+            }
+            return nil
+        }
+        let connectionString = readConnectionString(&reader)
+        var output = EventHubsOutputSettings(name: name, connectionString: connectionString ?? Secret(""))
+        if let hub = reader.string("eventhub"), !hub.isEmpty { output.eventHub = hub }
+        if let file = reader.string("ca_file"), !file.isEmpty {
+            output.caFile = file
+            if !Self.isAbsolute(file) {
+                reader.report("ca_file", "is not an absolute path", remedy: "write it from \"/\" on")
+            } else if access(file, R_OK) != 0 {
+                reader.report(
+                    "ca_file", "cannot be read: \(SmallFile.describe(errno))",
+                    remedy: "name a PEM file that the agent's user may read, or \"\" for the system's store")
+            }
+        }
+        if let transport = reader.choice("transport", of: ["amqp", "websocket"]), transport == "websocket" {
+            reader.report(
+                "transport", "\"websocket\" is not supported by this version", remedy: "use transport = \"amqp\"")
+        }
+        let keys = EventHubsOutputSettings.RoutingKey.allCases.map(\.rawValue)
+        if let key = reader.choice("key", of: keys).flatMap(EventHubsOutputSettings.RoutingKey.init) {
+            output.key = key
+        }
+        reader.finish()
+        return connectionString == nil ? nil : output
+    }
+
+    private mutating func readConnectionString(_ reader: inout SettingsReader) -> Secret<String>? {
+        let text = reader.string("connection_string")
+        let path = reader.string("connection_string_file")
+        switch (reader.table["connection_string"], reader.table["connection_string_file"]) {
+        case (_?, _?):
+            reader.report(
+                "connection_string_file", "stands beside connection_string", remedy: "keep one of the two")
+            return nil
+        case (_?, nil): return text.map { Secret($0) }
+        case (nil, _?): return path.flatMap { readSecretFile($0, &reader) }
+        case (nil, nil):
+            reader.report(
+                "connection_string_file", "is missing",
+                remedy: "write connection_string_file = \"/etc/tailrace/hub.key\", a file with the connection string")
+            return nil
+        }
+    }
+
+    private mutating func readSecretFile(_ path: String, _ reader: inout SettingsReader) -> Secret<String>? {
+        let key = "connection_string_file"
+        guard Self.isAbsolute(path) else {
+            reader.report(key, "is not an absolute path", remedy: "write it from \"/\" on")
+            return nil
+        }
+        switch SmallFile.read(path, limit: 64 << 10) {
+        case .failure(let error):
+            reader.report(
+                key, "names \(SettingsReader.shortened(path)), which cannot be read: \(error.reason)",
+                remedy: "create the file, readable by the agent's user only")
+            return nil
+        case .success(let bytes):
+            if SmallFile.isWorldReadable(path) {
+                warnings.append(
+                    ConfigurationProblem(
+                        file: file, line: reader.table[key]?.node.line,
+                        message: "\(SettingsReader.shortened(path)) can be read by everybody on this machine",
+                        remedy: "chmod o-r it"))
+            }
+            guard let text = String(validating: bytes, as: UTF8.self) else {
+                reader.report(key, "names a file that is not text", remedy: "put the connection string in it")
+                return nil
+            }
+            let trimmed = text.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed()
+            if trimmed.isEmpty {
+                reader.report(key, "names an empty file", remedy: "put the connection string in it")
+                return nil
+            }
+            return Secret(String(trimmed))
+        }
+    }
+
+    private static func isAbsolute(_ path: String) -> Bool {
+        path.hasPrefix("/") && !path.utf8.contains(0) && path.utf8.count < 4096
+    }
+
+    /// This machine's name as the kernel knows it.
+    package static func machineName() -> String {
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
+        let text = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return text.isEmpty ? "localhost" : text
+    }
+}

@@ -1,0 +1,129 @@
+/// Collects the problems of one configuration file.
+final class ProblemCollector {
+    let file: String
+    private(set) var problems: [ConfigurationProblem] = []
+
+    init(file: String) { self.file = file }
+
+    func report(line: Int?, _ message: String, remedy: String) {
+        problems.append(ConfigurationProblem(file: file, line: line, message: message, remedy: remedy))
+    }
+}
+
+/// Reads the keys of one table, notes which are known, and reports the others with a suggestion.
+///
+/// Every getter returns nil when the key is absent, and also when its value is wrong: then the problem has been
+/// reported, and the caller goes on with a default to find the rest of the problems.
+struct SettingsReader {
+    let table: TOMLTable
+    /// The table as it stands in the file, such as `[input.app]`.
+    let name: String
+    /// The line of the table's header.
+    let line: Int
+    let collector: ProblemCollector
+    private var known: [String] = []
+
+    init(_ table: TOMLTable, name: String, line: Int, collector: ProblemCollector) {
+        self.table = table
+        self.name = name
+        self.line = line
+        self.collector = collector
+    }
+
+    func report(_ key: String, _ message: String, remedy: String) {
+        collector.report(line: table[key]?.node.line ?? line, "\(key) in \(name) \(message)", remedy: remedy)
+    }
+
+    mutating func string(_ key: String) -> String? {
+        guard let node = take(key) else { return nil }
+        guard case .string(let text) = node.value else {
+            report(key, "is \(node.typeName), not a string", remedy: "write \(key) = \"…\"")
+            return nil
+        }
+        return text
+    }
+
+    mutating func strings(_ key: String) -> [String]? {
+        guard let node = take(key) else { return nil }
+        guard case .array(let elements) = node.value else {
+            report(key, "is \(node.typeName), not an array of strings", remedy: "write \(key) = [\"…\"]")
+            return nil
+        }
+        var texts: [String] = []
+        for element in elements {
+            guard case .string(let text) = element.value else {
+                collector.report(
+                    line: element.line, "an element of \(key) in \(name) is \(element.typeName), not a string",
+                    remedy: "put it in quotes")
+                return nil
+            }
+            texts.append(text)
+        }
+        return texts
+    }
+
+    /// One of `choices`.
+    mutating func choice(_ key: String, of choices: [String]) -> String? {
+        guard let text = string(key) else { return nil }
+        guard choices.contains(text) else {
+            let meant = Suggestion.nearest(to: text, among: choices)
+            let list = choices.map { "\"\($0)\"" }.joined(separator: " or ")
+            report(
+                key, "is \"\(Self.shortened(text))\"",
+                remedy: meant.map { "did you mean \"\($0)\"?" } ?? "write \(list)")
+            return nil
+        }
+        return text
+    }
+
+    /// Bytes, from a string with a unit or an integer, within `range`.
+    mutating func size(_ key: String, in range: ClosedRange<UInt64>) -> UInt64? {
+        guard let node = take(key) else { return nil }
+        let size: UInt64? =
+            switch node.value {
+            case .string(let text): Quantity.size(text)
+            case .integer(let number): UInt64(exactly: number)
+            default: nil
+            }
+        guard let size else {
+            report(key, "is not a size", remedy: "write a number of bytes, or a text such as \"64MiB\" or \"10GiB\"")
+            return nil
+        }
+        guard range.contains(size) else {
+            report(
+                key, "is \(Quantity.describe(bytes: size))",
+                remedy: "choose from \(Quantity.describe(bytes: range.lowerBound)) to "
+                    + Quantity.describe(bytes: range.upperBound))
+            return nil
+        }
+        return size
+    }
+
+    /// A key that a later version will have: any value is an error.
+    mutating func unsupported(_ key: String, remedy: String) {
+        guard take(key) != nil else { return }
+        report(key, "is not supported by this version", remedy: remedy)
+    }
+
+    /// Reports every key that was not asked for.
+    func finish() {
+        for entry in table.entries where !known.contains(entry.key) {
+            let meant = Suggestion.nearest(to: entry.key, among: known)
+            collector.report(
+                line: entry.line, "unknown key \"\(Self.shortened(entry.key))\" in \(name)",
+                remedy: meant.map { "did you mean \"\($0)\"?" } ?? "known keys are \(known.joined(separator: ", "))")
+        }
+    }
+
+    /// The value as written, noted as known.
+    mutating func take(_ key: String) -> TOMLNode? {
+        known.append(key)
+        return table[key]?.node
+    }
+
+    /// A text as it may stand in a message of one line.
+    static func shortened(_ text: String) -> String {
+        let scalars = text.unicodeScalars.prefix(60).map { $0.properties.generalCategory == .control ? "?" : $0 }
+        return String(String.UnicodeScalarView(scalars)) + (text.unicodeScalars.count > 60 ? "…" : "")
+    }
+}

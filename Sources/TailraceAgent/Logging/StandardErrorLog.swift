@@ -1,0 +1,124 @@
+import Glibc
+package import Logging
+import Synchronization
+
+/// Writes each log message as one line to standard error: time, level, label, message, `key=value` pairs.
+///
+/// Under systemd (JOURNAL_STREAM is set) the line begins with the priority that journald understands, `<6>`, and has no
+/// time, which journald adds itself. Line breaks and control characters in a message are escaped, and a line has at
+/// most `maximumLine` bytes, so what a peer sends cannot forge lines.
+package struct StandardErrorLog: LogHandler {
+    /// Bytes.
+    package static let maximumLine = 4096
+
+    package var metadata: Logger.Metadata = [:]
+    package var logLevel: Logger.Level
+    private let label: String
+    private let shared: Shared
+
+    /// What the handlers of all loggers have in common.
+    package final class Shared: Sendable {
+        fileprivate let journal: Bool
+        fileprivate let limiter = Mutex(RepetitionLimiter())
+        fileprivate let write: @Sendable ([UInt8]) -> Void
+
+        package init(
+            journal: Bool = getenv("JOURNAL_STREAM") != nil,
+            write: @escaping @Sendable ([UInt8]) -> Void = StandardErrorLog.writeToStandardError
+        ) {
+            self.journal = journal
+            self.write = write
+        }
+
+        fileprivate func admit(_ event: LogEvent, line: String, now: Int64) -> (Bool, [RepetitionLimiter.Summary]) {
+            limiter.withLock { limiter in
+                let summaries = limiter.summaries(now: now)
+                let site = RepetitionLimiter.Site(file: event.file, line: event.line)
+                return (limiter.admit(site, message: line, now: now), summaries)
+            }
+        }
+
+        fileprivate func emit(_ level: Logger.Level, _ text: String) {
+            var line: [UInt8] = []
+            if journal {
+                line.append(contentsOf: "<\(level.priority)>".utf8)
+            } else {
+                line.append(contentsOf: "\(Timestamp.text(milliseconds: Timestamp.now())) \(level) ".utf8)
+            }
+            StandardErrorLog.appendEscaped(text, to: &line)
+            line.append(UInt8(ascii: "\n"))
+            write(line)
+        }
+    }
+
+    package init(label: String, level: Logger.Level = .info, shared: Shared) {
+        self.label = label
+        logLevel = level
+        self.shared = shared
+    }
+
+    package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    package func log(event: LogEvent) {
+        var text = "\(label): \(event.message)"
+        let metadata = event.metadata.map { self.metadata.merging($0) { _, new in new } } ?? self.metadata
+        for (key, value) in metadata.sorted(by: { $0.key < $1.key }) { text += " \(key)=\(Self.quoted("\(value)"))" }
+        if let error = event.error { text += " error=\(Self.quoted("\(error)"))" }
+        let (admitted, summaries) = shared.admit(event, line: text, now: Self.monotonicMilliseconds())
+        for summary in summaries {
+            shared.emit(.notice, "repeated \(summary.repetitions) times: \(summary.message)")
+        }
+        if admitted { shared.emit(event.level, text) }
+    }
+
+    private static func quoted(_ text: String) -> String {
+        text.utf8.contains { $0 <= 0x20 || $0 == UInt8(ascii: "\"") } || text.isEmpty
+            ? "\"" + text.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\\\"") + "\""
+            : text
+    }
+
+    fileprivate static func appendEscaped(_ text: String, to line: inout [UInt8]) {
+        for byte in text.utf8 {
+            if line.count >= maximumLine {
+                line.append(contentsOf: "…".utf8)
+                return
+            }
+            switch byte {
+            case UInt8(ascii: "\n"): line.append(contentsOf: "\\n".utf8)
+            case UInt8(ascii: "\r"): line.append(contentsOf: "\\r".utf8)
+            case UInt8(ascii: "\t"): line.append(contentsOf: "\\t".utf8)
+            case 0..<0x20, 0x7F: line.append(UInt8(ascii: "?"))
+            default: line.append(byte)
+            }
+        }
+    }
+
+    private static func monotonicMilliseconds() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &time)
+        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+    }
+
+    /// One write per line, so that lines of several threads do not mix. What cannot be written is lost: the log must
+    /// not stop the agent.
+    package static func writeToStandardError(_ line: [UInt8]) {
+        _ = line.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+}
+
+extension Logger.Level {
+    /// syslog's numbers.
+    fileprivate var priority: Int {
+        switch self {
+        case .trace, .debug: 7
+        case .info: 6
+        case .notice: 5
+        case .warning: 4
+        case .error: 3
+        case .critical: 2
+        }
+    }
+}

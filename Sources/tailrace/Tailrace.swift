@@ -1,0 +1,57 @@
+import ArgumentParser
+import Glibc
+import TailraceAgent
+
+/// The command `tailrace`: its subcommands, and how their errors end the process.
+///
+/// Exit codes: 0 ok, 1 failed, 2 wrong usage, 78 bad configuration. Errors are lines on standard error.
+@main
+struct Tailrace: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tailrace",
+        abstract: "Carries log lines to Azure Event Hubs by a durable spool; nothing that was read is lost.",
+        version: Version.text,
+        subcommands: [Check.self])
+
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            finish(error)
+        }
+    }
+
+    /// Tells the error and ends the process with its code.
+    private static func finish(_ error: any Error) -> Never {
+        switch error {
+        case let error as ConfigurationError:
+            for problem in error.problems { printError("\(problem)") }
+            Glibc.exit(78)
+        case let error as ExitCode:
+            Glibc.exit(error.rawValue)
+        default: break
+        }
+        let code = exitCode(for: error)
+        let message = message(for: error)
+        if code == .success {
+            if !message.isEmpty { print(message) }
+            Glibc.exit(0)
+        }
+        if code == .validationFailure {
+            let line = message.split(separator: "\n").first.map(String.init) ?? "wrong usage"
+            printError("\(line); see tailrace --help")
+            Glibc.exit(2)
+        }
+        printError(message)
+        Glibc.exit(1)
+    }
+
+    static func printError(_ text: String) {
+        StandardErrorLog.writeToStandardError(Array("tailrace: \(text)\n".utf8))
+    }
+}

@@ -1,0 +1,257 @@
+import Glibc
+import TestSupport
+import Testing
+
+@testable import TailraceAgent
+
+@Suite struct ConfigurationTests {
+    static let canary = "CanaryKeyThatNobodyMaySee0123456789"
+    static let connectionString =
+        "Endpoint=sb://hub.example.net/;SharedAccessKeyName=send;SharedAccessKey=\(canary);EntityPath=logs"
+
+    private let directory = TemporaryDirectory()
+    static let inputLines = "[input.app]\ntype = \"file\"\ninclude = [\"/var/log/app/*.log\"]\n"
+    static let outputLines =
+        "[output.hub]\ntype = \"eventhubs\"\nconnection_string = \"\(connectionString)\"\n"
+
+    private func load(_ text: String) throws(ConfigurationError) -> AgentConfiguration {
+        try ConfigurationLoader.parse(Array(text.utf8), file: "t.toml")
+    }
+
+    private func problems(_ text: String) -> [ConfigurationProblem] {
+        do throws(ConfigurationError) {
+            _ = try load(text)
+            return []
+        } catch {
+            return error.problems
+        }
+    }
+
+    private func write(_ name: String, _ text: String, mode: mode_t = 0o600) {
+        let descriptor = open(directory(name), O_WRONLY | O_CREAT | O_TRUNC, mode)
+        defer { close(descriptor) }
+        fchmod(descriptor, mode)
+        #expect(Glibc.write(descriptor, text, text.utf8.count) == text.utf8.count)
+    }
+
+    @Test func everyKeyIsRead() throws {
+        write("ca.pem", "")
+        let configuration = try load(
+            """
+            [agent]
+            state_directory = "/srv/state"
+            host = "web-1"
+            metrics = "[::1]:9477"
+            [spool]
+            maximum_size = "1GiB"
+            sync = "500ms"
+            [input.app]
+            type = "file"
+            include = ["/var/log/app/*.log", "/srv/**/*.log"]
+            exclude = ["*.gz"]
+            maximum_line = 4096
+            start = "end"
+            [output.hub]
+            type = "eventhubs"
+            connection_string = "\(Self.connectionString)"
+            eventhub = "logs"
+            ca_file = "\(directory("ca.pem"))"
+            transport = "amqp"
+            key = "source"
+            """)
+        #expect(configuration.stateDirectory == "/srv/state")
+        #expect(configuration.host == "web-1")
+        #expect(configuration.metrics == ListenAddress(host: "::1", port: 9477))
+        #expect(configuration.spool == SpoolSettings(maximumSize: 1 << 30, sync: .interval(.milliseconds(500))))
+        #expect(
+            configuration.inputs == [
+                FileInputSettings(
+                    name: "app", include: ["/var/log/app/*.log", "/srv/**/*.log"], exclude: ["*.gz"],
+                    maximumLine: 4096, start: .end)
+            ])
+        #expect(
+            configuration.outputs == [
+                EventHubsOutputSettings(
+                    name: "hub", connectionString: Secret(Self.connectionString), eventHub: "logs",
+                    caFile: directory("ca.pem"), key: .source)
+            ])
+        #expect(configuration.warnings.isEmpty)
+    }
+
+    @Test func whatIsNotWrittenHasItsDefault() throws {
+        let configuration = try load(Self.inputLines + Self.outputLines)
+        #expect(configuration.stateDirectory == "/var/lib/tailrace")
+        #expect(configuration.host == ConfigurationLoader.machineName())
+        #expect(configuration.metrics == nil)
+        #expect(configuration.spool == SpoolSettings(maximumSize: 10 << 30, sync: .always))
+        #expect(configuration.inputs[0].start == .beginning)
+        #expect(configuration.inputs[0].maximumLine == 960 << 10)
+        #expect(configuration.outputs[0].key == .host)
+        #expect(configuration.outputs[0].caFile == nil)
+    }
+
+    @Test func theSampleIsValidOnceItsKeyExists() throws {
+        write("hub.key", Self.connectionString + "\n")
+        let sample = try Self.sample().replacing("/etc/tailrace/hub.key", with: directory("hub.key"))
+        let configuration = try load(sample)
+        #expect(configuration.inputs.map(\.name) == ["app"])
+        #expect(configuration.outputs.map(\.name) == ["hub"])
+        #expect(configuration.outputs[0].connectionString == Secret(Self.connectionString))
+        #expect(configuration.stateDirectory == "/var/lib/tailrace")
+    }
+
+    @Test func withoutItsKeyFileTheSampleNamesTheLine() throws {
+        let problems = problems(try Self.sample().replacing("/etc/tailrace/hub.key", with: "/nonexistent/hub.key"))
+        #expect(problems.count == 1)
+        #expect(problems.first?.message.contains("/nonexistent/hub.key") == true)
+        #expect(problems.first?.message.contains("No such file") == true)
+        #expect(problems.first?.line == 21)
+    }
+
+    @Test(arguments: [
+        ("[agent]\nhosst = \"a\"", 2, "unknown key \"hosst\" in [agent]", "\"host\""),
+        ("[agnt]", 1, "unknown key \"agnt\"", "\"agent\""),
+        ("[spool]\nmaximum-size = 1", 2, "unknown key \"maximum-size\" in [spool]", "\"maximum_size\""),
+        ("[spool]\nzzz = 1", 2, "unknown key \"zzz\"", "known keys are maximum_size, sync"),
+        ("[agent]\nstate_directory = \"var\"", 2, "absolute", "\"/\""),
+        ("[agent]\nhost = 5", 2, "is an integer, not a string", "host = "),
+        ("[agent]\nhost = \"\"", 2, "host name", "auto"),
+        ("[agent]\nmetrics = \"9477\"", 2, "not an address", "127.0.0.1"),
+        ("[agent]\nmetrics = \"a:b:1\"", 2, "not an address", "127.0.0.1"),
+        ("[spool]\nmaximum_size = \"10 gigs\"", 2, "not a size", "64MiB"),
+        ("[spool]\nmaximum_size = \"1MiB\"", 2, "is 1 MiB", "from 16 MiB"),
+        ("[spool]\nmaximum_size = -1", 2, "not a size", "64MiB"),
+        ("[spool]\nsync = \"allways\"", 2, "is \"allways\"", "\"always\""),
+        ("[spool]\nsync = \"0s\"", 2, "is \"0s\"", "\"1ms\""),
+        ("spool = 5", 1, "is an integer, not a table", "[spool]"),
+        ("[input.x]\ninclude = []", 1, "type in [input.x] is missing", "\"file\""),
+        ("[input.x]\ntype = \"journal\"", 2, "not supported by this version", "file"),
+        ("[input.x]\ntype = \"syslog\"", 2, "not supported by this version", "file"),
+        ("[input.x]\ntype = \"fiel\"", 2, "is \"fiel\"", "file"),
+        ("[input.x]\ntype = \"file\"", 1, "include in [input.x] is missing", "include ="),
+        ("[input.x]\ntype = \"file\"\ninclude = []", 3, "is empty", "at least one"),
+        ("[input.x]\ntype = \"file\"\ninclude = \"/a\"", 3, "not an array", "[\"…\"]"),
+        ("[input.x]\ntype = \"file\"\ninclude = [\n\"/a\",\n5]", 5, "an element", "quotes"),
+        ("[input.x]\ntype = \"file\"\ninclude = [\"a/*.log\"]", 3, "not absolute", "\"/\""),
+        ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nstart = \"begin\"", 4, "is \"begin\"", "beginning"),
+        ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nmaximum_line = 1", 4, "is 1 B", "from 64 B"),
+        ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nmultiline = { start = 'x' }", 4, "not supported", "remove"),
+        ("[input.\"a/b\"]\ntype = \"file\"", 1, "cannot be the name", "letters"),
+        ("[input]\ntype = \"file\"", 2, "is not a table", "[input.NAME]"),
+        ("[output.x]\ntype = \"pulsar\"", 2, "not supported by this version", "eventhubs"),
+        ("[output.x]\ntype = \"eventhub\"", 2, "is \"eventhub\"", "eventhubs"),
+        ("[output.x]\ntype = \"eventhubs\"", 1, "connection_string_file in [output.x] is missing", "hub.key"),
+        (
+            "[output.x]\ntype = \"eventhubs\"\nconnection_string = \"a\"\nconnection_string_file = \"/b\"", 4,
+            "beside", "one of the two"
+        ),
+        ("[output.x]\ntype = \"eventhubs\"\nconnection_string_file = \"b\"", 3, "absolute", "\"/\""),
+        ("[output.hub.x]\ny = 1", 1, "type in [output.hub] is missing", "eventhubs"),
+    ])
+    func everyMistakeNamesItsLineAndTheRemedy(text: String, line: Int, message: String, remedy: String) {
+        let found = problems(text)
+        #expect(
+            found.contains { $0.line == line && $0.message.contains(message) && $0.remedy.contains(remedy) },
+            "\(found)")
+    }
+
+    @Test(arguments: [
+        ("transport = \"websocket\"", "not supported by this version"), ("transport = \"tcp\"", "is \"tcp\""),
+        ("key = \"hots\"", "is \"hots\""), ("ca_file = \"/nonexistent.pem\"", "cannot be read"),
+        ("ca_file = \"ca.pem\"", "absolute"), ("conection_string = \"\"", "unknown key"),
+    ])
+    func outputMistakesNameTheirLine(text: String, message: String) {
+        let found = problems(Self.inputLines + Self.outputLines + text)
+        #expect(found.count == 1)
+        #expect(found.first?.line == 7)
+        #expect(found.first?.message.contains(message) == true, "\(found)")
+    }
+
+    @Test func allMistakesAreToldAtOnceInTheOrderOfTheFile() {
+        let found = problems("[agent]\nhosst = 1\n[spool]\nsync = 5\nmax = 1\n[output.o]\ntype = 1")
+        #expect(found.map(\.line) == [2, 4, 5, 6, 7])
+        for problem in found { #expect(!problem.description.contains("\n")) }
+    }
+
+    @Test func anEmptyFileNeedsAnInputAndAnOutput() {
+        #expect(problems("").map(\.message) == ["there is no input", "there is no output"])
+    }
+
+    @Test func aProblemIsOneLineWithPlaceAndRemedy() {
+        let found = problems("[spool]\nsycn = \"always\"\n" + Self.inputLines + Self.outputLines)
+        #expect(
+            found.map(\.description) == ["t.toml:2: unknown key \"sycn\" in [spool]; did you mean \"sync\"?"])
+    }
+
+    @Test func aKeyFileThatEverybodyCanReadIsAWarning() throws {
+        write("hub.key", "\n \(Self.connectionString) \r\n", mode: 0o644)
+        let output = "[output.hub]\ntype = \"eventhubs\"\nconnection_string_file = \"\(directory("hub.key"))\"\n"
+        let configuration = try load(Self.inputLines + output)
+        #expect(configuration.outputs[0].connectionString.reveal() == Self.connectionString)
+        #expect(configuration.warnings.map(\.line) == [6])
+        #expect(configuration.warnings[0].message.contains("everybody"))
+    }
+
+    @Test func anEmptyKeyFileIsAnError() {
+        write("hub.key", "\n")
+        let output = "[output.hub]\ntype = \"eventhubs\"\nconnection_string_file = \"\(directory("hub.key"))\"\n"
+        #expect(problems(Self.inputLines + output).first?.message.contains("empty file") == true)
+    }
+
+    @Test func aMissingConfigurationSaysSo() {
+        let error = #expect(throws: ConfigurationError.self) {
+            try ConfigurationLoader.load(path: "/nonexistent/tailrace.toml")
+        }
+        #expect(error?.description.contains("/nonexistent/tailrace.toml: cannot read") == true)
+    }
+
+    @Test func noErrorAndNoDescriptionShowsTheKey() throws {
+        let configuration = try load(Self.inputLines + Self.outputLines)
+        var text = "\(configuration) \(String(reflecting: configuration))"
+        dump(configuration, to: &text)
+        #expect(!text.contains(Self.canary))
+        #expect(text.contains("[redacted]"))
+        // Every mutation of a configuration with a key in it: no error may show more than a few bytes of it.
+        var generator = SeededGenerator.fresh("redaction")
+        for _ in 0..<2000 {
+            let bytes = generator.mutate(Array((Self.inputLines + Self.outputLines).utf8))
+            do throws(ConfigurationError) {
+                _ = try ConfigurationLoader.parse(bytes, file: "t.toml")
+            } catch {
+                #expect(!error.description.contains(Self.canary.prefix(16)), "\(error)")
+            }
+        }
+    }
+
+    @Test func everyMisspeltKeyOfTheSampleIsAnError() throws {
+        let sample = try Self.sample()
+        let lines = sample.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        var mutated = 0
+        for (index, line) in lines.enumerated() where line.contains(" = ") && !line.hasPrefix("#") {
+            var copy = lines
+            copy[index] = "q" + line
+            let found = problems(copy.joined(separator: "\n"))
+            #expect(
+                found.contains { $0.line == index + 1 && $0.message.contains("unknown key \"q") }, "\(line): \(found)")
+            mutated += 1
+        }
+        #expect(mutated == 14)
+    }
+
+    @Test func aMutatedSampleNeverTraps() throws {
+        let sample = Array(try Self.sample().utf8)
+        for seed in [1, 2] as [UInt64] { run(SeededGenerator(seed: seed)) }
+        run(.fresh("configuration"))
+        func run(_ generator: SeededGenerator) {
+            var generator = generator
+            for _ in 0..<500 { _ = try? ConfigurationLoader.parse(generator.mutate(sample), file: "t.toml") }
+        }
+    }
+
+    /// The configuration as it is installed.
+    static func sample() throws -> String {
+        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let bytes = try SmallFile.read("/\(root)/etc/tailrace/tailrace.toml", limit: 1 << 20).get()
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

@@ -1,0 +1,88 @@
+import Logging
+import Synchronization
+import TailraceAgent
+import Testing
+
+@Suite struct LogTests {
+    final class Lines: Sendable {
+        let all = Mutex<[String]>([])
+        var write: @Sendable ([UInt8]) -> Void {
+            { bytes in self.all.withLock { $0.append(String(decoding: bytes, as: UTF8.self)) } }
+        }
+    }
+
+    @Test func timesAreWrittenAsInRFC3339() {
+        #expect(Timestamp.text(milliseconds: 0) == "1970-01-01T00:00:00.000Z")
+        #expect(Timestamp.text(milliseconds: 951_782_400_000 - 1) == "2000-02-28T23:59:59.999Z")
+        #expect(Timestamp.text(milliseconds: 951_782_400_000) == "2000-02-29T00:00:00.000Z")
+        #expect(Timestamp.text(milliseconds: 1_795_260_300_123) == "2026-11-21T11:25:00.123Z")
+        #expect(Timestamp.text(milliseconds: -1) == "1969-12-31T23:59:59.999Z")
+        #expect(Timestamp.text(milliseconds: .max) == "9999-12-31T23:59:59.999Z")
+        #expect(Timestamp.text(milliseconds: .min) == "0000-01-01T00:00:00.000Z")
+    }
+
+    @Test func aSiteThatRepeatsIsCutShortAndSummarised() {
+        var limiter = RepetitionLimiter(burst: 3, period: 1000)
+        let site = RepetitionLimiter.Site(file: "a", line: 1)
+        let other = RepetitionLimiter.Site(file: "a", line: 2)
+        let admitted = (0..<100).filter { limiter.admit(site, message: "m\($0)", now: 5) }
+        #expect(admitted == [0, 1, 2])
+        let isAdmitted = limiter.admit(other, message: "o", now: 5)
+        #expect(isAdmitted)
+        #expect(limiter.summaries(now: 1004).isEmpty)
+        #expect(limiter.summaries(now: 1005) == [.init(message: "m3", repetitions: 97)])
+        #expect(limiter.summaries(now: 5000).isEmpty)
+        let isAdmittedAgain = limiter.admit(site, message: "again", now: 5000)
+        #expect(isAdmittedAgain)
+    }
+
+    @Test func aMillionFailuresAreFewLines() {
+        var limiter = RepetitionLimiter()
+        let site = RepetitionLimiter.Site(file: "a", line: 1)
+        var lines = 0
+        for failure in 0..<1_000_000 as Range<Int64> {
+            // One failure each 50 µs: 50 seconds.
+            lines += limiter.summaries(now: failure / 20).count
+            if limiter.admit(site, message: "m", now: failure / 20) { lines += 1 }
+        }
+        #expect(lines < 100)
+    }
+
+    @Test func sitesAreLimited() {
+        var limiter = RepetitionLimiter(siteLimit: 4)
+        for line in 0..<1000 as Range<UInt> {
+            let isAdmitted = limiter.admit(.init(file: "a", line: line), message: "m", now: 0)
+            #expect(isAdmitted)
+        }
+    }
+
+    @Test func aMessageIsOneLineWhateverItHolds() {
+        let lines = Lines()
+        let shared = StandardErrorLog.Shared(journal: false, write: lines.write)
+        let logger = Logger(label: "spool") { StandardErrorLog(label: $0, shared: shared) }
+        logger.error("bad\nthing\u{1}", metadata: ["file": "/a b", "n": "5"])
+        logger.debug("not shown")
+        logger.info("\(String(repeating: "x", count: 100_000))")
+        let written = lines.all.withLock { $0 }
+        #expect(written.count == 2)
+        #expect(written[0].hasSuffix("Z error spool: bad\\nthing? file=\"/a b\" n=5\n"))
+        #expect(written[1].utf8.count <= StandardErrorLog.maximumLine + 8)
+    }
+
+    @Test func theJournalGetsPrioritiesAndNoTime() {
+        let lines = Lines()
+        let shared = StandardErrorLog.Shared(journal: true, write: lines.write)
+        let logger = Logger(label: "agent") { StandardErrorLog(label: $0, shared: shared) }
+        logger.info("started")
+        logger.critical("stopped")
+        #expect(lines.all.withLock { $0 } == ["<6>agent: started\n", "<2>agent: stopped\n"])
+    }
+
+    @Test func aFloodFromOneLineOfCodeIsLimited() {
+        let lines = Lines()
+        let shared = StandardErrorLog.Shared(journal: true, write: lines.write)
+        let logger = Logger(label: "agent") { StandardErrorLog(label: $0, shared: shared) }
+        for number in 0..<10_000 { logger.warning("failure \(number)") }
+        #expect(lines.all.withLock { $0.count } < 100)
+    }
+}
