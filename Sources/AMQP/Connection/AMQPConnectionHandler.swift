@@ -10,7 +10,8 @@ package final class AMQPConnectionHandler: ChannelDuplexHandler {
     package typealias OutboundOut = ByteBuffer
 
     private let configuration: AMQPHandlerConfiguration
-    private weak var delegate: (any AMQPConnectionDelegate)?
+    /// Held until it was told the end, so that a connection in use lives as long as its channel.
+    private var delegate: (any AMQPConnectionDelegate)?
     private var handshake: HandshakeMachine
     private var machine: ConnectionMachine
     private var decoder: FrameDecoder
@@ -226,6 +227,7 @@ package final class AMQPConnectionHandler: ChannelDuplexHandler {
                 default: break
                 }
                 delegate?.handle(event, on: self)
+                if case .closed = event { delegate = nil }
             }
         }
     }

@@ -1,4 +1,4 @@
-package import DequeModule
+internal import DequeModule
 package import NIOCore
 
 /// One AMQP connection after the protocol headers, seen from either end: part 2, section 2.4, with its sessions and links.
@@ -159,7 +159,8 @@ package struct ConnectionMachine {
         }
         remoteOpen = open
         self.open()
-        for channel in sessions.keys { sessions[channel]?.maximumFrameSize = outgoingFrameLimit }
+        let limit = outgoingFrameLimit
+        for channel in Array(sessions.keys) { sessions[channel]?.maximumFrameSize = limit }
         actions.append(.event(.opened(open)))
     }
 

@@ -1,5 +1,5 @@
-import DequeModule
-import NIOCore
+internal import DequeModule
+internal import NIOCore
 
 /// How a receiver link hands out credit.
 package enum CreditPolicy: Hashable, Sendable {

@@ -1,4 +1,4 @@
-import NIOCore
+internal import NIOCore
 
 extension SessionMachine {
     // MARK: From the peer

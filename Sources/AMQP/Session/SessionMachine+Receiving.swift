@@ -1,4 +1,4 @@
-import NIOCore
+internal import NIOCore
 
 extension SessionMachine {
     mutating func receive(_ transfer: Transfer, payload: ByteBuffer?, _ out: inout ConnectionActions) {

@@ -1,4 +1,4 @@
-import NIOCore
+internal import NIOCore
 
 /// Why a delivery was not taken.
 package enum SendRefusal: Error, Hashable, Sendable {

@@ -1,5 +1,5 @@
-package import DequeModule
-import NIOCore
+internal import DequeModule
+internal import NIOCore
 
 /// How this side runs its sessions.
 package struct SessionConfiguration: Hashable, Sendable {
@@ -188,7 +188,7 @@ struct SessionMachine {
             return
         }
         guard let handle = remoteHandles[remoteHandle], let link = links[handle] else {
-            end(AMQPError(AMQPCondition.unattachedHandle, "flow names handle \(remoteHandle), which no link uses"), &out)
+            self.end(AMQPError(AMQPCondition.unattachedHandle, "flow names handle \(remoteHandle), which no link uses"), &out)
             return
         }
         guard link.state != .detachSent, link.state != .refused else { return }
