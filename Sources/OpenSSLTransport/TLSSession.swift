@@ -1,0 +1,18 @@
+/// What a finished handshake agreed on.
+package struct TLSSession: Equatable, Sendable {
+    /// As OpenSSL names it: "TLSv1.2", "TLSv1.3".
+    package var version: String
+    package var cipher: String
+    /// The name that the client asked for (SNI); nil for an IP address or a client that sends none.
+    package var serverName: String?
+    /// The subject of the peer's certificate; nil when it showed none.
+    package var peerSubject: String?
+}
+
+/// What `TLSHandler` tells the handlers behind it, as user inbound events.
+package enum TLSEvent: Equatable, Sendable {
+    /// Fired once, before the first decrypted byte.
+    case handshakeCompleted(TLSSession)
+    /// The peer said goodbye (`close_notify`): everything that it sent has been read. The connection closes.
+    case closedByPeer
+}
