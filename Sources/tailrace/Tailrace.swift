@@ -11,7 +11,7 @@ struct Tailrace: ParsableCommand {
         commandName: "tailrace",
         abstract: "Carries log lines to Azure Event Hubs by a durable spool; nothing that was read is lost.",
         version: Version.text,
-        subcommands: [Check.self])
+        subcommands: [Check.self, Status.self])
 
     static func main() async {
         do {
@@ -34,6 +34,9 @@ struct Tailrace: ParsableCommand {
             Glibc.exit(78)
         case let error as ExitCode:
             Glibc.exit(error.rawValue)
+        case let error as ControlError:
+            printError("\(error)")
+            Glibc.exit(1)
         default: break
         }
         let code = exitCode(for: error)
@@ -49,6 +52,17 @@ struct Tailrace: ParsableCommand {
         }
         printError(message)
         Glibc.exit(1)
+    }
+
+    /// Writes everything to standard output.
+    static func write(_ bytes: [UInt8]) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return }
+            rest = rest.dropFirst(count)
+        }
     }
 
     static func printError(_ text: String) {

@@ -4,5 +4,7 @@
 
 #include "crc32c.h"
 #include "files.h"
+#include "memory.h"
+#include "threads.h"
 
 #endif

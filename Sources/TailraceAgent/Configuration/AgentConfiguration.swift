@@ -3,15 +3,23 @@ package struct AgentConfiguration: Equatable, Sendable {
     /// Where it was read from.
     package var file: String
     /// Spool, ledgers, lock and control socket.
-    package var stateDirectory: String
+    package var stateDirectory = "/var/lib/tailrace"
     /// Put on every record: the configured name, or this machine's.
-    package var host: String
+    package var host = ""
     package var metrics: ListenAddress?
-    package var spool: SpoolSettings
-    package var inputs: [FileInputSettings]
-    package var outputs: [EventHubsOutputSettings]
+    package var spool = SpoolSettings()
+    package var inputs: [FileInputSettings] = []
+    package var outputs: [EventHubsOutputSettings] = []
     /// Nothing that stops the agent, but somebody should know.
-    package var warnings: [ConfigurationProblem]
+    package var warnings: [ConfigurationProblem] = []
+
+    /// Bytes: room for the name of the control socket, whose whole path may have 107.
+    package static let maximumStateDirectory = 90
+
+    package init(file: String) { self.file = file }
+
+    package var controlSocket: String { "\(stateDirectory)/control.sock" }
+    package var spoolDirectory: String { "\(stateDirectory)/spool" }
 }
 
 package struct SpoolSettings: Equatable, Sendable {

@@ -40,11 +40,29 @@ package struct ConfigurationLoader {
         return try loader.read(root)
     }
 
+    /// The control socket of the agent with this configuration. Only `[agent]` counts: somebody may ask for the status
+    /// who may not read the keys.
+    package static func controlSocket(ofConfigurationAt path: String) throws(ConfigurationError) -> String {
+        var configuration: AgentConfiguration?
+        switch SmallFile.read(path, limit: TOMLDocument.maximumSize) {
+        case .success(let bytes):
+            let loader = ConfigurationLoader(file: path)
+            if let root = try? TOMLDocument.parse(bytes) {
+                var top = SettingsReader(root, name: "the file", line: 1, collector: loader.collector)
+                var found = AgentConfiguration(file: path)
+                loader.readAgent(loader.table("agent", of: &top), into: &found)
+                if loader.collector.problems.isEmpty { configuration = found }
+            }
+            // Tells what is wrong when even [agent] cannot be read.
+            if let configuration { return configuration.controlSocket }
+            return try parse(bytes, file: path).controlSocket
+        case .failure: return try load(path: path).controlSocket
+        }
+    }
+
     private mutating func read(_ root: TOMLTable) throws(ConfigurationError) -> AgentConfiguration {
         var top = SettingsReader(root, name: "the file", line: 1, collector: collector)
-        var configuration = AgentConfiguration(
-            file: file, stateDirectory: "/var/lib/tailrace", host: "", metrics: nil, spool: SpoolSettings(),
-            inputs: [], outputs: [], warnings: [])
+        var configuration = AgentConfiguration(file: file)
         readAgent(table("agent", of: &top), into: &configuration)
         readSpool(table("spool", of: &top), into: &configuration)
         for reader in namedTables("input", of: &top) {
@@ -125,11 +143,15 @@ package struct ConfigurationLoader {
         configuration.host = Self.machineName()
         guard var reader else { return }
         if let directory = reader.string("state_directory") {
-            if Self.isAbsolute(directory) {
-                configuration.stateDirectory = directory
-            } else {
+            if !Self.isAbsolute(directory) {
                 reader.report(
                     "state_directory", "is not an absolute path", remedy: "write it from \"/\" on, without NUL")
+            } else if directory.utf8.count > AgentConfiguration.maximumStateDirectory {
+                reader.report(
+                    "state_directory", "has more than \(AgentConfiguration.maximumStateDirectory) bytes",
+                    remedy: "choose a shorter path: a socket is made in it")
+            } else {
+                configuration.stateDirectory = directory
             }
         }
         if let host = reader.string("host"), host != "auto" {

@@ -1,0 +1,13 @@
+// Settings of the C library's allocator, which Swift's Glibc module does not import.
+#ifndef TAILRACE_MEMORY_H
+#define TAILRACE_MEMORY_H
+
+/// Keeps a long-lived process small and its big buffers in place: two arenas at most; blocks up to 4 MiB come from
+/// the heap instead of a new mapping each time, which would fault every page anew; the heap's free top is kept up
+/// to 8 MiB. Call it before the first threads. Without glibc it does nothing.
+void tailrace_tune_memory(void);
+
+/// Gives free memory back to the system.
+void tailrace_trim_memory(void);
+
+#endif

@@ -1,0 +1,8 @@
+// What Swift's Glibc module leaves out of the threads.
+#ifndef TAILRACE_THREADS_H
+#define TAILRACE_THREADS_H
+
+/// Names the calling thread, for ps and debuggers; only the first 15 bytes count.
+void tailrace_name_thread(const char *name);
+
+#endif

@@ -1,0 +1,18 @@
+#include "memory.h"
+
+#include <features.h>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+
+void tailrace_tune_memory(void) {
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 8 << 20);
+}
+
+void tailrace_trim_memory(void) { malloc_trim(0); }
+#else
+void tailrace_tune_memory(void) {}
+void tailrace_trim_memory(void) {}
+#endif

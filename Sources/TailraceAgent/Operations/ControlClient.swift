@@ -1,0 +1,57 @@
+import Glibc
+
+/// Why a running agent could not be asked.
+package enum ControlError: Error, Equatable, CustomStringConvertible {
+    /// No agent listens at this socket.
+    case notRunning(path: String, reason: String)
+    case failed(path: String, reason: String)
+
+    package var description: String {
+        switch self {
+        case .notRunning(let path, let reason):
+            "no agent answers at \(path) (\(reason)); start it with tailrace run, or name its configuration with --config"
+        case .failed(let path, let reason):
+            "the agent at \(path) did not answer: \(reason); look at its log"
+        }
+    }
+}
+
+/// Asks a running agent by its control socket.
+package enum ControlClient {
+    /// Bytes of a reply.
+    package static let maximumReply = 64 << 20
+    /// The agent may take so long for each piece of its reply.
+    package static let seconds = 10
+
+    package static func ask(_ request: String, path: String) throws(ControlError) -> [UInt8] {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw .failed(path: path, reason: SmallFile.describe(errno)) }
+        defer { close(descriptor) }
+        UnixSocket.setTimeouts(descriptor, seconds: seconds)
+        switch UnixSocket.withAddress(path, { connect(descriptor, $0, $1) }) {
+        case nil: throw .failed(path: path, reason: "the path is too long for a socket")
+        case 0?: break
+        default:
+            let code = errno
+            if code == ENOENT || code == ECONNREFUSED {
+                throw .notRunning(path: path, reason: SmallFile.describe(code))
+            }
+            throw .failed(path: path, reason: SmallFile.describe(code))
+        }
+        guard UnixSocket.send(descriptor, Array("\(request)\n".utf8)) else {
+            throw .failed(path: path, reason: "it closed the connection")
+        }
+        var reply: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = read(descriptor, &chunk, chunk.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw .failed(path: path, reason: SmallFile.describe(errno)) }
+            if count == 0 { break }
+            reply.append(contentsOf: chunk[..<count])
+            guard reply.count <= maximumReply else { throw .failed(path: path, reason: "its reply is too long") }
+        }
+        guard !reply.isEmpty else { throw .failed(path: path, reason: "its reply is empty") }
+        return reply
+    }
+}

@@ -1,0 +1,66 @@
+extension StatusReport {
+    /// For people: a few lines for the agent, each input and each output.
+    package var text: String {
+        var lines: [String] = []
+        let seconds = max(0, now - started) / 1000
+        lines.append("tailrace \(version), process \(process) on \(host), up \(Self.period(seconds))")
+        let bytes = Quantity.describe(bytes: spool.bytes), maximum = Quantity.describe(bytes: spool.maximumBytes)
+        lines.append("spool   \(spool.directory): \(bytes) of \(maximum) in \(spool.segments) segments")
+        lines.append(
+            "        next id \(spool.nextSequence), durable below \(spool.committed), released below \(spool.released)"
+                + (spool.carriedOver > 0 ? ", \(spool.carriedOver) records from before this start" : ""))
+        if spool.quarantinedBytes > 0 {
+            lines.append(
+                "        quarantined: \(spool.quarantinedRecords) records, \(spool.quarantinedBytes) bytes")
+        }
+        if let failure = spool.failure { lines.append("        NOT WRITING: \(failure)") }
+        for input in inputs { lines += input.text }
+        for output in outputs { lines += output.text }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func period(_ seconds: Int64) -> String {
+        let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60)
+        if days > 0 { return "\(days) d \(hours) h" }
+        if hours > 0 { return "\(hours) h \(minutes) min" }
+        return minutes > 0 ? "\(minutes) min \(seconds % 60) s" : "\(seconds) s"
+    }
+
+    fileprivate static func verdict(_ unexplained: Int64) -> String {
+        unexplained == 0 ? "closes" : "DOES NOT CLOSE: \(unexplained) unexplained"
+    }
+}
+
+extension StatusReport.Input {
+    fileprivate var text: [String] {
+        var lines = ["input   \(name) (\(type)): \(files) files, \(Quantity.describe(bytes: lagBytes)) not read yet"]
+        lines.append(
+            "        existed \(existed) = acknowledged \(acknowledged) + spooled \(spooled) + filtered \(filtered)"
+                + " + dropped \(dropped): \(StatusReport.verdict(unexplained))")
+        if lostBytes > 0 { lines.append("        lost unread: \(lostBytes) bytes, truncated or removed too early") }
+        for source in sources.prefix(10) {
+            lines.append("        \(source.path): \(source.condition), \(source.offset) of \(source.size) bytes")
+        }
+        return lines
+    }
+}
+
+extension StatusReport.Output {
+    fileprivate var text: [String] {
+        var lines = ["output  \(name) (\(type)): \(state)"]
+        if let lastError {
+            let time = lastErrorTime.map { " at " + Timestamp.text(milliseconds: $0) } ?? ""
+            lines.append("        last error\(time): \(lastError)")
+        }
+        lines.append(
+            "        spooled \(spooled) = acknowledged \(acknowledged) + in flight \(inFlight) + waiting \(waiting)"
+                + " + dead-lettered \(deadLettered): \(StatusReport.verdict(unexplained))")
+        lines.append("        guarantee: \(guarantee)" + (resent > 0 ? "; sent again: \(resent)" : ""))
+        for partition in partitions {
+            let last = partition.lastAcknowledged.map(String.init) ?? "none"
+            lines.append(
+                "        partition \(partition.id): last acknowledged id \(last), in flight \(partition.inFlight)")
+        }
+        return lines
+    }
+}

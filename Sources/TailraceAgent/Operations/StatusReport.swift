@@ -1,0 +1,118 @@
+/// How a running agent stands: the balance of every input and output, in records.
+///
+/// Everything is counted from the agent's start, except what the spool and the ledgers remember: their sequence ids
+/// never begin anew. Records that lay in the spool at the start are `carriedOver`, not part of any input's balance.
+package struct StatusReport: Equatable, Sendable {
+    package var version = Version.text
+    package var process: Int32 = 0
+    package var host = ""
+    /// Milliseconds since 1970, UTC.
+    package var started: Int64 = 0
+    package var now: Int64 = 0
+    package var spool = Spool()
+    package var inputs: [Input] = []
+    package var outputs: [Output] = []
+
+    package init() {}
+
+    package struct Spool: Equatable, Sendable {
+        package var directory = ""
+        /// The first id that the next record can get.
+        package var nextSequence: UInt64 = 0
+        /// The first id that is not durable yet.
+        package var committed: UInt64 = 0
+        /// The first id that some output still needs.
+        package var released: UInt64 = 0
+        /// Of the records from before the start, those that some output still needs.
+        package var carriedOver: UInt64 = 0
+        package var bytes: UInt64 = 0
+        package var maximumBytes: UInt64 = 0
+        package var segments = 0
+        package var quarantinedRecords: UInt64 = 0
+        package var quarantinedBytes: UInt64 = 0
+        /// Why nothing can be appended; nil while all is well.
+        package var failure: String?
+
+        package init() {}
+    }
+
+    /// existed = acknowledged + spooled + filtered + dropped.
+    package struct Input: Equatable, Sendable {
+        package var name = ""
+        package var type = "file"
+        /// Records read since the start.
+        package var existed: UInt64 = 0
+        /// Of those, the ones that every output has acknowledged or dead-lettered.
+        package var acknowledged: UInt64 = 0
+        /// Of those, the ones that lie in the spool, or on the way into it.
+        package var spooled: UInt64 = 0
+        package var filtered: UInt64 = 0
+        /// Records dropped with a reason.
+        package var dropped: UInt64 = 0
+        /// Bytes that are known to have existed and could not be read: a file truncated or removed before its end.
+        package var lostBytes: UInt64 = 0
+        /// Bytes of the records read since the start, without line ends.
+        package var bytes: UInt64 = 0
+        /// Bytes in the files that are not read yet.
+        package var lagBytes: UInt64 = 0
+        package var files = 0
+        /// The sources with the most unread bytes, and those in trouble; at most `maximumSources`.
+        package var sources: [Source] = []
+
+        package static let maximumSources = 100
+
+        package init() {}
+
+        /// What the balance leaves unexplained: 0, or a bug.
+        package var unexplained: Int64 {
+            Int64(bitPattern: existed &- acknowledged &- spooled &- filtered &- dropped)
+        }
+    }
+
+    package struct Source: Equatable, Sendable {
+        package var path = ""
+        package var condition = ""
+        /// Bytes.
+        package var size: UInt64 = 0
+        package var offset: UInt64 = 0
+
+        package init() {}
+        package var lag: UInt64 { size > offset ? size - offset : 0 }
+    }
+
+    /// spooled = acknowledged + in flight + waiting + dead-lettered, all by sequence id since the spool began.
+    package struct Output: Equatable, Sendable {
+        package var name = ""
+        package var type = "eventhubs"
+        /// Such as "connected", "connecting", "waiting to connect again".
+        package var state = ""
+        package var lastError: String?
+        /// Milliseconds since 1970 of the last error.
+        package var lastErrorTime: Int64?
+        package var guarantee = ""
+        /// Records that the spool ever took.
+        package var spooled: UInt64 = 0
+        package var acknowledged: UInt64 = 0
+        package var inFlight: UInt64 = 0
+        package var waiting: UInt64 = 0
+        package var deadLettered: UInt64 = 0
+        /// Records that were sent again because their first outcome was unknown.
+        package var resent: UInt64 = 0
+        package var partitions: [Partition] = []
+
+        package init() {}
+
+        package var unexplained: Int64 {
+            Int64(bitPattern: spooled &- acknowledged &- inFlight &- waiting &- deadLettered)
+        }
+    }
+
+    package struct Partition: Equatable, Sendable {
+        package var id = ""
+        /// The last sequence id that the service confirmed with everything before it for this partition.
+        package var lastAcknowledged: UInt64?
+        package var inFlight: UInt64 = 0
+
+        package init() {}
+    }
+}

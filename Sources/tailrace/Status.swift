@@ -1,0 +1,18 @@
+import ArgumentParser
+import TailraceAgent
+
+struct Status: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Shows how the running agent stands: the balance, the lag, the last acknowledged ids.")
+
+    @OptionGroup var common: CommonOptions
+
+    @Flag(help: "One JSON object, for scripts.")
+    var json = false
+
+    func run() throws {
+        let path = try ConfigurationLoader.controlSocket(ofConfigurationAt: common.config)
+        let reply = try ControlClient.ask(json ? "status json" : "status text", path: path)
+        Tailrace.write(reply + (json ? [UInt8(ascii: "\n")] : []))
+    }
+}

@@ -1,0 +1,164 @@
+import Glibc
+import Logging
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import TailraceAgent
+
+@Suite struct OperationsTests {
+    private let directory = TemporaryDirectory("ops")
+    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    @Test func jsonEscapesWhatItMust() {
+        var json = JSONText()
+        json.object { json in
+            json.field("a\"b", "c\\d\n\u{1}é")
+            json.field("none", nil)
+            json.field("n", Int64.min)
+            json.field("u", UInt64.max)
+            json.field("yes", true)
+            json.key("list")
+            json.array([1, 2]) { $0.value($1) }
+            json.key("empty")
+            json.array([Int]()) { $0.value($1) }
+            json.field("o") { $0.field("x", "y") }
+            json.field("e") { _ in }
+        }
+        #expect(
+            String(decoding: json.bytes, as: UTF8.self)
+                == #"{"a\"b":"c\\d\n\u0001é","none":null,"n":-9223372036854775808,"u":18446744073709551615,"yes":true,"#
+                + #""list":[1,2],"empty":[],"o":{"x":"y"},"e":{}}"#)
+    }
+
+    static var report: StatusReport {
+        var report = StatusReport()
+        report.process = 7
+        report.host = "web \"1\""
+        report.started = 0
+        report.now = 90_000
+        report.spool.directory = "/s"
+        report.spool.nextSequence = 10
+        var input = StatusReport.Input()
+        input.name = "app"
+        input.existed = 10
+        input.acknowledged = 6
+        input.spooled = 3
+        input.dropped = 1
+        var source = StatusReport.Source()
+        source.path = "/a\nb"
+        source.condition = "followed"
+        source.size = 100
+        source.offset = 60
+        input.sources = [source]
+        report.inputs = [input]
+        var output = StatusReport.Output()
+        output.name = "hub"
+        output.state = "connected"
+        output.spooled = 10
+        output.acknowledged = 6
+        output.inFlight = 2
+        output.waiting = 1
+        output.lastError = "refused"
+        output.lastErrorTime = 1000
+        var partition = StatusReport.Partition()
+        partition.id = "0"
+        partition.lastAcknowledged = 5
+        output.partitions = [partition]
+        report.outputs = [output]
+        return report
+    }
+
+    @Test func theStatusIsJSONWithTheBalance() {
+        let text = String(decoding: Self.report.json, as: UTF8.self)
+        #expect(text.hasPrefix("{\"version\":\"\(Version.text)\",\"process\":7,\"host\":\"web \\\"1\\\"\","))
+        #expect(text.contains("\"existed\":10,\"acknowledged\":6,\"spooled\":3,\"filtered\":0,\"dropped\":1,\"unexplained\":0"))
+        #expect(text.contains("\"path\":\"/a\\nb\",\"condition\":\"followed\",\"size\":100,\"offset\":60,\"lag\":40"))
+        #expect(text.contains("\"waiting\":1,\"dead_lettered\":0,\"resent\":0,\"unexplained\":1"))
+        #expect(text.contains("\"partitions\":[{\"id\":\"0\",\"last_acknowledged\":5,\"in_flight\":0}]"))
+        #expect(text.filter { $0 == "{" }.count == text.filter { $0 == "}" }.count)
+    }
+
+    @Test func theStatusForPeopleSaysWhetherTheBalanceCloses() {
+        let text = Self.report.text
+        #expect(text.contains("up 1 min 30 s"))
+        #expect(text.contains("existed 10 = acknowledged 6 + spooled 3 + filtered 0 + dropped 1: closes"))
+        #expect(text.contains("DOES NOT CLOSE: 1 unexplained"))
+        #expect(text.contains("last error at 1970-01-01T00:00:01.000Z: refused"))
+    }
+
+    @Test func theControlSocketAnswersOneLineWithOneText() throws {
+        let path = directory("control.sock")
+        let server = try ControlServer.start(path: path, logger: logger) { Array("<\($0)>".utf8) }
+        #expect(try ControlClient.ask("status json", path: path) == Array("<status json>".utf8))
+        #expect(try ControlClient.ask("", path: path) == Array("<>".utf8))
+        var status = stat()
+        #expect(stat(path, &status) == 0)
+        #expect(status.st_mode & 0o777 == 0o660)
+        server.stop()
+        server.stop()
+        #expect(access(path, F_OK) != 0)
+        #expect(throws: ControlError.notRunning(path: path, reason: "No such file or directory")) {
+            try ControlClient.ask("status", path: path)
+        }
+    }
+
+    @Test func aSocketLeftBehindIsTakenOver() throws {
+        let path = directory("control.sock")
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        #expect(UnixSocket.withAddress(path) { bind(descriptor, $0, $1) } == 0)
+        close(descriptor)
+        #expect(throws: ControlError.notRunning(path: path, reason: "Connection refused")) {
+            try ControlClient.ask("status", path: path)
+        }
+        let server = try ControlServer.start(path: path, logger: logger) { _ in [1] }
+        #expect(try ControlClient.ask("status", path: path) == [1])
+        server.stop()
+    }
+
+    @Test func anEndlessRequestIsCutOff() throws {
+        let path = directory("control.sock")
+        let server = try ControlServer.start(path: path, logger: logger) { _ in [1] }
+        #expect(throws: ControlError.self) {
+            try ControlClient.ask(String(repeating: "x", count: 1 << 20), path: path)
+        }
+        #expect(try ControlClient.ask("status", path: path) == [1])
+        server.stop()
+    }
+
+    @Test func anOverlongPathIsAnErrorAndNoTrap() {
+        let path = "/tmp/" + String(repeating: "x", count: 200)
+        #expect(throws: UnixSocket.Failure(action: "bind", path: path, code: ENAMETOOLONG)) {
+            try ControlServer.start(path: path, logger: logger) { _ in [] }
+        }
+        #expect(throws: ControlError.failed(path: path, reason: "the path is too long for a socket")) {
+            try ControlClient.ask("status", path: path)
+        }
+    }
+
+    @Test func systemdIsTold() throws {
+        let path = directory("notify")
+        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
+        defer { close(descriptor) }
+        #expect(UnixSocket.withAddress(path) { bind(descriptor, $0, $1) } == 0)
+        let manager = ServiceManager(path: path)
+        manager.ready()
+        manager.stopping()
+        var bytes = [UInt8](repeating: 0, count: 64)
+        for expected in ["READY=1", "STOPPING=1"] {
+            let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))
+            #expect(String(decoding: bytes.prefix(max(0, count)), as: UTF8.self) == expected)
+        }
+        ServiceManager(path: nil).ready()
+        ServiceManager(path: "/nonexistent/notify").ready()
+    }
+
+    @Test func theSocketIsFoundWithoutTheKeys() throws {
+        let path = directory("t.toml")
+        let text = "[agent]\nstate_directory = \"/srv/t\"\n[output.hub]\nconnection_string_file = \"/secret\"\n"
+        let descriptor = open(path, O_WRONLY | O_CREAT, 0o600)
+        #expect(write(descriptor, text, text.utf8.count) == text.utf8.count)
+        close(descriptor)
+        #expect(try ConfigurationLoader.controlSocket(ofConfigurationAt: path) == "/srv/t/control.sock")
+    }
+}
