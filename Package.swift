@@ -86,7 +86,8 @@ let package = Package(
         .testTarget(
             name: "TailraceDeliveryTests", dependencies: ["TailraceDelivery", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "TailraceAgentTests", dependencies: ["TailraceAgent", "TestSupport"], swiftSettings: strict),
+            name: "TailraceAgentTests", dependencies: ["TailraceAgent", "TestSupport", nioCore, nioPosix],
+            swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",
             dependencies: ["tailrace", "TailraceAgent", "LocalHub", "EventHubs", "TestSupport"],

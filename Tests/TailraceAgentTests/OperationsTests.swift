@@ -27,7 +27,8 @@ import Testing
         }
         #expect(
             String(decoding: json.bytes, as: UTF8.self)
-                == #"{"a\"b":"c\\d\n\u0001é","none":null,"n":-9223372036854775808,"u":18446744073709551615,"yes":true,"#
+                == #"{"a\"b":"c\\d\n\u0001é","none":null,"n":-9223372036854775808,"u":18446744073709551615,"#
+                + #""yes":true,"#
                 + #""list":[1,2],"empty":[],"o":{"x":"y"},"e":{}}"#)
     }
 
@@ -72,7 +73,9 @@ import Testing
     @Test func theStatusIsJSONWithTheBalance() {
         let text = String(decoding: Self.report.json, as: UTF8.self)
         #expect(text.hasPrefix("{\"version\":\"\(Version.text)\",\"process\":7,\"host\":\"web \\\"1\\\"\","))
-        #expect(text.contains("\"existed\":10,\"acknowledged\":6,\"spooled\":3,\"filtered\":0,\"dropped\":1,\"unexplained\":0"))
+        #expect(
+            text.contains(
+                "\"existed\":10,\"acknowledged\":6,\"spooled\":3,\"filtered\":0,\"dropped\":1,\"unexplained\":0"))
         #expect(text.contains("\"path\":\"/a\\nb\",\"condition\":\"followed\",\"size\":100,\"offset\":60,\"lag\":40"))
         #expect(text.contains("\"waiting\":1,\"dead_lettered\":0,\"resent\":0,\"unexplained\":1"))
         #expect(text.contains("\"partitions\":[{\"id\":\"0\",\"last_acknowledged\":5,\"in_flight\":0}]"))

@@ -9,7 +9,7 @@ package enum ControlError: Error, Equatable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .notRunning(let path, let reason):
-            "no agent answers at \(path) (\(reason)); start it with tailrace run, or name its configuration with --config"
+            "no agent answers at \(path) (\(reason)); start one: tailrace run; or name its --config"
         case .failed(let path, let reason):
             "the agent at \(path) did not answer: \(reason); look at its log"
         }

@@ -10,7 +10,9 @@ package struct JSONText {
 
     package mutating func object(_ body: (inout JSONText) -> Void) { enclose("{", "}", body) }
 
-    package mutating func array<Element>(_ elements: some Sequence<Element>, _ body: (inout JSONText, Element) -> Void) {
+    package mutating func array<Element>(
+        _ elements: some Sequence<Element>, _ body: (inout JSONText, Element) -> Void
+    ) {
         enclose("[", "]") { json in
             for element in elements { body(&json, element) }
         }
