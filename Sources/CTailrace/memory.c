@@ -1,6 +1,7 @@
 #include "memory.h"
 
 #include <features.h>
+#include <sys/prctl.h>
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -16,3 +17,5 @@ void tailrace_trim_memory(void) { malloc_trim(0); }
 void tailrace_tune_memory(void) {}
 void tailrace_trim_memory(void) {}
 #endif
+
+void tailrace_hide_memory(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }

@@ -1,4 +1,4 @@
-// Settings of the C library's allocator, which Swift's Glibc module does not import.
+// Settings of the process's memory that Swift's Glibc module does not import.
 #ifndef TAILRACE_MEMORY_H
 #define TAILRACE_MEMORY_H
 
@@ -9,5 +9,8 @@ void tailrace_tune_memory(void);
 
 /// Gives free memory back to the system.
 void tailrace_trim_memory(void);
+
+/// Keeps this process's memory out of core dumps and away from other users' debuggers: it holds keys.
+void tailrace_hide_memory(void);
 
 #endif

@@ -1,3 +1,5 @@
+package import EventHubs
+
 /// What the agent is to do: a valid configuration. `ConfigurationLoader` makes it.
 package struct AgentConfiguration: Equatable, Sendable {
     /// Where it was read from.
@@ -63,12 +65,18 @@ package struct EventHubsOutputSettings: Equatable, Sendable {
     package enum RoutingKey: String, Equatable, Sendable, CaseIterable { case host, source }
 
     package var name: String
-    package var connectionString: Secret<String>
-    /// The hub's name where the connection string has no EntityPath.
-    package var eventHub: String?
+    /// Nil only in a configuration with problems, which nobody gets.
+    package var connectionString: Secret<EventHubsConnectionString>?
+    /// The hub's name, from EntityPath or from the key of its own.
+    package var eventHub = ""
     /// PEM file of the authorities to trust; nil is the system's store.
     package var caFile: String?
     package var key = RoutingKey.host
+
+    package init(name: String, connectionString: Secret<EventHubsConnectionString>?) {
+        self.name = name
+        self.connectionString = connectionString
+    }
 }
 
 package struct ListenAddress: Equatable, Sendable, CustomStringConvertible {

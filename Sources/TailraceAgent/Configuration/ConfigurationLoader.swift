@@ -1,3 +1,4 @@
+internal import EventHubs
 import Glibc
 
 /// Turns the text of a configuration file into an `AgentConfiguration`, or into the list of everything wrong with it.
@@ -260,9 +261,20 @@ package struct ConfigurationLoader {
             }
             return nil
         }
-        let connectionString = readConnectionString(&reader)
-        var output = EventHubsOutputSettings(name: name, connectionString: connectionString ?? Secret(""))
-        if let hub = reader.string("eventhub"), !hub.isEmpty { output.eventHub = hub }
+        let connectionString = readConnectionString(&reader).flatMap { parse($0, reader) }
+        var output = EventHubsOutputSettings(name: name, connectionString: connectionString)
+        output.eventHub = connectionString?.reveal().eventHubName ?? ""
+        if let hub = reader.string("eventhub"), !hub.isEmpty {
+            if !output.eventHub.isEmpty, output.eventHub != hub {
+                reader.report(
+                    "eventhub", "differs from the connection string's EntityPath", remedy: "keep one of the two")
+            }
+            output.eventHub = hub
+        } else if connectionString != nil, output.eventHub.isEmpty {
+            reader.report(
+                "eventhub", "is missing, and the connection string has no EntityPath",
+                remedy: "write eventhub = \"NAME\"")
+        }
         if let file = reader.string("ca_file"), !file.isEmpty {
             output.caFile = file
             if !Self.isAbsolute(file) {
@@ -282,7 +294,7 @@ package struct ConfigurationLoader {
             output.key = key
         }
         reader.finish()
-        return connectionString == nil ? nil : output
+        return output
     }
 
     private mutating func readConnectionString(_ reader: inout SettingsReader) -> Secret<String>? {
@@ -299,6 +311,20 @@ package struct ConfigurationLoader {
             reader.report(
                 "connection_string_file", "is missing",
                 remedy: "write connection_string_file = \"/etc/tailrace/hub.key\", a file with the connection string")
+            return nil
+        }
+    }
+
+    private func parse(
+        _ text: Secret<String>, _ reader: SettingsReader
+    ) -> Secret<EventHubsConnectionString>? {
+        let key = reader.table["connection_string"] == nil ? "connection_string_file" : "connection_string"
+        do throws(EventHubsError) {
+            return Secret(try EventHubsConnectionString(text.reveal()))
+        } catch {
+            reader.report(
+                key, "is wrong: \(error.message)",
+                remedy: "copy it anew from a shared access policy of the namespace or the event hub")
             return nil
         }
     }
