@@ -163,6 +163,12 @@ package final class RecordBatch: @unchecked Sendable {
         time = 0
     }
 
+    /// Whether an owner that holds `held` batches has half of the pool, so that the others may soon find none.
+    package func isPoolStarving(holding held: Int) -> Bool {
+        guard let pool else { return false }
+        return held >= max(1, pool.limit / 2)
+    }
+
     /// The last owner's duty: empties the batch and gives it back to the pool that it came from.
     package func recycle() {
         removeAll()

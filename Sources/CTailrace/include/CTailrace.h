@@ -2,6 +2,7 @@
 #ifndef TAILRACE_CTAILRACE_H
 #define TAILRACE_CTAILRACE_H
 
+#include "bytes.h"
 #include "crc32c.h"
 #include "files.h"
 #include "memory.h"

@@ -1,0 +1,44 @@
+import Glibc
+import Synchronization
+
+/// The lock that keeps a second process out. The process id in it is only for the message: a stale one means nothing,
+/// because the kernel drops the lock with its process.
+final class LockFile: Sendable {
+    private let file: Mutex<SpoolFile?>
+
+    private init(_ file: SpoolFile) { self.file = Mutex(file) }
+
+    static func take(in directory: SpoolDirectory) throws(SpoolError) -> LockFile {
+        var holder: String?
+        do throws(SpoolFileError) {
+            let file = try directory.open("lock", .createOrOpen)
+            if try file.tryLock() {
+                try file.truncate(to: 0)
+                try file.write(Array("\(getpid())\n".utf8), at: 0)
+                return LockFile(file)
+            }
+            let digits = try file.read(32, at: 0).prefix { $0 >= 0x30 && $0 <= 0x39 }
+            if !digits.isEmpty { holder = String(decoding: digits, as: UTF8.self) }
+        } catch {
+            throw .file(error)
+        }
+        throw .locked(directory: directory.path, holder: holder ?? "unknown")
+    }
+
+    func release() { file.withLock { $0 = nil } }
+}
+
+/// A pthread that can be joined once, from wherever.
+final class ThreadHandle: Sendable {
+    private let thread: Mutex<pthread_t?>
+
+    init(_ thread: pthread_t) { self.thread = Mutex(thread) }
+
+    func join() {
+        // Held while joining, so that a second caller also returns only when the thread is gone.
+        thread.withLock {
+            if let thread = $0 { pthread_join(thread, nil) }
+            $0 = nil
+        }
+    }
+}

@@ -1,0 +1,238 @@
+import Glibc
+package import Logging
+
+/// A durable queue of records on disk: `append` at one end, readers and `release` at the other. See `Format.swift`.
+package final class Spool: Sendable {
+    private let core: SpoolCore
+    private let lock: LockFile
+    private let thread: ThreadHandle
+    /// What `open` found.
+    package let recovery: RecoveryReport
+
+    private init(core: SpoolCore, lock: LockFile, thread: ThreadHandle, recovery: RecoveryReport) {
+        self.core = core
+        self.lock = lock
+        self.thread = thread
+        self.recovery = recovery
+    }
+
+    deinit { close() }
+
+    /// Locks the directory (making it if missing), recovers what is there, and starts the spool thread.
+    package static func open(
+        _ configuration: SpoolConfiguration, logger: Logger
+    ) throws(SpoolError) -> Spool {
+        let limits = try configuration.limits()
+        let directory = SpoolDirectory(path: configuration.directory, fault: configuration.fault)
+        let lock: LockFile
+        let recovered: Recovery.Result
+        let quarantine = Quarantine(spool: directory, limit: configuration.maximumQuarantineSize, logger: logger)
+        do throws(SpoolFileError) {
+            try directory.create()
+        } catch {
+            throw .file(error)
+        }
+        lock = try LockFile.take(in: directory)
+        recovered = try Recovery(
+            directory: directory, quarantine: quarantine, minimumNextSequence: configuration.minimumNextSequence
+        ).run()
+        recovered.report.log(to: logger)
+        let state = SpoolState(
+            nextSequence: recovered.nextSequence, committed: recovered.nextSequence,
+            released: recovered.segments.first?.first ?? recovered.nextSequence, segments: recovered.segments,
+            positions: recovered.positions,
+            positionBytes: recovered.positions.reduce(0) { $0 + Checkpoint.size(key: $1.key, value: $1.value) })
+        let core = SpoolCore(
+            configuration: configuration, limits: limits, directory: directory, quarantine: quarantine,
+            logger: logger, state: state)
+        let thread = ThreadHandle(
+            startThread("spool") {
+                SpoolWriter(
+                    core: core, nextGeneration: recovered.nextGeneration, previousEnd: recovered.previousEnd,
+                    positions: recovered.positions
+                ).run()
+            })
+        return Spool(core: core, lock: lock, thread: thread, recovery: recovered.report)
+    }
+
+    /// How far each source has been read, as of the last append.
+    package func positions() -> [SourceKey: [UInt8]] { core.monitor.withLock { core.state.positions } }
+
+    /// Gives the batch's records their ids and queues it. Waits while the queue or the disk limit is full, or the disk
+    /// refuses.
+    ///
+    /// Ownership of the batch passes, unless this throws: then it is still the caller's.
+    package func append(_ batch: RecordBatch) throws(SpoolError) {
+        let header = try frame(for: batch)
+        core.monitor.lock()
+        defer { core.monitor.unlock() }
+        if core.state.phase == .open, !hasRoom(header.length) {
+            core.state.counters.appendWaits += 1
+            repeat { core.space.wait() } while core.state.phase == .open && !hasRoom(header.length)
+        }
+        try enqueue(batch, header)
+    }
+
+    /// As `append`, for inputs that must not wait. False when it would have to, when the spool is closed, or when the
+    /// batch can never be stored (see `append`'s errors): the batch is still the caller's.
+    package func tryAppend(_ batch: RecordBatch) -> Bool {
+        do throws(SpoolError) {
+            let header = try frame(for: batch)
+            core.monitor.lock()
+            defer { core.monitor.unlock() }
+            guard core.state.phase == .open, hasRoom(header.length) else {
+                core.state.counters.appendRefusals += 1
+                return false
+            }
+            try enqueue(batch, header)
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// The first id that is not durable yet: ids below it may be read.
+    package var committed: UInt64 { core.monitor.withLock { core.state.committed } }
+
+    /// A reader whose first frame contains `sequence` (see `SpoolFrame.startIndex`), or follows it.
+    package func reader(from sequence: UInt64) throws(SpoolError) -> SpoolReader {
+        try core.monitor.withLock { () throws(SpoolError) in
+            guard sequence <= core.state.nextSequence else {
+                throw .beyondEnd(wanted: sequence, next: core.state.nextSequence)
+            }
+            guard sequence >= core.state.firstSequence else {
+                throw .released(wanted: sequence, first: core.state.firstSequence)
+            }
+        }
+        return SpoolReader(core: core, from: sequence)
+    }
+
+    /// Tells that every output has acknowledged all ids below `sequence`: segments wholly below go, soon, on the spool
+    /// thread. Never blocks; going backwards is ignored.
+    package func release(below sequence: UInt64) {
+        core.monitor.withLock {
+            let sequence = min(sequence, core.state.committed)
+            guard sequence > core.state.released else { return }
+            core.state.released = sequence
+            // Only a segment that can go, or a writer waiting for space, is worth a wake-up.
+            let canGo = core.state.segments.first.map { $0.isSealed && $0.end <= sequence } ?? false
+            guard (canGo && core.state.segments.count > 1) || core.state.trouble != nil else { return }
+            core.state.releaseChanged = true
+            core.wakeWriter()
+        }
+    }
+
+    package func statistics() -> SpoolStatistics {
+        let damage = core.quarantine.counts
+        return core.monitor.withLock {
+            var result = core.state.counters
+            result.firstSequence = core.state.firstSequence
+            result.nextSequence = core.state.nextSequence
+            result.committed = core.state.committed
+            result.released = core.state.released
+            result.bytesOnDisk = UInt64(core.state.bytesOnDisk)
+            result.maximumSize = UInt64(core.limits.maximumSize)
+            result.segments = core.state.segments.count
+            result.spares = core.limits.segmentSize > 0 ? core.state.spareBytes / core.limits.segmentSize : 0
+            result.queuedBatches = core.state.queued
+            result.queuedBytes = core.state.queueBytes
+            result.sources = core.state.positions.count
+            result.trouble = core.state.trouble
+            result.quarantinedBytes = damage.bytes
+            result.quarantinedRecords = damage.records
+            result.quarantinedPlaces = damage.places
+            return result
+        }
+    }
+
+    /// Waits until everything appended before is durable and everything released before is gone; false when that did
+    /// not happen in time (full, failing, closed).
+    @discardableResult
+    package func flush(timeoutMilliseconds: Int = 10_000) -> Bool {
+        let deadline = monotonicNanoseconds() + UInt64(max(0, timeoutMilliseconds)) * 1_000_000
+        core.monitor.lock()
+        defer { core.monitor.unlock() }
+        guard core.state.phase == .open else { return false }
+        core.state.flushWanted += 1
+        let wanted = core.state.flushWanted
+        core.state.releaseChanged = true
+        core.wakeWriter()
+        while core.state.flushDone < wanted, core.state.phase != .stopped, monotonicNanoseconds() < deadline {
+            core.commit.wait(until: deadline)
+        }
+        return core.state.flushDone >= wanted
+    }
+
+    /// Stores what is queued, stops the thread and releases the lock. Appends that wait get `.closed`. When the disk
+    /// refuses, one more attempt is made and the rest is left to the inputs' positions. Idempotent.
+    package func close() { stop(.closing) }
+
+    /// For tests: stops as a kill would, without storing what is queued.
+    package func abandon() { stop(.abandoned) }
+
+    private func stop(_ phase: SpoolState.Phase) {
+        core.monitor.withLock {
+            guard core.state.phase == .open else { return }
+            core.state.phase = phase
+            core.space.broadcast()
+            core.commit.broadcast()
+            core.work.signal()
+        }
+        thread.join()
+        lock.release()
+    }
+
+    // MARK: - Appending
+
+    private func frame(for batch: RecordBatch) throws(SpoolError) -> FrameHeader {
+        precondition(batch.length <= batch.capacity && batch.attributes.count <= batch.recordCount)
+        precondition(batch.context.count <= FrameHeader.maximumContext, "context of \(batch.context.count) bytes")
+        if let position = batch.position {
+            precondition(position.value.count <= FrameHeader.maximumPositionValue, "position value too long")
+        }
+        // An entry outside the block is the input's bug: better to stop here than to read other memory.
+        for index in 0..<batch.recordCount {
+            let entry = batch.records[index]
+            precondition(Int(entry.start) &+ entry.length <= batch.length, "record \(index) lies outside its block")
+        }
+        for entry in batch.attributes {
+            precondition(
+                entry.record < batch.recordCount && Int(entry.start) &+ Int(entry.length) <= batch.length,
+                "attributes lie outside their batch")
+        }
+        let header = FrameEncoder.header(for: batch)
+        guard header.length <= core.limits.frame else {
+            throw .batchTooLarge(bytes: header.length, limit: core.limits.frame)
+        }
+        return header
+    }
+
+    /// With the monitor locked.
+    private func hasRoom(_ length: Int) -> Bool {
+        guard core.state.trouble == nil else { return false }
+        if core.state.queued == 0 { return true }
+        return core.state.queued < core.configuration.queueLimit
+            && core.state.queueBytes + length <= core.configuration.queueByteLimit
+    }
+
+    /// With the monitor locked.
+    private func enqueue(_ batch: RecordBatch, _ header: FrameHeader) throws(SpoolError) {
+        guard core.state.phase == .open else { throw .closed }
+        if let position = batch.position, !position.value.isEmpty {
+            let size = Checkpoint.size(key: position.source, value: position.value)
+            let old = core.state.positions[position.source].map { Checkpoint.size(key: position.source, value: $0) }
+            let total = core.state.positionBytes + size - (old ?? 0)
+            guard total <= core.limits.positions else {
+                throw .positionsTooLarge(bytes: total, limit: core.limits.positions)
+            }
+        }
+        if let position = batch.position { core.state.setPosition(position) }
+        core.state.queue.append(
+            PendingBatch(batch: batch, firstSequence: core.state.nextSequence, header: header))
+        core.state.queueBytes += header.length
+        core.state.nextSequence += UInt64(batch.recordCount)
+        core.state.counters.recordsAppended += UInt64(batch.recordCount)
+        core.state.counters.batchesAppended += 1
+        core.wakeWriter()
+    }
+}

@@ -1,0 +1,92 @@
+internal import Logging
+
+/// A segment as everybody but the writer sees it.
+struct SegmentInfo: Equatable, Sendable {
+    let generation: UInt64
+    /// Id of its first record.
+    var first: UInt64
+    /// Id after its last durable record.
+    var end: UInt64
+    /// Bytes that may be read.
+    var limit: Int
+    /// Bytes on disk.
+    var size: Int
+    /// Nothing will be added any more.
+    var isSealed: Bool
+}
+
+/// What the spool's threads share: guarded by `monitor`, never across a system call.
+struct SpoolState {
+    enum Phase { case open, closing, abandoned, stopped }
+
+    var phase = Phase.open
+    var queue: [PendingBatch] = []
+    /// Index of the first waiting batch in `queue`.
+    var queueHead = 0
+    var queueBytes = 0
+    var nextSequence: UInt64
+    var committed: UInt64
+    var released: UInt64
+    var segments: [SegmentInfo]
+    var spareBytes = 0
+    /// As of the last append.
+    var positions: [SourceKey: [UInt8]]
+    var positionBytes: Int
+    var trouble: SpoolTrouble?
+    var isWriterWaiting = false
+    /// Raised by `flush()`; the writer answers by setting `flushDone`.
+    var flushWanted: UInt64 = 0
+    var flushDone: UInt64 = 0
+    var releaseChanged = false
+    var counters = SpoolStatistics()
+
+    var queued: Int { queue.count - queueHead }
+    var bytesOnDisk: Int { segments.reduce(spareBytes) { $0 + $1.size } }
+    var firstSequence: UInt64 { segments.first?.first ?? committed }
+
+    mutating func setPosition(_ position: SourcePosition) {
+        let old = positions[position.source].map { Checkpoint.size(key: position.source, value: $0) } ?? 0
+        positions[position.source] = position.value.isEmpty ? nil : position.value
+        let new = position.value.isEmpty ? 0 : Checkpoint.size(key: position.source, value: position.value)
+        positionBytes += new - old
+    }
+}
+
+/// The shared part of a spool: state, its monitor and conditions, and what never changes.
+final class SpoolCore: @unchecked Sendable {
+    let configuration: SpoolConfiguration
+    let limits: SpoolConfiguration.Limits
+    let directory: SpoolDirectory
+    let quarantine: Quarantine
+    let logger: Logger
+
+    let monitor = Monitor()
+    /// The writer waits here.
+    let work: Monitor.Condition
+    /// Appenders wait here.
+    let space: Monitor.Condition
+    /// Readers and flushes wait here.
+    let commit: Monitor.Condition
+    /// Only with `monitor` locked.
+    var state: SpoolState
+
+    init(
+        configuration: SpoolConfiguration, limits: SpoolConfiguration.Limits, directory: SpoolDirectory,
+        quarantine: Quarantine, logger: Logger, state: SpoolState
+    ) {
+        self.configuration = configuration
+        self.limits = limits
+        self.directory = directory
+        self.quarantine = quarantine
+        self.logger = logger
+        self.state = state
+        work = Monitor.Condition(monitor)
+        space = Monitor.Condition(monitor)
+        commit = Monitor.Condition(monitor)
+    }
+
+    /// With the monitor locked: wakes the writer if it sleeps.
+    func wakeWriter() {
+        if state.isWriterWaiting { work.signal() }
+    }
+}
