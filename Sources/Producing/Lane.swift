@@ -1,0 +1,151 @@
+internal import NIOCore
+
+/// The batches on their way to one partition, in order: a value without clock, thread or connection.
+///
+/// Events go in (`append`, `finished`, `timeReached`), actions come out, to be performed in their order. A batch is in
+/// the lane until its `settle` action, and every batch gets exactly one. Settlements come in the order of `append`.
+///
+/// Order on the wire: when an attempt fails, nothing is transmitted until every other transmission has ended, and then
+/// the lane goes on with its oldest unfinished batch. With one batch in flight (the default) this keeps the order with
+/// any service. A wider window needs a service that refuses a batch whose predecessor it does not have; with any other
+/// a refused batch would be overtaken by those behind it.
+package struct Lane<Batch> {
+    package enum Action {
+        case transmit(Batch, Ticket)
+        case settle(Batch, Settlement)
+        /// Call `timeReached` at this time; replaces what was said before.
+        case wait(until: ContinuousClock.Instant)
+    }
+
+    /// Names one attempt at one batch.
+    package struct Ticket: Equatable, Sendable {
+        package let number: UInt64
+        /// 1 for the first.
+        package let attempt: Int
+    }
+
+    fileprivate enum State {
+        case waiting
+        case inFlight
+        case finished(Settlement)
+    }
+
+    fileprivate struct Entry {
+        let batch: Batch
+        var attempts = 0
+        var state = State.waiting
+    }
+
+    package let window: Int
+    package let retry: RetryPolicy
+
+    private var entries = CircularBuffer<Entry>()
+    /// The number of the first entry; batches are numbered in order of `append`.
+    private var firstNumber: UInt64 = 0
+    /// Attempts that failed since the last one that did not.
+    package private(set) var failures = 0
+    /// Transmissions that have not ended.
+    package private(set) var inFlight = 0
+    /// An attempt failed and later ones are still in flight.
+    private var isRecovering = false
+    private var pausedUntil: ContinuousClock.Instant?
+    private var isHalted = false
+
+    package init(window: Int = 1, retry: RetryPolicy = RetryPolicy()) {
+        precondition(window > 0)
+        self.window = window
+        self.retry = retry
+    }
+
+    /// Batches in the lane.
+    package var count: Int { entries.count }
+    package var isEmpty: Bool { entries.isEmpty }
+    package var oldest: Batch? { entries.first?.batch }
+
+    /// A sealed batch joins the end.
+    package mutating func append(_ batch: Batch, now: ContinuousClock.Instant) -> [Action] {
+        entries.append(Entry(batch: batch))
+        return transmissions(now)
+    }
+
+    /// A transmission ended. Each ticket ends once; another end of it is a broken service, and traps.
+    package mutating func finished(
+        _ ticket: Ticket, _ outcome: SendOutcome, now: ContinuousClock.Instant,
+        using random: inout some RandomNumberGenerator
+    ) -> [Action] {
+        precondition(
+            ticket.number >= firstNumber && ticket.number - firstNumber < UInt64(entries.count),
+            "batch \(ticket.number) has left the lane")
+        let index = entries.index(entries.startIndex, offsetBy: Int(ticket.number - firstNumber))
+        guard case .inFlight = entries[index].state, entries[index].attempts == ticket.attempt else {
+            preconditionFailure("attempt \(ticket.attempt) of batch \(ticket.number) is not in flight")
+        }
+        inFlight -= 1
+        var actions: [Action] = []
+        switch outcome {
+        case .accepted:
+            failures = 0
+            entries[index].state = .finished(.acknowledged)
+        case .rejected(let reason):
+            // The service works, it just does not want this one.
+            failures = 0
+            entries[index].state = .finished(.rejected(reason: reason))
+        case .retry(_, let after):
+            entries[index].state = .waiting
+            actions += pause(suggested: after, now, &random)
+        case .unknown:
+            entries[index].state = .waiting
+            actions += pause(suggested: nil, now, &random)
+        }
+        if inFlight == 0 { isRecovering = false }
+        while let first = entries.first, case .finished(let settlement) = first.state {
+            entries.removeFirst()
+            firstNumber += 1
+            actions.append(.settle(first.batch, settlement))
+        }
+        return actions + transmissions(now)
+    }
+
+    private mutating func pause(
+        suggested: Duration?, _ now: ContinuousClock.Instant, _ random: inout some RandomNumberGenerator
+    ) -> [Action] {
+        failures += 1
+        isRecovering = true
+        let end = now.advanced(by: retry.delay(afterFailures: failures, suggested: suggested, using: &random))
+        let until = max(end, pausedUntil ?? end)
+        pausedUntil = until
+        return isHalted ? [] : [.wait(until: until)]
+    }
+
+    /// The time of a `wait` has come; early calls are answered with another `wait`.
+    package mutating func timeReached(now: ContinuousClock.Instant) -> [Action] {
+        guard let pausedUntil, !isHalted else { return [] }
+        guard now >= pausedUntil else { return [.wait(until: pausedUntil)] }
+        self.pausedUntil = nil
+        return transmissions(now)
+    }
+
+    /// Nothing more is transmitted; what is in flight still ends. For a stop.
+    package mutating func halt() { isHalted = true }
+
+    private mutating func transmissions(_ now: ContinuousClock.Instant) -> [Action] {
+        guard !isHalted, !isRecovering, pausedUntil == nil, inFlight < window else { return [] }
+        var actions: [Action] = []
+        // Entries that do not wait are at the front, fewer than two windows of them.
+        for (offset, index) in entries.indices.enumerated() {
+            guard case .waiting = entries[index].state else { continue }
+            entries[index].state = .inFlight
+            entries[index].attempts += 1
+            inFlight += 1
+            let ticket = Ticket(number: firstNumber + UInt64(offset), attempt: entries[index].attempts)
+            actions.append(.transmit(entries[index].batch, ticket))
+            if inFlight == window { break }
+        }
+        return actions
+    }
+}
+
+extension Lane: Sendable where Batch: Sendable {}
+extension Lane.Action: Sendable where Batch: Sendable {}
+extension Lane.State: Sendable {}
+extension Lane.Entry: Sendable where Batch: Sendable {}
