@@ -1,4 +1,4 @@
-import OpenSSLTransport
+internal import OpenSSLTransport
 
 /// A shared access signature: the token that proves knowledge of a key without sending it.
 package struct SharedAccessSignature: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible {

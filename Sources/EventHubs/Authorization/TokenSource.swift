@@ -27,6 +27,11 @@ package struct TokenSource: Sendable, CustomStringConvertible, CustomDebugString
 
     private init(kind: Kind) { self.kind = kind }
 
+    /// False for a token made elsewhere.
+    package var canRenew: Bool {
+        if case .sharedKey = kind { true } else { false }
+    }
+
     /// What CBS calls the token's type.
     package var tokenType: String { "servicebus.windows.net:sastoken" }
 
