@@ -51,7 +51,8 @@ let package = Package(
         .target(name: "TailraceSpool", dependencies: ["CTailrace", logging], swiftSettings: strict),
         .target(name: "TailraceInputs", dependencies: ["CTailrace", "TailraceSpool", logging], swiftSettings: strict),
         .target(
-            name: "TailraceDelivery", dependencies: ["Producing", "TailraceSpool", logging], swiftSettings: strict),
+            name: "TailraceDelivery", dependencies: ["CTailrace", "Producing", "TailraceSpool", logging],
+            swiftSettings: strict),
         .target(
             name: "TailraceAgent",
             dependencies: [

@@ -1,0 +1,83 @@
+internal import Logging
+internal import TailraceSpool
+
+/// Keeps the records that a service refused for good, with the reason: a spool of its own per output, so that nothing
+/// is lost, everything can be looked at and sent again, and the size has a limit.
+///
+/// Used by one drain, on its thread. Nothing is opened before the first record.
+final class DeadLetters {
+    /// The attribute that tells why a record is here.
+    static let reasonKey: StaticString = "dead_letter_reason"
+    /// The attribute that tells which id the record had.
+    static let sequenceKey: StaticString = "sequence"
+    /// Bytes kept of a reason.
+    static let maximumReason = 1024
+
+    private let configuration: SpoolConfiguration
+    private let logger: Logger
+    private var spool: Spool?
+
+    /// - Parameters:
+    ///   - directory: of this output alone; made when needed, its parent must exist.
+    ///   - maximumSize: bytes; what does not fit is dropped, counted and told in the log.
+    init(directory: String, maximumSize: UInt64 = 1 << 30, logger: Logger) {
+        var configuration = SpoolConfiguration(directory: directory)
+        configuration.maximumSize = maximumSize
+        configuration.segmentSize = 16 << 20
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    /// Stores records of a frame; false when they could not be made durable.
+    func append(_ frame: SpoolFrame, _ indices: Range<Int>, reason: String) -> Bool {
+        guard let spool = open() else { return false }
+        let reason = Array(reason.utf8.prefix(Self.maximumReason))
+        let run = RecordRun(frame, indices)
+        var capacity = 4096
+        for index in indices {
+            let record = run[index]
+            capacity += record.body.count + record.attributes.count + reason.count + 64
+        }
+        let batch = RecordBatch(capacity: capacity)
+        batch.context = Array(frame.context)
+        batch.time = frame.time
+        for (position, index) in indices.enumerated() {
+            let record = run[index]
+            var attributes = Array(record.attributes)
+            reason.withUnsafeBytes { RecordAttributes.append(Self.reasonKey, $0, to: &attributes) }
+            RecordAttributes.append(Self.sequenceKey, Int64(clamping: record.sequence), to: &attributes)
+            guard let start = batch.copyIn(record.body), let place = attributes.withUnsafeBytes(batch.copyIn) else {
+                preconditionFailure("the batch was made large enough")
+            }
+            batch.append(RecordEntry(start: start, length: UInt32(record.body.count), flags: record.flags))
+            batch.attributes.append(
+                AttributeEntry(record: UInt32(position), start: place, length: UInt32(attributes.count)))
+        }
+        guard spool.tryAppend(batch), spool.flush(timeoutMilliseconds: 10_000) else {
+            logger.error(
+                "cannot keep records that the service refused; they are dropped",
+                metadata: ["directory": "\(configuration.directory)", "records": "\(indices.count)"])
+            return false
+        }
+        return true
+    }
+
+    private func open() -> Spool? {
+        if let spool { return spool }
+        do {
+            let opened = try Spool.open(configuration, logger: logger)
+            spool = opened
+            return opened
+        } catch {
+            logger.error(
+                "cannot open the dead-letter area; refused records are dropped",
+                metadata: ["directory": "\(configuration.directory)", "reason": "\(error)"])
+            return nil
+        }
+    }
+
+    func close() {
+        spool?.close()
+        spool = nil
+    }
+}

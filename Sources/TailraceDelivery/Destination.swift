@@ -1,0 +1,89 @@
+package import Producing
+package import TailraceSpool
+
+/// Where a drain delivers to: a service with numbered partitions, and the form that it wants batches in.
+///
+/// `send` (of `Service`) is called on the drain's thread; its completion may come on any.
+package protocol Destination: Service {
+    associatedtype Encoder: BatchEncoder where Encoder.Batch == Batch
+
+    /// For messages, such as "hub orders at example.servicebus.windows.net".
+    var name: String { get }
+    /// Constant for the life of the drain.
+    var partitionCount: Int { get }
+    /// What a reader of the status should expect, such as "at least once; duplicates only among the batches in flight
+    /// at a crash".
+    var guarantee: String { get }
+
+    /// One encoder per partition; all are used on the drain's thread alone.
+    func makeEncoder() -> Encoder
+}
+
+/// Builds the batches of one partition, one after the other.
+///
+/// The encoder keeps to the destination's largest batch by its own accounting: `append` takes only what fits.
+package protocol BatchEncoder {
+    associatedtype Batch: Sendable
+    /// What the records of one context share, in wire form: made once per context and kept by the drain.
+    associatedtype Header
+
+    /// - Parameter key: the routing key, the same for all batches that this header goes into.
+    mutating func prepare(_ context: RecordContext, key: String) -> Header
+
+    /// Begins a batch for the key of `header`; the one before was sealed, or is empty and forgotten.
+    mutating func begin(_ header: Header)
+
+    /// Appends records from the beginning of `run` until one does not fit, and returns how many.
+    mutating func append(_ run: RecordRun, _ header: Header) -> Int
+
+    /// Appends a record that does not fit into an empty batch, with as much of its body as does, marked as truncated
+    /// with its original length. Returns the number of body bytes kept; nil, and the batch still empty, when not even
+    /// an empty body fits.
+    mutating func appendCut(_ record: DeliveryRecord, _ header: Header) -> Int?
+
+    /// Bytes of the batch begun, as the service counts them.
+    var size: Int { get }
+
+    /// Ends the batch, which has at least one record.
+    mutating func seal() -> Batch
+
+    /// Takes the storage of a batch that the service has done with, to be used again.
+    mutating func reuse(_ batch: Batch)
+}
+
+/// One record as an encoder sees it: views, valid during the call that they were given to.
+package struct DeliveryRecord {
+    /// The spool's id of the record.
+    package let sequence: UInt64
+    /// When it was read: milliseconds since 1970, UTC.
+    package let time: Int64
+    /// Its offset in its source.
+    package let offset: UInt64
+    package let flags: RecordFlags
+    package let body: UnsafeRawBufferPointer
+    /// Encoded `RecordAttributes`; usually empty.
+    package let attributes: UnsafeRawBufferPointer
+}
+
+/// Consecutive records of one frame.
+package struct RecordRun {
+    private let frame: SpoolFrame
+    /// Indices that may be asked for.
+    package let indices: Range<Int>
+
+    package init(_ frame: SpoolFrame, _ indices: Range<Int>) {
+        self.frame = frame
+        self.indices = indices
+    }
+
+    package var count: Int { indices.count }
+
+    package subscript(index: Int) -> DeliveryRecord {
+        let entry = frame.entry(index)
+        return DeliveryRecord(
+            sequence: frame.firstSequence &+ UInt64(index), time: frame.time,
+            offset: frame.baseOffset &+ UInt64(entry.start), flags: entry.flags, body: frame.body(index),
+            attributes: frame.attributeCount == 0
+                ? UnsafeRawBufferPointer(start: nil, count: 0) : frame.attributes(of: index))
+    }
+}

@@ -1,0 +1,193 @@
+package import Logging
+internal import Producing
+import Synchronization
+package import TailraceSpool
+
+/// Carries one output's records from the spool to its destination, in order per key, and keeps the ledger of what was
+/// acknowledged. One thread of its own from `run` to the end of `stop`.
+package final class Drain<D: Destination>: Sendable {
+    /// What a ledger has room for.
+    package static var maximumPartitions: Int { 4000 }
+
+    private let parts: DrainParts<D>
+
+    /// Prepares to go on where the ledger says; nothing runs before `run`.
+    ///
+    /// - Parameters:
+    ///   - ledger: of this output alone.
+    ///   - deadLetterDirectory: where the records go that the service refuses for good; made when needed, its parent
+    ///     must exist.
+    ///   - release: told the id below which this output needs nothing any more (`SpoolFloors.set`).
+    package init(
+        _ configuration: DrainConfiguration, destination: D, spool: Spool, ledger: Ledger,
+        deadLetterDirectory: String, logger: Logger, release: @escaping @Sendable (UInt64) -> Void
+    ) throws {
+        let count = destination.partitionCount
+        guard count > 0, count <= Self.maximumPartitions else {
+            throw DrainError.destination(
+                "\(destination.name) says that it has \(count) partitions; 1 to \(Self.maximumPartitions) are possible")
+        }
+        var state = ledger.state
+        let present = spool.statistics()
+        guard state.floor <= present.nextSequence else {
+            throw DrainError.ledgerAhead(floor: state.floor, next: present.nextSequence)
+        }
+        // What was released was acknowledged, though a power cut may have taken the ledger's last word on it.
+        state.floor = max(state.floor, present.firstSequence)
+        if state.partitions.count != count {
+            if !state.partitions.isEmpty {
+                logger.warning(
+                    "the number of partitions has changed: keys move, and records in flight then may arrive twice",
+                    metadata: [
+                        "destination": "\(destination.name)", "before": "\(state.partitions.count)", "now": "\(count)",
+                    ])
+                state.generation += 1
+            }
+            state.partitions = Array(
+                repeating: LedgerState.Partition(acknowledged: state.floor, serviceNumber: 0), count: count)
+        }
+        parts = DrainParts(
+            configuration: configuration, destination: destination, spool: spool, ledger: ledger, state: state,
+            reader: try spool.reader(from: state.floor), deadLetterDirectory: deadLetterDirectory, logger: logger,
+            release: release)
+    }
+
+    /// How things stand; at most a few milliseconds old.
+    package var statistics: DrainStatistics { parts.published.withLock { $0 } }
+
+    /// Runs until `stop`, or until the task is cancelled, which stops within `grace`. Call once.
+    package func run(grace: Duration = .seconds(5)) async {
+        start()
+        await withTaskCancellationHandler {
+            await parts.control.waitForEnd()
+        } onCancel: {
+            parts.request(.within(.now.advanced(by: grace)))
+        }
+    }
+
+    /// Starts the thread and returns.
+    package func start() {
+        let parts = parts
+        guard parts.control.begin() else { preconditionFailure("a drain runs once") }
+        startThread("drain \(parts.configuration.name)") {
+            DrainLoop(parts).run()
+            parts.control.end()
+        }
+    }
+
+    /// Stops reading and sending, waits at most `limit` for what is in flight to be acknowledged, and saves the ledger.
+    /// What is neither sent nor acknowledged stays in the spool.
+    package func stop(within limit: Duration) async {
+        parts.request(.within(.now.advanced(by: limit)))
+        await parts.control.waitForEnd()
+    }
+
+    /// For tests: stops as a kill would, without waiting and without a last word to the ledger.
+    package func abandon() async {
+        parts.request(.abandon)
+        await parts.control.waitForEnd()
+    }
+}
+
+/// What a drain's thread works with, and what is shared with it.
+final class DrainParts<D: Destination>: Sendable {
+    let configuration: DrainConfiguration
+    let destination: D
+    let spool: Spool
+    let ledger: Ledger
+    /// As at the start.
+    let state: LedgerState
+    let reader: SpoolReader
+    let deadLetterDirectory: String
+    let logger: Logger
+    let release: @Sendable (UInt64) -> Void
+    let signal = Signal()
+    let control = DrainControl()
+    let published: Mutex<DrainStatistics>
+
+    init(
+        configuration: DrainConfiguration, destination: D, spool: Spool, ledger: Ledger, state: LedgerState,
+        reader: SpoolReader, deadLetterDirectory: String, logger: Logger, release: @escaping @Sendable (UInt64) -> Void
+    ) {
+        self.configuration = configuration
+        self.destination = destination
+        self.spool = spool
+        self.ledger = ledger
+        self.state = state
+        self.reader = reader
+        self.deadLetterDirectory = deadLetterDirectory
+        self.logger = logger
+        self.release = release
+        published = Mutex(
+            DrainStatistics(partitions: destination.partitionCount, startedAt: state.floor, now: .now))
+    }
+
+    func request(_ stop: DrainControl.Stop) {
+        control.request(stop)
+        wake()
+    }
+
+    /// Ends the thread's sleep, whatever it sleeps on.
+    func wake() {
+        signal.raise()
+        reader.wake()
+    }
+}
+
+/// The life of a drain's thread as others see it.
+final class DrainControl: Sendable {
+    enum Stop: Sendable {
+        case within(ContinuousClock.Instant)
+        case abandon
+    }
+
+    private struct State {
+        var hasBegun = false
+        var hasEnded = false
+        var stop: Stop?
+        var waiters: [CheckedContinuation<Void, Never>] = []
+    }
+    private let state = Mutex(State())
+
+    var stop: Stop? { state.withLock { $0.stop } }
+
+    /// An earlier deadline wins.
+    func request(_ stop: Stop) {
+        state.withLock { state in
+            switch (state.stop, stop) {
+            case (.abandon?, _): break
+            case (.within(let old)?, .within(let new)): state.stop = .within(min(old, new))
+            default: state.stop = stop
+            }
+        }
+    }
+
+    /// False when it has begun before.
+    func begin() -> Bool {
+        state.withLock { state in
+            defer { state.hasBegun = true }
+            return !state.hasBegun
+        }
+    }
+
+    func end() {
+        let waiters = state.withLock { state in
+            state.hasEnded = true
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    /// Returns at once when the thread has ended or was never begun.
+    func waitForEnd() async {
+        await withCheckedContinuation { continuation in
+            let isOver = state.withLock { state in
+                guard state.hasBegun, !state.hasEnded else { return true }
+                state.waiters.append(continuation)
+                return false
+            }
+            if isOver { continuation.resume() }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+package import Producing
+
+/// Which part of a record's context decides its partition, and so what is kept in order.
+package enum RoutingKey: String, Equatable, Sendable {
+    case host, source
+}
+
+package struct DrainConfiguration: Sendable {
+    /// The output's name in the configuration; names the thread and the dead-letter area.
+    package var name: String
+    package var key = RoutingKey.host
+    /// The partition (below the count) of a key: a pure function, the same in every process, for ever.
+    package var partition: @Sendable (_ key: String, _ partitionCount: Int) -> Int
+    /// Records of one batch at most.
+    package var maximumBatchRecords = 50_000
+    /// How long a batch may wait to become full while there is more to read. When there is not, nothing waits.
+    package var maximumWait = Duration.milliseconds(5)
+    /// Bytes of batches that are open, waiting or in flight, of all partitions together; exceeded by at most one batch.
+    package var memoryLimit = 16 << 20
+    /// The same for one partition.
+    package var laneLimit = 4 << 20
+    /// Batches in flight per partition. More than one only with a service that refuses a batch whose predecessor it
+    /// does not have; with any other a refusal would change the order.
+    package var window = 1
+    package var retry = RetryPolicy()
+    /// Acknowledgements are gathered this long before the ledger is written.
+    package var ledgerInterval = Duration.milliseconds(10)
+    /// Sources whose routing is remembered.
+    package var routeLimit = 10_000
+    /// How long to wait before reading again after the spool could not be read.
+    package var readRetryInterval = Duration.seconds(1)
+
+    package init(name: String, partition: @escaping @Sendable (_ key: String, _ partitionCount: Int) -> Int) {
+        self.name = name
+        self.partition = partition
+    }
+}
+
+/// Why a drain cannot start.
+package enum DrainError: Error, Equatable, CustomStringConvertible {
+    /// The destination says something that cannot be.
+    case destination(String)
+    /// The ledger is ahead of the spool.
+    case ledgerAhead(floor: UInt64, next: UInt64)
+
+    package var description: String {
+        switch self {
+        case .destination(let text): text
+        case .ledgerAhead(let floor, let next):
+            "the ledger has acknowledged the records below \(floor), but the spool's next record is \(next): the spool "
+                + "was replaced by an older one; restore it, or move the ledger away to send everything again"
+        }
+    }
+}

@@ -1,0 +1,399 @@
+internal import Logging
+internal import Producing
+internal import TailraceSpool
+
+/// What a drain's thread does. All of it happens on that thread.
+///
+/// A batch holds consecutive records of one partition and key: every record of the partition between its first and its
+/// last id is in it, or was acknowledged before. So two ids describe it, and the lowest first id of all batches is the
+/// floor.
+final class DrainLoop<D: Destination> {
+    /// The ids of a batch: its first, and one more than its last.
+    struct Span {
+        var first: UInt64
+        var end: UInt64
+    }
+
+    private struct OpenBatch {
+        let key: String
+        var span: Span
+        var records = 0
+        let since: ContinuousClock.Instant
+    }
+
+    private let parts: DrainParts<D>
+    private let configuration: DrainConfiguration
+    private let engine: LaneEngine<D, Span>
+    private let deadLetters: DeadLetters
+
+    private var routes: RouteTable<D.Encoder.Header>
+    private var encoders: [D.Encoder]
+    private var open: [OpenBatch?]
+    private var openBytes = 0
+    private var openRecords = 0
+
+    /// The frame being put into batches, and the index of its next record.
+    private var frame: (view: SpoolFrame, next: Int)?
+    /// The first id that is in no batch yet.
+    private var cursor: UInt64
+    private var ledgerState: LedgerState
+    private var ledgerIsBehind = false
+    private var ledgerDue: ContinuousClock.Instant
+    private var readAgainAt: ContinuousClock.Instant?
+    private var sweepAt: ContinuousClock.Instant
+    private var statistics: DrainStatistics
+    private var failureLog = LogLimiter(interval: .seconds(10))
+
+    init(_ parts: DrainParts<D>) {
+        self.parts = parts
+        configuration = parts.configuration
+        let count = parts.destination.partitionCount
+        engine = LaneEngine(
+            service: parts.destination, partitions: count, window: configuration.window, retry: configuration.retry,
+            wake: { [weak parts] in parts?.wake() })
+        deadLetters = DeadLetters(directory: parts.deadLetterDirectory, logger: parts.logger)
+        routes = RouteTable(configuration, partitionCount: count)
+        encoders = (0..<count).map { _ in parts.destination.makeEncoder() }
+        open = Array(repeating: nil, count: count)
+        cursor = parts.state.floor
+        ledgerState = parts.state
+        let now = ContinuousClock.now
+        ledgerDue = now
+        sweepAt = now
+        statistics = DrainStatistics(partitions: count, startedAt: parts.state.floor, now: now)
+        for partition in 0..<count {
+            statistics.partitions[partition].acknowledged = parts.state.partitions[partition].acknowledged
+        }
+    }
+
+    func run() {
+        while true {
+            let now = ContinuousClock.now
+            poll(now)
+            if let stop = parts.control.stop { return finish(stop) }
+            if ledgerIsBehind, now >= ledgerDue { saveLedger(now) }
+            if now >= sweepAt { sweep(now) }
+            if frame == nil { frame = nextFrame(now) }
+            if frame == nil {
+                sealIdleLanes(now)
+                sleep(now, forMore: readAgainAt == nil)
+            } else if !placeFrame(now) {
+                sealIdleLanes(now)
+                sleep(now, forMore: false)
+            }
+        }
+    }
+
+    // MARK: - Reading
+
+    private func nextFrame(_ now: ContinuousClock.Instant) -> (view: SpoolFrame, next: Int)? {
+        if let readAgainAt, now < readAgainAt { return nil }
+        readAgainAt = nil
+        do {
+            guard let view = try parts.reader.next() else { return nil }
+            let first = view.firstSequence + UInt64(view.startIndex)
+            if first > cursor {
+                statistics.damaged += first - cursor
+                cursor = first
+                ledgerIsBehind = true
+            }
+            return (view, view.startIndex)
+        } catch {
+            statistics.localFailures += 1
+            readAgainAt = now.advanced(by: configuration.readRetryInterval)
+            log(now, .error, "cannot read the spool", "\(error)")
+            return nil
+        }
+    }
+
+    /// Puts the frame's records into batches; false when there is no room for all of them now.
+    private func placeFrame(_ now: ContinuousClock.Instant) -> Bool {
+        guard let (view, start) = frame else { return true }
+        let route = routes.find(view.context) { encoders[$0].prepare($1, key: $2) }
+        let partition = route.partition
+        var index = start
+        let acknowledged = ledgerState.partitions[partition].acknowledged
+        if view.firstSequence + UInt64(index) < acknowledged {
+            let skipped = Int(min(acknowledged - view.firstSequence, UInt64(view.recordCount))) - index
+            statistics.alreadyAcknowledged += UInt64(skipped)
+            index += skipped
+        }
+        defer { advance(view, index) }
+        while index < view.recordCount {
+            guard engine.bytes(of: partition) < configuration.laneLimit,
+                engine.bytes + openBytes < configuration.memoryLimit
+            else { return false }
+            if let batch = open[partition], batch.key != route.key { seal(partition, now) }
+            if open[partition] == nil { begin(route, view.firstSequence + UInt64(index), now) }
+            let taken = append(view, index, route)
+            index += taken
+            if taken == 0, open[partition]?.records == 0 {
+                appendLarge(view, index, route)
+                index += 1
+            } else if index < view.recordCount {
+                seal(partition, now)
+            }
+        }
+        return true
+    }
+
+    private func advance(_ view: SpoolFrame, _ index: Int) {
+        cursor = view.firstSequence + UInt64(index)
+        if index == view.recordCount { frame = nil } else { frame?.next = index }
+        // Without anything in batches, the floor moves by reading alone (what was acknowledged before).
+        ledgerIsBehind = true
+    }
+
+    private func begin(_ route: Route<D.Encoder.Header>, _ sequence: UInt64, _ now: ContinuousClock.Instant) {
+        let partition = route.partition
+        encoders[partition].begin(route.header)
+        openBytes += encoders[partition].size
+        open[partition] = OpenBatch(key: route.key, span: Span(first: sequence, end: sequence), since: now)
+    }
+
+    private func append(_ view: SpoolFrame, _ index: Int, _ route: Route<D.Encoder.Header>) -> Int {
+        let partition = route.partition
+        let room = configuration.maximumBatchRecords - (open[partition]?.records ?? 0)
+        guard room > 0 else { return 0 }
+        let before = encoders[partition].size
+        let run = RecordRun(view, index..<min(view.recordCount, index + room))
+        let taken = encoders[partition].append(run, route.header)
+        precondition(taken >= 0 && taken <= run.count)
+        openBytes += encoders[partition].size - before
+        openRecords += taken
+        open[partition]?.records += taken
+        if taken > 0 { open[partition]?.span.end = view.firstSequence + UInt64(index + taken) }
+        return taken
+    }
+
+    /// A record that does not fit into an empty batch: as much of it as does fit, or into the dead-letter area.
+    private func appendLarge(_ view: SpoolFrame, _ index: Int, _ route: Route<D.Encoder.Header>) {
+        let partition = route.partition
+        let before = encoders[partition].size
+        if encoders[partition].appendCut(RecordRun(view, index..<(index + 1))[index], route.header) != nil {
+            openBytes += encoders[partition].size - before
+            openRecords += 1
+            open[partition]?.records = 1
+            open[partition]?.span.end = view.firstSequence + UInt64(index + 1)
+            statistics.truncated += 1
+            return
+        }
+        openBytes -= before
+        open[partition] = nil
+        let reason = "the record's properties alone exceed the largest batch of \(parts.destination.name)"
+        keep(view, index..<(index + 1), reason)
+    }
+
+    // MARK: - Sending
+
+    private func seal(_ partition: Int, _ now: ContinuousClock.Instant) {
+        guard let batch = open[partition], batch.records > 0 else { return }
+        let size = encoders[partition].size
+        openBytes -= size
+        openRecords -= batch.records
+        open[partition] = nil
+        engine.append(
+            encoders[partition].seal(), bytes: size, records: batch.records, tag: batch.span, partition: partition,
+            now: now)
+    }
+
+    /// Nothing more can be put into batches for now, so those whose lane has nothing to do go as they are.
+    private func sealIdleLanes(_ now: ContinuousClock.Instant) {
+        guard openRecords > 0 else { return }
+        for partition in open.indices where open[partition] != nil && engine.isEmpty(partition) {
+            seal(partition, now)
+        }
+    }
+
+    /// Once a millisecond, however fast frames come: batches that waited long enough go, and the numbers are shown.
+    private func sweep(_ now: ContinuousClock.Instant) {
+        sweepAt = now.advanced(by: .milliseconds(1))
+        if openRecords > 0 {
+            for (partition, batch) in open.enumerated() {
+                guard let batch, batch.since.advanced(by: configuration.maximumWait) <= now,
+                    engine.isEmpty(partition)
+                else { continue }
+                seal(partition, now)
+            }
+        }
+        publish()
+    }
+
+    private func poll(_ now: ContinuousClock.Instant) {
+        engine.poll(
+            now: now,
+            failed: { failure in
+                statistics.partitions[failure.partition].trouble = failure.reason
+                log(
+                    now, .warning, "a batch was not taken and is sent again", failure.reason,
+                    ["partition": "\(failure.partition)", "attempts": "\(failure.failures)"])
+            },
+            settle: { partition, item, settlement in
+                switch settlement {
+                case .acknowledged:
+                    statistics.acknowledged += UInt64(item.records)
+                    statistics.acknowledgedBatches += 1
+                    statistics.acknowledgedBytes += UInt64(item.bytes)
+                    statistics.partitions[partition].acknowledgedRecords += UInt64(item.records)
+                case .rejected(let reason):
+                    log(
+                        now, .error, "the service refuses a batch for good; its records go to the dead-letter area",
+                        reason, ["partition": "\(partition)", "records": "\(item.records)"])
+                    keep(item.tag, partition, item.records, reason)
+                }
+                ledgerState.partitions[partition].acknowledged = item.tag.end
+                statistics.partitions[partition].acknowledged = item.tag.end
+                statistics.partitions[partition].trouble = nil
+                statistics.lastProgress = now
+                ledgerIsBehind = true
+                encoders[partition].reuse(item.batch)
+            })
+    }
+
+    // MARK: - Dead letters
+
+    /// The records of a refused batch are still in the spool: read again, they need no second copy in memory.
+    private func keep(_ span: Span, _ partition: Int, _ records: Int, _ reason: String) {
+        var kept = 0
+        do {
+            let reader = try parts.spool.reader(from: span.first)
+            while let view = try reader.next(), view.firstSequence < span.end {
+                guard routes.partition(of: view.context) == partition else { continue }
+                let first = Int(max(span.first, view.firstSequence) - view.firstSequence)
+                let end = Int(min(span.end, view.endSequence) - view.firstSequence)
+                if deadLetters.append(view, first..<end, reason: reason) { kept += end - first }
+            }
+        } catch {
+            parts.logger.error("cannot read refused records again", metadata: ["reason": "\(error)"])
+        }
+        statistics.deadLettered += UInt64(min(kept, records))
+        statistics.dropped += UInt64(max(0, records - kept))
+    }
+
+    private func keep(_ view: SpoolFrame, _ indices: Range<Int>, _ reason: String) {
+        parts.logger.error(
+            "a record cannot be sent and goes to the dead-letter area",
+            metadata: ["reason": "\(reason)", "sequence": "\(view.firstSequence + UInt64(indices.lowerBound))"])
+        if deadLetters.append(view, indices, reason: reason) {
+            statistics.deadLettered += UInt64(indices.count)
+        } else {
+            statistics.dropped += UInt64(indices.count)
+        }
+    }
+
+    // MARK: - The ledger
+
+    private var floor: UInt64 {
+        var floor = cursor
+        for partition in open.indices {
+            if let item = engine.oldest(of: partition) {
+                floor = min(floor, item.tag.first)
+            } else if let batch = open[partition], batch.records > 0 {
+                floor = min(floor, batch.span.first)
+            }
+        }
+        return floor
+    }
+
+    private func saveLedger(_ now: ContinuousClock.Instant) {
+        ledgerIsBehind = false
+        ledgerDue = now.advanced(by: configuration.ledgerInterval)
+        ledgerState.floor = floor
+        statistics.floor = ledgerState.floor
+        do {
+            try parts.ledger.update(ledgerState)
+            parts.release(ledgerState.floor)
+        } catch {
+            statistics.localFailures += 1
+            ledgerIsBehind = true
+            ledgerDue = now.advanced(by: configuration.readRetryInterval)
+            log(now, .error, "cannot write the ledger; acknowledged records stay in the spool", "\(error)")
+        }
+    }
+
+    // MARK: - Waiting and ending
+
+    /// Sleeps until a transmission ends, something is due, or (`forMore`) there is more to read.
+    private func sleep(_ now: ContinuousClock.Instant, forMore: Bool) {
+        publish()
+        guard !parts.signal.take() else { return }
+        var deadline = now.advanced(by: .seconds(60))
+        if let due = engine.deadline { deadline = min(deadline, due) }
+        if ledgerIsBehind { deadline = min(deadline, ledgerDue) }
+        if let readAgainAt { deadline = min(deadline, readAgainAt) }
+        if forMore {
+            let (seconds, attoseconds) = now.duration(to: deadline).components
+            let milliseconds = seconds * 1000 + attoseconds / 1_000_000_000_000_000
+            if milliseconds > 0, parts.reader.waitForMore(timeoutMilliseconds: Int(milliseconds)) { return }
+            // Woken, which the signal knows too; or less than a millisecond is left; or the spool is closed, and then
+            // only a stop can come.
+            let rest = ContinuousClock.now.duration(to: deadline)
+            parts.signal.wait(for: min(rest, .milliseconds(20)))
+        } else {
+            parts.signal.wait(for: now.duration(to: deadline))
+        }
+    }
+
+    private func publish() {
+        statistics.read = cursor
+        statistics.floor = floor
+        statistics.queuedBytes = engine.bytes + openBytes
+        statistics.queued = UInt64(engine.records + openRecords)
+        statistics.inFlight = UInt64(engine.inFlightRecords)
+        statistics.transmissions = engine.counters.transmissions
+        statistics.retries = engine.counters.retries
+        statistics.unknownOutcomes = engine.counters.unknownOutcomes
+        for partition in statistics.partitions.indices {
+            statistics.partitions[partition].failures = engine.failures(of: partition)
+        }
+        parts.published.withLock { $0 = statistics }
+    }
+
+    private func finish(_ stop: DrainControl.Stop) {
+        engine.halt()
+        guard case .within(var deadline) = stop else { return deadLetters.close() }
+        while engine.inFlight > 0 {
+            parts.signal.wait(for: ContinuousClock.now.duration(to: deadline))
+            let now = ContinuousClock.now
+            poll(now)
+            if case .within(let earlier)? = parts.control.stop { deadline = earlier } else { break }
+            if now >= deadline { break }
+        }
+        saveLedger(.now)
+        parts.ledger.flush(timeoutMilliseconds: 2000)
+        publish()
+        deadLetters.close()
+    }
+
+    private func log(
+        _ now: ContinuousClock.Instant, _ level: Logger.Level, _ message: Logger.Message, _ reason: String,
+        _ metadata: Logger.Metadata = [:]
+    ) {
+        guard let suppressed = failureLog.take(now) else { return }
+        var metadata = metadata
+        metadata["destination"] = "\(parts.destination.name)"
+        metadata["reason"] = "\(reason)"
+        if suppressed > 0 { metadata["suppressed"] = "\(suppressed)" }
+        parts.logger.log(level: level, message, metadata: metadata)
+    }
+}
+
+/// Lets one message of a kind through per interval, and counts the others.
+struct LogLimiter {
+    private let interval: Duration
+    private var next: ContinuousClock.Instant?
+    private var suppressed = 0
+
+    init(interval: Duration) { self.interval = interval }
+
+    /// How many messages were suppressed since the last one; nil when this one is too.
+    mutating func take(_ now: ContinuousClock.Instant) -> Int? {
+        if let next, now < next {
+            suppressed += 1
+            return nil
+        }
+        next = now.advanced(by: interval)
+        defer { suppressed = 0 }
+        return suppressed
+    }
+}

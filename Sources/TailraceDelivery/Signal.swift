@@ -1,0 +1,86 @@
+internal import CTailrace
+import Glibc
+
+/// Lets one thread sleep until another has something for it. A raise is not lost when nobody sleeps.
+final class Signal: @unchecked Sendable {
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private var isRaised = false
+
+    init() {
+        mutex.initialize(to: pthread_mutex_t())
+        pthread_mutex_init(mutex, nil)
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        condition.initialize(to: pthread_cond_t())
+        pthread_cond_init(condition, &attributes)
+        pthread_condattr_destroy(&attributes)
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    func raise() {
+        pthread_mutex_lock(mutex)
+        isRaised = true
+        pthread_cond_signal(condition)
+        pthread_mutex_unlock(mutex)
+    }
+
+    /// Takes a raise that happened; true when there was one.
+    func take() -> Bool {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        let was = isRaised
+        isRaised = false
+        return was
+    }
+
+    /// Sleeps until a raise, which it takes, or for `duration`.
+    func wait(for duration: Duration) {
+        guard duration > .zero else { return }
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        let (seconds, attoseconds) = min(duration, .seconds(3600)).components
+        let nanoseconds = Int64(now.tv_nsec) + attoseconds / 1_000_000_000
+        var end = timespec(
+            tv_sec: now.tv_sec + Int(seconds) + Int(nanoseconds / 1_000_000_000),
+            tv_nsec: Int(nanoseconds % 1_000_000_000))
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while !isRaised {
+            if pthread_cond_timedwait(condition, mutex, &end) == ETIMEDOUT { break }
+        }
+        isRaised = false
+    }
+}
+
+/// Runs `body` on a thread of its own, named `name` (its first 15 bytes).
+func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) {
+    final class Start {
+        let name: String
+        let body: @Sendable () -> Void
+        init(_ name: String, _ body: @escaping @Sendable () -> Void) {
+            self.name = name
+            self.body = body
+        }
+    }
+    let start = Unmanaged.passRetained(Start(name, body))
+    var thread = pthread_t()
+    let result = pthread_create(
+        &thread, nil,
+        { argument in
+            guard let argument else { return nil }
+            let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+            tailrace_name_thread(start.name)
+            start.body()
+            return nil
+        }, start.toOpaque())
+    precondition(result == 0, "pthread_create: \(String(cString: strerror(result)))")
+    pthread_detach(thread)
+}
