@@ -145,14 +145,43 @@ import Testing
                     #expect(!added10)
                 }
                 #expect(tooSmall.count == 0)
-                let (envelope, events) = try Self.events(exact.finish(storage: ByteBuffer(repeating: 3, count: 10)))
+                let (envelope, events) = try Self.events(exact.finish())
                 #expect(envelope.messageAnnotations.entries.count == 1)
                 #expect(events.count == 1)
                 #expect(events[0].applicationProperties[string: "source"] == .string(source))
                 #expect(events[0].body == .data([ByteBuffer(bytes: body)]))
-                // The envelope of the next batch has the key again.
+                // The envelope of the next batch has the key again, also in storage that is used again.
+                exact.reuse(ByteBuffer(repeating: 3, count: 10))
+                body.withUnsafeBytes {
+                    let added = exact.append(template, body: $0, offset: 1, timestamp: 2)
+                    #expect(added)
+                }
+                #expect(exact.size == size)
                 #expect(try AMQPMessage(decoding: exact.finish()).messageAnnotations.entries.count == 1)
             }
         }
+    }
+
+    @Test func theLargestBodyFitsExactlyOnce() throws {
+        var extra = EventProperties()
+        Array("truncated".utf8).withUnsafeBytes { extra.append($0, long: 5) }
+        for maximum in [1000, 2000, 262_144] {
+            var encoder = EventBatchEncoder(maximumSize: maximum, partitionKey: "k")
+            let largest = encoder.largestBody(Self.template, properties: extra)
+            let body = [UInt8](repeating: 1, count: largest + 1)
+            body.withUnsafeBytes {
+                let tooLong = encoder.append(Self.template, body: $0, offset: 0, timestamp: 0, properties: extra)
+                #expect(!tooLong)
+                let cut = UnsafeRawBufferPointer(rebasing: $0.dropLast())
+                let fits = encoder.append(Self.template, body: cut, offset: 0, timestamp: 0, properties: extra)
+                #expect(fits)
+            }
+            #expect(encoder.size == maximum)
+            encoder.removeAll()
+            #expect(encoder.count == 0 && encoder.size == 30)
+        }
+        var small = EventBatchEncoder(maximumSize: 50)
+        #expect(small.largestBody(Self.template, properties: extra) < 0)
+        #expect(small.finish().readableBytes == 0)
     }
 }

@@ -6,24 +6,34 @@ package struct EventBatchEncoder: Sendable {
     /// Bytes that the message may have.
     package let maximumSize: Int
     package private(set) var count = 0
-    private var buffer: ByteBuffer
+    /// Without storage of its own until the first event comes: most lanes are idle at most times.
+    private var buffer = ByteBuffer()
+    private var spare: ByteBuffer?
+    private var capacity: Int
     private let start: ByteBuffer
 
     /// - Parameters:
     ///   - maximumSize: the link's maximum message size.
     ///   - partitionKey: for batches whose events all have this key and that go to the hub rather than to a partition.
-    ///   - capacity: bytes to allocate at first.
+    ///   - capacity: bytes to allocate for the first batch; later ones start with the size of the one before.
     package init(maximumSize: Int, partitionKey: String? = nil, capacity: Int = 64 * 1024) {
         self.maximumSize = maximumSize
+        self.capacity = capacity
         var start = ByteBuffer()
         BatchEnvelope.writeStart(partitionKey: partitionKey, into: &start)
         self.start = start
-        buffer = ByteBufferAllocator().buffer(capacity: min(capacity, maximumSize))
-        buffer.writeImmutableBuffer(start)
     }
 
-    /// Bytes of the message as it stands; exact.
-    package var size: Int { buffer.readableBytes }
+    /// Bytes of the message as it stands; exact. Without events: those of the envelope alone.
+    package var size: Int { count == 0 ? start.readableBytes : buffer.readableBytes }
+
+    /// The longest body that an event of this template can have in a batch of its own; negative: not even an empty one.
+    package func largestBody(_ template: EventTemplate, properties: borrowing EventProperties) -> Int {
+        let head = template.wide.bytes.count + properties.bytes.count
+        let room = maximumSize - start.readableBytes - head
+        // Both lengths in their long form; a batch so small that the short one would do is of no interest.
+        return room - 16
+    }
 
     /// Adds one event; false, and nothing changed, when it would not fit.
     ///
@@ -58,7 +68,8 @@ package struct EventBatchEncoder: Sendable {
         let head = form.bytes.count + extra.count
         let event = head + BatchEnvelope.overhead(of: body.count) + body.count
         let size = event + BatchEnvelope.overhead(of: event)
-        guard size <= maximumSize - buffer.readableBytes else { return false }
+        guard size <= maximumSize - self.size else { return false }
+        if count == 0 { begin(size) }
         buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: size) { target in
             // Everything below writes `size` bytes in all, which the buffer has.
             var to = target.baseAddress.unsafelyUnwrapped
@@ -98,18 +109,36 @@ package struct EventBatchEncoder: Sendable {
         return to + 8
     }
 
-    /// The message's bytes; the encoder starts anew, in `storage` when a buffer is given back for reuse.
-    package mutating func finish(storage: ByteBuffer? = nil) -> ByteBuffer {
-        let message = buffer
-        count = 0
-        if let storage {
-            buffer = storage
+    private mutating func begin(_ first: Int) {
+        if let spare {
+            buffer = spare
+            self.spare = nil
             buffer.clear()
-        } else {
-            // The next batch is likely to be as long as this one.
-            buffer = ByteBufferAllocator().buffer(capacity: message.readableBytes)
         }
+        buffer.reserveCapacity(min(max(capacity, first + start.readableBytes), maximumSize))
         buffer.writeImmutableBuffer(start)
+    }
+
+    /// The message's bytes; the encoder is then empty.
+    package mutating func finish() -> ByteBuffer {
+        guard count > 0 else { return start }
+        let message = buffer
+        buffer = ByteBuffer()
+        // The next batch is likely to be as long as this one.
+        capacity = message.readableBytes
+        count = 0
         return message
+    }
+
+    /// Forgets the events since the last `finish`.
+    package mutating func removeAll() {
+        if count > 0 { spare = buffer }
+        buffer = ByteBuffer()
+        count = 0
+    }
+
+    /// Takes the storage of a message that nobody needs any more, for the next batch.
+    package mutating func reuse(_ message: ByteBuffer) {
+        if spare == nil { spare = message }
     }
 }
