@@ -18,9 +18,8 @@ extension EventHubConnection {
     private func read(_ type: String, partitionID: String?, _ doing: String) -> EventLoopFuture<AMQPMessage> {
         eventLoop.flatSubmit {
             self.management().flatMap { link in
-                let lifetime = max(60, self.options.tokenLifetime.components.seconds)
                 let token = self.endpoint.tokens.token(
-                    for: self.endpoint.audience, now: Int64(time(nil)), lifetime: lifetime)
+                    for: self.endpoint.audience, now: Int64(time(nil)), lifetime: self.options.tokenSeconds)
                 var message = AMQPMessage()
                 var properties = AMQPMap([.init(.string("name"), .string(self.endpoint.hub))])
                 if let partitionID { properties[string: "partition"] = .string(partitionID) }

@@ -171,8 +171,7 @@ package final class EventHubConnection: @unchecked Sendable {
 
     private func putToken(_ established: Established) -> EventLoopFuture<Void> {
         let now = Int64(time(nil))
-        let lifetime = max(60, options.tokenLifetime.components.seconds)
-        let token = endpoint.tokens.token(for: endpoint.audience, now: now, lifetime: lifetime)
+        let token = endpoint.tokens.token(for: endpoint.audience, now: now, lifetime: options.tokenSeconds)
         var message = AMQPMessage(body: .value(.string(token.token)))
         message.applicationProperties = AMQPMap([
             .init(.string("name"), .string(endpoint.audience)),
@@ -209,14 +208,9 @@ package final class EventHubConnection: @unchecked Sendable {
     /// takes the links away and says why.
     private func scheduleRenewal(_ established: Established, in lifetime: Int64) {
         guard endpoint.tokens.canRenew, lifetime > 0 else { return }
-        let wait = TimeAmount.milliseconds(lifetime.multipliedReportingOverflow(by: 800).partialValue)
+        let wait = TimeAmount.milliseconds(min(lifetime, EventHubsOptions.longestTokenSeconds) * 800)
         established.renewal?.cancel()
         established.renewal = eventLoop.scheduleTask(in: wait) { self.renew(established) }
-    }
-
-    /// What the timer does, now.
-    func renewNow() -> EventLoopFuture<Void> {
-        eventLoop.flatSubmit { self.established().flatMap { self.putToken($0) } }
     }
 
     private func renew(_ established: Established) {
@@ -224,7 +218,7 @@ package final class EventHubConnection: @unchecked Sendable {
             guard case .ready(let current) = self.state, current === established else { return }
             self.logger.warning("the token could not be renewed; trying again", metadata: ["error": "\(error)"])
             // The old token is good for another fifth of its life.
-            let wait = min(TimeAmount.seconds(10), .nanoseconds(TimeAmount(self.options.tokenLifetime).nanoseconds / 40))
+            let wait = min(TimeAmount.seconds(10), .milliseconds(self.options.tokenSeconds * 25))
             established.renewal = self.eventLoop.scheduleTask(in: wait) { self.renew(established) }
         }
     }

@@ -14,7 +14,7 @@ public struct EventHubsOptions: Sendable {
     public var sendTimeout: Duration = .seconds(60)
     /// A connection on which nothing arrived for this long is given up; the service sends empty frames to prevent it.
     public var idleTimeout: Duration = .seconds(60)
-    /// For tokens made from a key; they are renewed when 80 % of it has passed.
+    /// For tokens made from a key, in whole seconds, at least one; they are renewed when 80 % of it has passed.
     public var tokenLifetime: Duration = .seconds(3600)
     /// A PEM file with the only certificates to trust; nil: the system's store.
     public var caFile: String?
@@ -23,6 +23,10 @@ public struct EventHubsOptions: Sendable {
     public var userAgent: String?
 
     public init() {}
+
+    /// Ten years: longer lifetimes are shortened to it.
+    static let longestTokenSeconds: Int64 = 315_360_000
+    var tokenSeconds: Int64 { min(max(1, tokenLifetime.components.seconds), Self.longestTokenSeconds) }
 
     /// How often and when `EventHubProducerClient.send` tries again.
     public struct RetryOptions: Sendable {
