@@ -75,6 +75,9 @@ package final class Drain<D: Destination>: Sendable {
         }
     }
 
+    /// A stop was asked for; nothing new is sent.
+    package var isStopping: Bool { parts.control.stop != nil }
+
     /// Stops reading and sending, waits at most `limit` for what is in flight to be acknowledged, and saves the ledger.
     /// What is neither sent nor acknowledged stays in the spool.
     package func stop(within limit: Duration) async {

@@ -69,8 +69,8 @@ final class DrainLoop<D: Destination> {
     func run() {
         while true {
             let now = ContinuousClock.now
-            poll(now)
             if let stop = parts.control.stop { return finish(stop) }
+            poll(now)
             if ledgerIsBehind, now >= ledgerDue { saveLedger(now) }
             if now >= sweepAt { sweep(now) }
             if frame == nil { frame = nextFrame(now) }

@@ -1,0 +1,341 @@
+import Producing
+import Synchronization
+import TailraceDelivery
+import TailraceSpool
+import TestSupport
+import Testing
+
+@Suite struct DrainTests {
+    @Test func everyRecordArrivesOnceInTheOrderOfItsKey() async throws {
+        let bench = try Workbench()
+        let hub = FakeHub(partitions: 4)
+        let drain = try bench.drain(hub)
+        drain.start()
+        for round in 0..<200 {
+            for source in ["p0/a", "p0/b", "p1/a", "p3/a"] {
+                try bench.append(["\(source) \(round) x", "\(source) \(round) y"], source: source)
+            }
+        }
+        await bench.floor.wait { $0 == 1600 }
+        let store = hub.stored.value
+        #expect(store.sequences == Array(0..<1600))
+        #expect(store.partitions.map(\.count) == [800, 400, 0, 400])
+        for partition in store.partitions {
+            #expect(partition.map(\.sequence) == partition.map(\.sequence).sorted())
+            for record in partition { #expect(String(decoding: record.body, as: UTF8.self).hasPrefix(record.source)) }
+        }
+        await drain.stop(within: .seconds(10))
+        let statistics = drain.statistics
+        #expect(statistics.acknowledged == 1600 && statistics.queued == 0 && statistics.balances)
+        #expect(statistics.partitions.map(\.acknowledgedRecords) == [800, 400, 0, 400])
+        #expect(bench.ledger.state.floor == 1600)
+        #expect(statistics.waiting(committed: bench.spool.committed) == 0)
+    }
+
+    @Test func framesThatCameMeanwhileShareABatch() async throws {
+        let bench = try Workbench()
+        let hub = FakeHub(partitions: 1, answer: nil)
+        let drain = try bench.drain(hub)
+        drain.start()
+        try bench.append(["first"], source: "p0/a")
+        let first = await hub.next()
+        #expect(first.batch.records.map(\.sequence) == [0])
+        for index in 1...50 { try bench.append(["\(index)"], source: "p0/a") }
+        // Read all of it before the lane is free again.
+        while drain.statistics.read < 51 { await Task.yield() }
+        first.answer(.accepted)
+        let second = await hub.next()
+        #expect(second.batch.records.map(\.sequence) == Array(1...50))
+        second.answer(.accepted)
+        await bench.floor.wait { $0 == 51 }
+        await drain.stop(within: .seconds(10))
+    }
+
+    @Test func aBatchHoldsOneKey() async throws {
+        let bench = try Workbench()
+        for index in 0..<10 { try bench.append(["\(index)"], source: index < 5 ? "p0/a" : "p0/b") }
+        let hub = FakeHub(partitions: 2)
+        let drain = try bench.drain(hub)
+        drain.start()
+        await bench.floor.wait { $0 == 10 }
+        #expect(hub.stored.value.batches == 2)
+        #expect(hub.stored.value.partitions[0].map(\.sequence) == Array(0..<10))
+        await drain.stop(within: .seconds(10))
+    }
+
+    @Test func largeFramesAreSplitBySizeAndByCount() async throws {
+        for (size, count) in [(200, 50_000), (1 << 20, 7)] {
+            let bench = try Workbench()
+            let bodies = (0..<100).map { Array("record number \($0)".utf8) }
+            try bench.append(bodies, source: "p0/a")
+            let hub = FakeHub(partitions: 1, maximumSize: size)
+            let drain = try bench.drain(hub) { $0.maximumBatchRecords = count }
+            drain.start()
+            await bench.floor.wait { $0 == 100 }
+            #expect(hub.stored.value.partitions[0].map(\.body) == bodies)
+            #expect(hub.stored.value.batches >= 100 / 7)
+            await drain.stop(within: .seconds(10))
+        }
+    }
+
+    @Test func aRecordLargerThanABatchIsCutAndBlocksNothing() async throws {
+        let bench = try Workbench()
+        // What an empty batch of 200 bytes has room for: 200 − 10 − 20.
+        let fits = 170
+        let lengths = [fits - 1, fits, fits + 1, fits * 10, 0, 3]
+        try bench.append(lengths.map { [UInt8](repeating: 7, count: $0) }, source: "p0/a")
+        let hub = FakeHub(partitions: 1, maximumSize: 200)
+        let drain = try bench.drain(hub)
+        drain.start()
+        await bench.floor.wait { $0 == 6 }
+        let records = hub.stored.value.partitions[0]
+        #expect(records.map(\.sequence) == Array(0..<6))
+        #expect(records.map(\.body.count) == [fits - 1, fits, fits, fits, 0, 3])
+        #expect(records.map(\.cutFrom) == [nil, nil, fits + 1, fits * 10, nil, nil])
+        await drain.stop(within: .seconds(10))
+        #expect(drain.statistics.truncated == 2 && drain.statistics.balances)
+    }
+
+    @Test func aRecordThatCannotBeSentAtAllIsKeptAside() async throws {
+        let bench = try Workbench()
+        try bench.append(["a", "b"], source: "p0/a")
+        let hub = FakeHub(partitions: 1, maximumSize: 25)
+        let drain = try bench.drain(hub)
+        drain.start()
+        await bench.floor.wait { $0 == 2 }
+        await drain.stop(within: .seconds(10))
+        #expect(hub.stored.value.count == 0)
+        #expect(drain.statistics.deadLettered == 2 && drain.statistics.balances)
+        #expect(try bench.deadLetters().map(\.body) == ["a", "b"])
+    }
+
+    @Test func whatIsRefusedForGoodIsKeptWithTheReasonAndTheRestGoesOn() async throws {
+        let bench = try Workbench()
+        let hub = FakeHub(partitions: 2) { batch, _ in
+            batch.records.contains { $0.body == Array("poison".utf8) }
+                ? (.rejected(reason: "malformed"), false) : (.accepted, true)
+        }
+        for index in 0..<20 {
+            try bench.append([index == 7 ? "poison" : "\(index)"], source: index % 2 == 0 ? "p0/a" : "p1/a")
+        }
+        let drain = try bench.drain(hub) { $0.maximumBatchRecords = 2 }
+        drain.start()
+        await bench.floor.wait { $0 == 20 }
+        await drain.stop(within: .seconds(10))
+        let letters = try bench.deadLetters()
+        #expect(letters.map(\.sequence) == [5, 7])
+        #expect(letters.map(\.body) == ["5", "poison"])
+        #expect(letters.allSatisfy { $0.reason == "malformed" && $0.source == "p1/a" })
+        #expect(hub.stored.value.sequences == (0..<20).filter { $0 != 5 && $0 != 7 })
+        let statistics = drain.statistics
+        #expect(statistics.deadLettered == 2 && statistics.acknowledged == 18 && statistics.balances)
+    }
+
+    @Test func theFloorWaitsForTheSlowestPartitionAlone() async throws {
+        let bench = try Workbench()
+        let hub = FakeHub(partitions: 8, answer: nil)
+        let drain = try bench.drain(hub)
+        drain.start()
+        try bench.append(["slow 0", "slow 1"], source: "p2/slow")
+        let slow = await hub.next()
+        for index in 0..<3 { try bench.append(["\(index)"], source: "p5/quick") }
+        var quick = 0
+        while quick < 3 {
+            let transmission = await hub.next()
+            #expect(transmission.partition == 5)
+            quick += transmission.batch.records.count
+            transmission.answer(.accepted)
+        }
+        while drain.statistics.acknowledged < 3 { await Task.yield() }
+        #expect(drain.statistics.floor == 0)
+        #expect(drain.statistics.partitions[5].acknowledged == 5)
+        slow.answer(.accepted)
+        await bench.floor.wait { $0 == 5 }
+        await drain.stop(within: .seconds(10))
+        #expect(bench.ledger.state.floor == 5)
+    }
+
+    @Test func afterARestartOnlyWhatIsNotAcknowledgedIsSent() async throws {
+        let bench = try Workbench()
+        let hub = FakeHub(partitions: 4, answer: nil)
+        let first = try bench.drain(hub)
+        first.start()
+        try bench.append(["0", "1"], source: "p1/a")
+        let stuck = await hub.next()
+        try bench.append(["2"], source: "p2/a")
+        let done = await hub.next()
+        done.answer(.accepted)
+        while first.statistics.acknowledged < 1 { await Task.yield() }
+        await first.stop(within: .milliseconds(1))
+        try bench.restart()
+        // Its answer came too late to count.
+        stuck.answer(.accepted)
+        try bench.append(["3"], source: "p2/a")
+        let next = FakeHub(partitions: 4, stored: hub.stored)
+        let second = try bench.drain(next)
+        second.start()
+        await bench.floor.wait { $0 == 4 }
+        await second.stop(within: .seconds(10))
+        // 0 and 1 twice: in flight at the end, and this hub does not recognise them.
+        #expect(hub.stored.value.sequences == [0, 0, 1, 1, 2, 3])
+        #expect(second.statistics.alreadyAcknowledged == 1 && second.statistics.balances)
+    }
+
+    @Test func aStopWaitsForWhatIsInFlight() async throws {
+        let bench = try Workbench()
+        let hub = FakeHub(partitions: 1, answer: nil)
+        let drain = try bench.drain(hub)
+        drain.start()
+        try bench.append(["0"], source: "p0/a")
+        let transmission = await hub.next()
+        try bench.append(["1"], source: "p0/a")
+        async let stopped: Void = drain.stop(within: .seconds(60))
+        while !drain.isStopping { await Task.yield() }
+        transmission.answer(.accepted)
+        await stopped
+        #expect(bench.ledger.state.floor == 1)
+        #expect(hub.held.value.isEmpty)
+        // A stopped drain stays stopped, and says so again at once.
+        await drain.stop(within: .seconds(60))
+    }
+
+    @Test func cancellingTheTaskStopsTheDrain() async throws {
+        let bench = try Workbench()
+        let drain = try bench.drain(FakeHub(partitions: 1))
+        try bench.append(["0"], source: "p0/a")
+        let task = Task { await drain.run() }
+        await bench.floor.wait { $0 == 1 }
+        task.cancel()
+        await task.value
+        #expect(bench.ledger.state.floor == 1)
+    }
+
+    @Test func memoryIsBoundedWhileTheHubIsAway() async throws {
+        let bench = try Workbench()
+        let hub = FakeHub(partitions: 4, maximumSize: 2000, answer: nil)
+        let body = [UInt8](repeating: 1, count: 80)
+        for index in 0..<200 { try bench.append([[UInt8]](repeating: body, count: 10), source: "p\(index % 4)/a") }
+        let drain = try bench.drain(hub) {
+            $0.memoryLimit = 12_000
+            $0.laneLimit = 5000
+        }
+        drain.start()
+        await hub.held.wait { $0.count == 4 }
+        while drain.statistics.queuedBytes < 12_000 { await Task.yield() }
+        #expect(drain.statistics.queuedBytes < 12_000 + 2000)
+        #expect(drain.statistics.read < 200)
+        #expect(drain.statistics.balances)
+        while hub.stored.value.count < 2000 {
+            let transmission = await hub.next()
+            transmission.answer(.accepted)
+            #expect(drain.statistics.queuedBytes < 12_000 + 2000)
+        }
+        await bench.floor.wait { $0 == 2000 }
+        await drain.stop(within: .seconds(10))
+        #expect(hub.stored.value.sequences == Array(0..<2000))
+    }
+
+    @Test func aNewNumberOfPartitionsIsANewGeneration() async throws {
+        let bench = try Workbench()
+        try bench.append(["0"], source: "p5/a")
+        let first = try bench.drain(FakeHub(partitions: 4))
+        first.start()
+        await bench.floor.wait { $0 == 1 }
+        await first.stop(within: .seconds(10))
+        #expect(bench.ledger.state.generation == 0)
+        try bench.append(["1"], source: "p5/a")
+        let hub = FakeHub(partitions: 8)
+        let second = try bench.drain(hub)
+        second.start()
+        await bench.floor.wait { $0 == 2 }
+        await second.stop(within: .seconds(10))
+        #expect(hub.stored.value.partitions[5].map(\.sequence) == [1])
+        #expect(bench.ledger.state.generation == 1 && bench.ledger.state.partitions.count == 8)
+    }
+
+    @Test func aLedgerAheadOfItsSpoolIsAnErrorThatSaysWhatToDo() async throws {
+        let bench = try Workbench()
+        try bench.ledger.update(LedgerState(floor: 10))
+        let error = #expect(throws: DrainError.self) { try bench.drain(FakeHub(partitions: 1)) }
+        #expect(error?.description.contains("restore it, or move the ledger away") == true)
+        #expect(throws: DrainError.self) { try bench.drain(FakeHub(partitions: 0)) }
+    }
+
+    @Test func theSlowestOutputDecidesWhatIsReleased() throws {
+        let bench = try Workbench()
+        for _ in 0..<10 { try bench.append(["x"], source: "a") }
+        let floors = SpoolFloors(bench.spool, outputs: 2)
+        floors.set(7, output: 0)
+        #expect(bench.spool.statistics().released == 0)
+        floors.set(4, output: 1)
+        #expect(bench.spool.statistics().released == 4)
+        floors.set(9, output: 1)
+        floors.set(3, output: 0)
+        #expect(bench.spool.statistics().released == 7)
+    }
+
+    /// A hub that fails in every way and processes that end at any moment: nothing is lost, what is sent twice was not
+    /// acknowledged, and no record comes before its predecessor of the same key.
+    @Test func nothingIsLostNorOvertakenWhateverHappens() async throws {
+        for var generator in [SeededGenerator(seed: 11), .fresh("drain")] {
+            for _ in 0..<6 { try await crashAtRandom(&generator) }
+        }
+    }
+
+    private func crashAtRandom(_ generator: inout SeededGenerator) async throws {
+        let partitions = Int.random(in: 1...4, using: &generator)
+        let bench = try Workbench()
+        let stored = Watched(FakeStore(partitions: Array(repeating: [], count: partitions)))
+        var total = 0
+        let processes = Int.random(in: 2...5, using: &generator)
+        for process in 0..<processes {
+            let isLast = process == processes - 1
+            let random = Mutex(SeededGenerator(seed: generator.next()))
+            let hub = FakeHub(
+                partitions: partitions, maximumSize: Int.random(in: 100...3000, using: &generator), stored: stored
+            ) { _, _ in
+                switch random.withLock({ Int.random(in: 0..<8, using: &$0) }) {
+                case 0: (.retry(reason: "busy"), false)
+                case 1: (.retry(reason: "throttled", after: .microseconds(50)), false)
+                case 2: (.unknown(reason: "lost before"), false)
+                case 3: (.unknown(reason: "lost after"), true)
+                default: (.accepted, true)
+                }
+            }
+            let drain = try bench.drain(hub) {
+                $0.memoryLimit = Int.random(in: 1000...100_000, using: &generator)
+                $0.maximumBatchRecords = Int.random(in: 1...100, using: &generator)
+            }
+            drain.start()
+            for _ in 0..<Int.random(in: 5...60, using: &generator) {
+                let count = Int.random(in: 1...20, using: &generator)
+                let bodies = (0..<count).map { _ in
+                    [UInt8](repeating: 1, count: Int.random(in: 0...60, using: &generator))
+                }
+                try bench.append(bodies, source: "p\(Int.random(in: 0..<8, using: &generator))/a")
+                total += count
+            }
+            if isLast {
+                await bench.floor.wait { [total] in $0 == UInt64(total) }
+                await drain.stop(within: .seconds(10))
+                #expect(drain.statistics.balances)
+            } else {
+                let enough = Int.random(in: 0...total, using: &generator)
+                await stored.wait { $0.count >= enough }
+                if Bool.random(using: &generator) {
+                    await drain.abandon()
+                } else {
+                    await drain.stop(within: .zero)
+                }
+                try bench.restart()
+            }
+        }
+        let store = stored.value
+        #expect(Set(store.sequences) == Set(0..<UInt64(total)))
+        for partition in 0..<partitions {
+            let distinct = store.distinct(partition).map(\.sequence)
+            #expect(distinct == distinct.sorted())
+        }
+        #expect(bench.ledger.state.floor == UInt64(total))
+    }
+}
