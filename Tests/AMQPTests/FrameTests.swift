@@ -33,8 +33,10 @@ import Testing
         var expected: [Frame] = [.header(.sasl), .header(.tls), .header(.amqp)]
         for header in [ProtocolHeader.sasl, .tls, .amqp] { header.encode(into: &stream) }
         for (index, performative) in PerformativeTests.samples.enumerated() {
-            FrameEncoder.write(channel: UInt16(index), performative, payload: ByteBuffer(string: "p\(index)"), into: &stream)
-            expected.append(.amqp(channel: UInt16(index), performative: performative, payload: ByteBuffer(string: "p\(index)")))
+            FrameEncoder.write(
+                channel: UInt16(index), performative, payload: ByteBuffer(string: "p\(index)"), into: &stream)
+            expected.append(
+                .amqp(channel: UInt16(index), performative: performative, payload: ByteBuffer(string: "p\(index)")))
             FrameEncoder.writeEmpty(into: &stream)
             expected.append(.amqp(channel: 0, performative: nil, payload: ByteBuffer()))
         }
@@ -63,14 +65,16 @@ import Testing
         buffer.writeImmutableBuffer(payload)
         var decoder = FrameDecoder()
         #expect(
-            try decoder.decode(buffer: &buffer) == .amqp(channel: 2, performative: .transfer(transfer), payload: payload))
+            try decoder.decode(buffer: &buffer)
+                == .amqp(channel: 2, performative: .transfer(transfer), payload: payload))
     }
 
     @Test func anExtendedHeaderIsSkipped() throws {
         var decoder = FrameDecoder()
         var buffer = hex("00000014 04 00 0007 0102030405060708 00531845")
         #expect(
-            try decoder.decode(buffer: &buffer) == .amqp(channel: 7, performative: .close(Close()), payload: ByteBuffer()))
+            try decoder.decode(buffer: &buffer)
+                == .amqp(channel: 7, performative: .close(Close()), payload: ByteBuffer()))
         var empty = hex("0000000c 03 00 0000 01020304")
         #expect(try decoder.decode(buffer: &empty) == .amqp(channel: 0, performative: nil, payload: ByteBuffer()))
     }

@@ -13,7 +13,11 @@ func hex(_ text: String) -> ByteBuffer {
 func bytes(_ parts: Any...) -> ByteBuffer {
     var buffer = ByteBuffer()
     for part in parts {
-        if let text = part as? Text { buffer.writeString(text.text) } else { buffer.writeImmutableBuffer(hex("\(part)")) }
+        if let text = part as? Text {
+            buffer.writeString(text.text)
+        } else {
+            buffer.writeImmutableBuffer(hex("\(part)"))
+        }
     }
     return buffer
 }

@@ -6,7 +6,8 @@ import Testing
 
 @Suite struct MessageTests {
     static var full: AMQPMessage {
-        var message = AMQPMessage(body: .data([ByteBuffer(string: "one"), ByteBuffer(), ByteBuffer(repeating: 1, count: 300)]))
+        var message = AMQPMessage(
+            body: .data([ByteBuffer(string: "one"), ByteBuffer(), ByteBuffer(repeating: 1, count: 300)]))
         message.header = .init(durable: true, priority: 9, timeToLive: 5, firstAcquirer: true, deliveryCount: 2)
         message.deliveryAnnotations[symbol: "d"] = .int(1)
         message.messageAnnotations[symbol: "x-opt-partition-key"] = .string("k1")
@@ -69,7 +70,8 @@ import Testing
     }
 
     @Test func aBatchEnvelopeSplitsWithoutDecoding() throws {
-        let envelope = bytes("00 53 75 a0 0a 00 53 75 a0 05", Text("hello"), "00 53 75 b0 00000008 00 53 75 a0 03", Text("abc"))
+        let envelope = bytes(
+            "00 53 75 a0 0a 00 53 75 a0 05", Text("hello"), "00 53 75 b0 00000008 00 53 75 a0 03", Text("abc"))
         var sections = MessageSections(envelope)
         var events: [AMQPMessage] = []
         while let section = try sections.next() {

@@ -7,8 +7,10 @@ import Testing
 @Suite struct PerformativeTests {
     static let attachCapture = bytes(
         "00 53 12 c0 c9 0e a1 24", Text("0f6ea4a2-8f5c-4f6b-9f6e-6b6f0f1a2b3c"), "52 03 56 00 50 00 50 01",
-        "00 53 28 c0 3d 0b a1 30", Text("sender-link-0f6ea4a2-8f5c-4f6b-9f6e-6b6f0f1a2b3c"), "40 40 40 40 40 40 40 40 40 40",
-        "00 53 29 c0 31 07 a1 28", Text("amqps://localhost:44321/hub/Partitions/1"), "40 40 40 40 40 40", "40 40 43 44 40 40",
+        "00 53 28 c0 3d 0b a1 30", Text("sender-link-0f6ea4a2-8f5c-4f6b-9f6e-6b6f0f1a2b3c"),
+        "40 40 40 40 40 40 40 40 40 40",
+        "00 53 29 c0 31 07 a1 28", Text("amqps://localhost:44321/hub/Partitions/1"), "40 40 40 40 40 40",
+        "40 40 43 44 40 40",
         "c1 1a 02 a3 15", Text("com.microsoft:timeout"), "55 3c")
 
     static var samples: [Performative] {
@@ -72,7 +74,8 @@ import Testing
         transfer.aborted = true
         transfer.batchable = true
         var samples: [Performative] = [
-            .open(Open(containerID: "")), .open(open), .begin(Begin(nextOutgoingID: 0, incomingWindow: 0, outgoingWindow: 0)),
+            .open(Open(containerID: "")), .open(open),
+            .begin(Begin(nextOutgoingID: 0, incomingWindow: 0, outgoingWindow: 0)),
             .begin(begin), .attach(Attach(name: "", handle: 0, role: .sender)), .attach(attach),
             .flow(Flow(nextIncomingID: nil, incomingWindow: 1, nextOutgoingID: 2, outgoingWindow: 3)), .flow(flow),
             .transfer(Transfer(handle: 0)), .transfer(transfer), .end(End()), .close(Close()),
@@ -89,7 +92,8 @@ import Testing
         samples.append(.detach(detach))
         let states: [DeliveryState?] = [
             nil, .accepted, .released, .rejected(nil), .rejected(AMQPError("com.microsoft:server-busy", "50002")),
-            .modified(deliveryFailed: false, undeliverableHere: true, annotations: AMQPMap([.init(.symbol("a"), .null)])),
+            .modified(
+                deliveryFailed: false, undeliverableHere: true, annotations: AMQPMap([.init(.symbol("a"), .null)])),
             .other(descriptor: .ulong(0x34), value: .list([.binary(ByteBuffer(bytes: [9]))])),
         ]
         for state in states {

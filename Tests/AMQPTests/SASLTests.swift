@@ -47,7 +47,9 @@ import Testing
     }
 
     @Test func aRefusalNamesTheUserAndNeverThePassword() throws {
-        guard case .failed(let error) = try dialogue(.plain(user: "u", password: "secret"), judge: { _ in .authentication })
+        guard
+            case .failed(let error) = try dialogue(
+                .plain(user: "u", password: "secret"), judge: { _ in .authentication })
         else {
             Issue.record("not refused")
             return
@@ -69,8 +71,9 @@ import Testing
         #expect(error.message.contains("PLAIN") && error.message.contains("EXTERNAL"))
         var server = SASLServerStateMachine(mechanisms: ["PLAIN"])
         _ = server.start()
-        guard case .sendAndFail(.outcome(.authentication, _), _) = server.received(
-            .initial(mechanism: "SCRAM-SHA-1", response: nil, hostname: nil))
+        guard
+            case .sendAndFail(.outcome(.authentication, _), _) = server.received(
+                .initial(mechanism: "SCRAM-SHA-1", response: nil, hostname: nil))
         else {
             Issue.record("accepted")
             return

@@ -51,7 +51,10 @@ import Testing
         (.list([]), "45", ["c00100", "d00000000400000000"]),
         (.list([.null, .uint(1)]), "c00402405201", ["d0000000070000000240 5201"]),
         (.map(AMQPMap([.init(.symbol("k"), .uint(0))])), "c10502a3016b43", ["d10000000800000002a3016b43"]),
-        (.array([.int(1), .int(2)]), "e00402540102", ["f00000000d00000002710000000100000002", "f0000000070000000254 0102"]),
+        (
+            .array([.int(1), .int(2)]), "e00402540102",
+            ["f00000000d00000002710000000100000002", "f0000000070000000254 0102"]
+        ),
         (.array([]), "e0020040", ["e00100", "f0000000050000000040", "e00200a1"]),
         (.described(descriptor: .ulong(0x24), value: .list([])), "00532445", ["0080000000000000002445"]),
     ]
@@ -92,17 +95,22 @@ import Testing
         let arrays: [[AMQPValue]] = [
             [.null, .null], [.boolean(true), .boolean(false)], [.ubyte(1), .ubyte(255)], [.ushort(1), .ushort(2)],
             [.uint(0), .uint(255)], [.uint(0), .uint(256)], [.ulong(1), .ulong(0)], [.ulong(1), .ulong(.max)],
-            [.byte(-1), .byte(1)], [.short(-1)], [.int(-128), .int(127)], [.int(-129)], [.long(5)], [.long(.max), .long(0)],
+            [.byte(-1), .byte(1)], [.short(-1)], [.int(-128), .int(127)], [.int(-129)], [.long(5)],
+            [.long(.max), .long(0)],
             [.float(1)], [.double(1), .double(2)], [.decimal32(1)], [.decimal64(1)],
             [.decimal128(AMQPUUID(high: 0, low: 1))], [.char("a"), .char("😀")], [.timestamp(-1)], [.uuid(AMQPUUID())],
             [.binary(ByteBuffer()), .binary(ByteBuffer(bytes: [1]))], [.binary(ByteBuffer(repeating: 1, count: 300))],
             [.string(""), .string("abc")], [.string(String(repeating: "z", count: 256))], [.symbol("a"), .symbol("b")],
             [.symbol(String(repeating: "z", count: 256)), .symbol("")],
-            [.list([]), .list([.null, .string("x")])], [.list([.binary(ByteBuffer(repeating: 1, count: 300))]), .list([])],
+            [.list([]), .list([.null, .string("x")])],
+            [.list([.binary(ByteBuffer(repeating: 1, count: 300))]), .list([])],
             [.map(AMQPMap()), .map(AMQPMap([.init(.symbol("a"), .null)]))],
             [.array([]), .array([])], [.array([.int(1)]), .array([.string("different inside")])],
             [.array([.array([.uint(1)]), .array([])]), .array([])],
-            [.described(descriptor: .symbol("d"), value: .int(1)), .described(descriptor: .symbol("d"), value: .int(1000))],
+            [
+                .described(descriptor: .symbol("d"), value: .int(1)),
+                .described(descriptor: .symbol("d"), value: .int(1000)),
+            ],
             [
                 .described(descriptor: .ulong(1), value: .described(descriptor: .ulong(2), value: .list([.null]))),
                 .described(descriptor: .ulong(1), value: .described(descriptor: .ulong(2), value: .list([]))),
@@ -237,7 +245,8 @@ extension AMQPValue {
     /// A random value; floats are never NaN, so that values can be compared.
     static func random(using generator: inout SeededGenerator, depth: Int = 0) -> AMQPValue {
         func text(_ generator: inout SeededGenerator) -> String {
-            let count = Int.random(in: 0..<(Int.random(in: 0..<20, using: &generator) == 0 ? 300 : 12), using: &generator)
+            let count = Int.random(
+                in: 0..<(Int.random(in: 0..<20, using: &generator) == 0 ? 300 : 12), using: &generator)
             return String((0..<count).map { _ in "aé日😀z ".randomElement(using: &generator) ?? "a" })
         }
         switch Int.random(in: 0..<(depth < 4 ? 26 : 21), using: &generator) {
@@ -245,12 +254,13 @@ extension AMQPValue {
         case 1: return .boolean(.random(using: &generator))
         case 2: return .ubyte(.random(in: 0 ... .max, using: &generator))
         case 3: return .ushort(.random(in: 0 ... .max, using: &generator))
-        case 4: return .uint(.random(in: 0 ... (Bool.random(using: &generator) ? 300 : .max), using: &generator))
-        case 5: return .ulong(.random(in: 0 ... (Bool.random(using: &generator) ? 300 : .max), using: &generator))
+        case 4: return .uint(.random(in: 0...(Bool.random(using: &generator) ? 300 : .max), using: &generator))
+        case 5: return .ulong(.random(in: 0...(Bool.random(using: &generator) ? 300 : .max), using: &generator))
         case 6: return .byte(.random(in: .min ... .max, using: &generator))
         case 7: return .short(.random(in: .min ... .max, using: &generator))
         case 8: return .int(.random(in: Bool.random(using: &generator) ? -150...150 : .min ... .max, using: &generator))
-        case 9: return .long(.random(in: Bool.random(using: &generator) ? -150...150 : .min ... .max, using: &generator))
+        case 9:
+            return .long(.random(in: Bool.random(using: &generator) ? -150...150 : .min ... .max, using: &generator))
         case 10: return .float(.random(in: -1e9...1e9, using: &generator))
         case 11: return .double(.random(in: -1e9...1e9, using: &generator))
         case 12: return .decimal32(.random(in: 0 ... .max, using: &generator))

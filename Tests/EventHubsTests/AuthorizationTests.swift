@@ -45,7 +45,10 @@ import Testing
             ("Endpoint=sb://a/;SharedAccessKey=secret", "SharedAccessKeyName is missing"),
             ("Endpoint=sb://a/;SharedAccessKeyName=secret", "SharedAccessKey is missing"),
             ("Endpoint=sb://a/", "neither"),
-            ("Endpoint=sb://a/;SharedAccessKeyName=n;SharedAccessKey=secret;UseDevelopmentEmulator=yes", "neither true"),
+            (
+                "Endpoint=sb://a/;SharedAccessKeyName=n;SharedAccessKey=secret;UseDevelopmentEmulator=yes",
+                "neither true"
+            ),
         ]
         for (text, part) in mistakes {
             do {
@@ -61,7 +64,8 @@ import Testing
     }
 
     @Test func descriptionsHideSecrets() throws {
-        let string = try EventHubsConnectionString(Self.full + ";SharedAccessSignature=SharedAccessSignature sr=x&sig=s3cret&se=1")
+        let string = try EventHubsConnectionString(
+            Self.full + ";SharedAccessSignature=SharedAccessSignature sr=x&sig=s3cret&se=1")
         for text in ["\(string)", String(reflecting: string), "\(try TokenSource(string))"] {
             #expect(!text.contains("a+b/c==") && !text.contains("s3cret"), "\(text)")
         }
@@ -72,7 +76,9 @@ import Testing
 
     @Test func mutatedConnectionStringsNeverTrap() {
         let samples = [
-            Self.full, "Endpoint=sb://[::1]:5672/;SharedAccessSignature=SharedAccessSignature sr=x&sig=y&se=1;UseDevelopmentEmulator=true",
+            Self.full,
+            "Endpoint=sb://[::1]:5672/;SharedAccessSignature=SharedAccessSignature sr=x&sig=y&se=1"
+                + ";UseDevelopmentEmulator=true",
         ]
         for var generator in [SeededGenerator(seed: 1), .fresh("connection strings")] {
             for sample in samples {
@@ -115,7 +121,10 @@ import Testing
         let token = "SharedAccessSignature sr=x&sig=y&se=1700000000&skn=n"
         #expect(try SharedAccessSignature(token: token).expiry == 1_700_000_000)
         #expect(try SharedAccessSignature(token: "SharedAccessSignature sr=x&sig=y").expiry == nil)
-        for bad in ["", "sr=x", "SharedAccessSignature sr=x&se=soon", "SharedAccessSignature sr=x&se=-1", "SharedAccessSignature sr=\n"] {
+        for bad in [
+            "", "sr=x", "SharedAccessSignature sr=x&se=soon", "SharedAccessSignature sr=x&se=-1",
+            "SharedAccessSignature sr=\n",
+        ] {
             #expect(throws: EventHubsError.self) { try SharedAccessSignature(token: bad) }
         }
         let source = try TokenSource.signature(token)

@@ -76,7 +76,10 @@ import Testing
         partitionKey: "web-1", properties: [("host", "web-1"), ("source", "/var/log/app/a.log"), ("input", "app")])
 
     @Test func encodedEventsReadBackAsMessages() throws {
-        let bodies: [[UInt8]] = [[], Array("line\r".utf8), [0, 0xFF, 0xFE], Array(repeating: 9, count: 255), Array(repeating: 8, count: 70000)]
+        let bodies: [[UInt8]] = [
+            [], Array("line\r".utf8), [0, 0xFF, 0xFE], Array(repeating: 9, count: 255),
+            Array(repeating: 8, count: 70000),
+        ]
         var encoder = EventBatchEncoder(maximumSize: 1 << 20)
         var extra = EventProperties()
         for (index, body) in bodies.enumerated() {
@@ -91,7 +94,8 @@ import Testing
                 [UInt8](repeating: 0xFF, count: 300).withUnsafeBytes { extra.append(key, string: $0) }
             }
             body.withUnsafeBytes {
-                let added7 = encoder.append(Self.template, body: $0, offset: 7, timestamp: 1_700_000_000_000, properties: extra)
+                let added7 = encoder.append(
+                    Self.template, body: $0, offset: 7, timestamp: 1_700_000_000_000, properties: extra)
                 #expect(added7)
             }
         }

@@ -51,7 +51,10 @@ import Testing
     @Test func onlyFaultsOfTheBatchBlameTheBatch() {
         #expect(FailureAdvice.advice(for: "amqp:link:message-size-exceeded").blamesBatch)
         #expect(FailureAdvice.advice(for: "com.microsoft:argument-error").blamesBatch)
-        for condition in ["amqp:unauthorized-access", "amqp:not-found", "com.microsoft:entity-disabled", "amqp:resource-limit-exceeded"] {
+        for condition in [
+            "amqp:unauthorized-access", "amqp:not-found", "com.microsoft:entity-disabled",
+            "amqp:resource-limit-exceeded",
+        ] {
             #expect(!FailureAdvice.advice(for: condition).blamesBatch, "\(condition)")
         }
     }

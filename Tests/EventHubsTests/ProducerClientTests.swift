@@ -7,7 +7,9 @@ import Testing
 @testable import EventHubs
 
 @Suite struct ProducerClientTests {
-    private func client(_ hub: ScriptedHub, _ change: (inout EventHubsOptions) -> Void = { _ in }) throws -> EventHubProducerClient {
+    private func client(_ hub: ScriptedHub, _ change: (inout EventHubsOptions) -> Void = { _ in }) throws
+        -> EventHubProducerClient
+    {
         var options = EventHubsOptions()
         options.retries.delay = .milliseconds(1)
         change(&options)
@@ -41,7 +43,8 @@ import Testing
     }
 
     /// One attempt through the agent's way in.
-    private func sendOnce(_ client: EventHubProducerClient, _ text: String, _ partitionID: String?) async -> SendResult {
+    private func sendOnce(_ client: EventHubProducerClient, _ text: String, _ partitionID: String?) async -> SendResult
+    {
         var batch = EventDataBatch(maximumSizeInBytes: 1 << 20)
         _ = try? batch.tryAdd(EventData(text))
         let payload = batch.payload
@@ -98,7 +101,8 @@ import Testing
     @Test func propertiesOfHubAndPartitionsAreRead() async throws {
         try await withHub { hub, client in
             let properties = try await client.eventHubProperties()
-            #expect(properties == EventHubProperties(name: "hub", createdAt: 1_600_000_000_000, partitionIDs: ["0", "1"]))
+            #expect(
+                properties == EventHubProperties(name: "hub", createdAt: 1_600_000_000_000, partitionIDs: ["0", "1"]))
             let first = try await client.partitionProperties("0")
             #expect(first.lastEnqueuedSequenceNumber == 41)
             #expect(first.lastEnqueuedOffset == "1234")
@@ -145,7 +149,8 @@ import Testing
     @Test func passingFailuresAreTriedAgain() async throws {
         var script = ScriptedHub.Script()
         script.transfers = [
-            .state(.released), .state(.modified(deliveryFailed: true, undeliverableHere: false, annotations: AMQPMap())),
+            .state(.released),
+            .state(.modified(deliveryFailed: true, undeliverableHere: false, annotations: AMQPMap())),
             .detach(AMQPError("amqp:link:detach-forced", "moved")), .accept,
         ]
         try await withHub(script) { hub, client in
@@ -289,7 +294,12 @@ import Testing
     @Test func aQuestionWithoutAnAnswerEndsAtItsDeadline() async throws {
         var script = ScriptedHub.Script()
         script.answersManagement = false
-        try await withHub(script, { $0.requestTimeout = .milliseconds(100); $0.retries.maximumRetries = 1 }) { hub, client in
+        try await withHub(
+            script,
+            {
+                $0.requestTimeout = .milliseconds(100); $0.retries.maximumRetries = 1
+            }
+        ) { hub, client in
             let error = await failure { _ = try await client.eventHubProperties() }
             #expect(error?.code == .timeout)
             #expect(error?.message.contains("$management") == true)
@@ -301,7 +311,8 @@ import Testing
         var script = ScriptedHub.Script()
         script.maximumMessageSize = 100
         try await withHub(script) { hub, client in
-            guard case .failed(let error, .batchRefused) = await sendOnce(client, String(repeating: "x", count: 200), nil)
+            guard
+                case .failed(let error, .batchRefused) = await sendOnce(client, String(repeating: "x", count: 200), nil)
             else {
                 Issue.record("taken")
                 return

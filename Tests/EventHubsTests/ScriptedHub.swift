@@ -167,7 +167,8 @@ private final class Peer: AMQPConnectionDelegate, @unchecked Sendable {
 
     private func put(_ message: AMQPMessage, _ connection: AMQPConnectionHandler) {
         let properties = message.applicationProperties
-        guard case .string(let audience)? = properties[string: "name"], case .string(let type)? = properties[string: "type"],
+        guard case .string(let audience)? = properties[string: "name"],
+            case .string(let type)? = properties[string: "type"],
             case .value(.string(let token)) = message.body
         else { return }
         let expiry = properties[string: "expiration"]
@@ -188,7 +189,8 @@ private final class Peer: AMQPConnectionDelegate, @unchecked Sendable {
             map[string: "begin_sequence_number"] = .long(0)
             map[string: "last_enqueued_sequence_number"] = .long(partition == "0" ? 41 : -1)
             map[string: "last_enqueued_offset"] = .string(partition == "0" ? "1234" : "-1")
-            map[string: "last_enqueued_time_utc"] = .timestamp(partition == "0" ? 1_700_000_000_000 : -62_135_596_800_000)
+            map[string: "last_enqueued_time_utc"] = .timestamp(
+                partition == "0" ? 1_700_000_000_000 : -62_135_596_800_000)
             map[string: "is_partition_empty"] = .boolean(partition == "1")
         } else {
             map[string: "created_at"] = .timestamp(1_600_000_000_000)

@@ -3,8 +3,8 @@ package import NIOCore
 /// Cuts a byte stream into protocol headers and frames (part 2, section 2.3).
 ///
 /// A protocol header is recognised by its first four bytes wherever a frame may start: as a frame size they would be
-/// more than a gibibyte, which no limit allows. Whether a header or a kind of frame is welcome at that moment is for the
-/// connection to say.
+/// more than a gibibyte, which no limit allows. Whether a header or a kind of frame is welcome at that moment is for
+/// the connection to say.
 package struct FrameDecoder: NIOSingleStepByteToMessageDecoder {
     package typealias InboundOut = Frame
 
@@ -28,8 +28,9 @@ package struct FrameDecoder: NIOSingleStepByteToMessageDecoder {
     package mutating func decode(buffer: inout ByteBuffer) throws(AMQPCodecError) -> Frame? {
         guard let size: UInt32 = buffer.getInteger(at: buffer.readerIndex) else { return nil }
         if size == 0x414D_5150 {
-            guard let (_, id, major, minor, revision) = buffer.readMultipleIntegers(
-                as: (UInt32, UInt8, UInt8, UInt8, UInt8).self)
+            guard
+                let (_, id, major, minor, revision) = buffer.readMultipleIntegers(
+                    as: (UInt32, UInt8, UInt8, UInt8, UInt8).self)
             else { return nil }
             return .header(ProtocolHeader(id: id, major: major, minor: minor, revision: revision))
         }
@@ -38,7 +39,8 @@ package struct FrameDecoder: NIOSingleStepByteToMessageDecoder {
         }
         guard size <= maximumFrameSize else {
             throw AMQPCodecError(
-                .limitExceeded, "a frame of \(size) bytes exceeds the \(maximumFrameSize) bytes that were agreed", at: 0)
+                .limitExceeded, "a frame of \(size) bytes exceeds the \(maximumFrameSize) bytes that were agreed", at: 0
+            )
         }
         guard let slice = buffer.readSlice(length: Int(size)) else { return nil }
         return try Self.frame(slice)
@@ -56,7 +58,8 @@ package struct FrameDecoder: NIOSingleStepByteToMessageDecoder {
         }
         let extended = Int(doff) * 4 - 8
         guard extended >= 0 else {
-            throw AMQPCodecError(.malformedFrame, "data offset \(doff); a frame's body starts at 2 words or later", at: 4)
+            throw AMQPCodecError(
+                .malformedFrame, "data offset \(doff); a frame's body starts at 2 words or later", at: 4)
         }
         guard extended <= frame.readableBytes else {
             throw AMQPCodecError(

@@ -15,8 +15,8 @@ package enum FrameEncoder {
         end(start, extra: 0, &buffer)
     }
 
-    /// Everything of a transfer frame but its payload: the caller sends `payloadBytes` bytes right behind, as a buffer of
-    /// their own, so that large messages are not copied.
+    /// Everything of a transfer frame but its payload: the caller sends `payloadBytes` bytes right behind, as a buffer
+    /// of their own, so that large messages are not copied.
     package static func writeHead(
         channel: UInt16, _ transfer: Transfer, payloadBytes: Int, into buffer: inout ByteBuffer
     ) {

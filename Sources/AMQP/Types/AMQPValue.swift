@@ -29,7 +29,8 @@ public indirect enum AMQPValue: Hashable, Sendable {
     case symbol(String)
     case list([AMQPValue])
     case map(AMQPMap)
-    /// All elements have one type: that of the first. Encoding an array of mixed types is a mistake of the caller (it traps).
+    /// All elements have one type: that of the first. Encoding an array of mixed types is a mistake of the caller (it
+    /// traps).
     case array([AMQPValue])
     case described(descriptor: AMQPValue, value: AMQPValue)
 }
@@ -61,7 +62,8 @@ public struct AMQPUUID: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// A map that keeps the order in which its keys came (the order is significant for equality on the wire, and for people).
+/// A map that keeps the order in which its keys came (the order is significant for equality on the wire, and for
+/// people).
 public struct AMQPMap: Hashable, Sendable {
     public var entries: [Entry]
 

@@ -100,7 +100,8 @@ extension ByteBuffer {
 
     /// Any value.
     ///
-    /// The elements of an array must be of one type (with the same descriptors); anything else is a mistake of the caller.
+    /// The elements of an array must be of one type (with the same descriptors); anything else is a mistake of the
+    /// caller.
     package mutating func writeAMQP(_ value: AMQPValue) {
         switch value {
         case .null: writeAMQP(null: ())
@@ -232,9 +233,11 @@ extension ByteBuffer {
         case .byte: return 0x51
         case .short: return 0x61
         case .int:
-            return elements.allSatisfy { if case .int(let v) = $0 { Int8(exactly: v) != nil } else { true } } ? 0x54 : 0x71
+            return elements.allSatisfy { if case .int(let v) = $0 { Int8(exactly: v) != nil } else { true } }
+                ? 0x54 : 0x71
         case .long:
-            return elements.allSatisfy { if case .long(let v) = $0 { Int8(exactly: v) != nil } else { true } } ? 0x55 : 0x81
+            return elements.allSatisfy { if case .long(let v) = $0 { Int8(exactly: v) != nil } else { true } }
+                ? 0x55 : 0x81
         case .float: return 0x72
         case .double: return 0x82
         case .decimal32: return 0x74
@@ -247,9 +250,11 @@ extension ByteBuffer {
             return elements.allSatisfy { if case .binary(let v) = $0 { v.readableBytes <= 255 } else { true } }
                 ? 0xA0 : 0xB0
         case .string:
-            return elements.allSatisfy { if case .string(let v) = $0 { v.utf8.count <= 255 } else { true } } ? 0xA1 : 0xB1
+            return elements.allSatisfy { if case .string(let v) = $0 { v.utf8.count <= 255 } else { true } }
+                ? 0xA1 : 0xB1
         case .symbol:
-            return elements.allSatisfy { if case .symbol(let v) = $0 { v.utf8.count <= 255 } else { true } } ? 0xA3 : 0xB3
+            return elements.allSatisfy { if case .symbol(let v) = $0 { v.utf8.count <= 255 } else { true } }
+                ? 0xA3 : 0xB3
         case .list: return 0xD0
         case .map: return 0xD1
         case .array: return 0xF0

@@ -39,7 +39,9 @@ public struct EventHubsConnectionString: Hashable, Sendable, CustomStringConvert
                 throw Self.malformed("part \(index + 1) repeats a key that came before")
             }
         }
-        guard let endpoint = values["endpoint"] ?? values["hostname"] else { throw Self.malformed("it has no Endpoint") }
+        guard let endpoint = values["endpoint"] ?? values["hostname"] else {
+            throw Self.malformed("it has no Endpoint")
+        }
         (host, port) = try Self.authority(of: endpoint)
         eventHubName = values["entitypath"]
         sharedAccessKeyName = values["sharedaccesskeyname"]

@@ -34,7 +34,8 @@ public struct EventDataBatch: Sendable {
         if let partitionKey {
             if let own = event.partitionKey, own != partitionKey {
                 throw EventHubsError(
-                    .invalidArgument, "the event's partition key differs from the batch's; remove it, or use another batch")
+                    .invalidArgument,
+                    "the event's partition key differs from the batch's; remove it, or use another batch")
             }
             event.partitionKey = partitionKey
         }

@@ -1,7 +1,7 @@
 /// Which partition a key belongs to: Jenkins' lookup3 with two results and both seeds zero, folded to 16 bits.
 ///
-/// The service, .NET and Java hash the key's UTF-8 bytes and take the absolute value of the remainder. The Python client
-/// hashes code points and takes the floored remainder, so that it disagrees for half of all keys.
+/// The service, .NET and Java hash the key's UTF-8 bytes and take the absolute value of the remainder. The Python
+/// client hashes code points and takes the floored remainder, so that it disagrees for half of all keys.
 public enum PartitionKeyHash: Hashable, Sendable {
     /// As the service does for batches that name a key and no partition.
     case service

@@ -1,8 +1,8 @@
 internal import AMQP
 internal import NIOCore
 
-/// A pair of links to a node that answers questions: `$cbs`, `$management`. Used on the event loop only, which is why it
-/// may be Sendable.
+/// A pair of links to a node that answers questions: `$cbs`, `$management`. Used on the event loop only, which is why
+/// it may be Sendable.
 final class RequestResponseLink: @unchecked Sendable {
     private let session: AMQPClientSession
     private let address: String
@@ -116,7 +116,9 @@ extension EventHubsError {
 extension AMQPMessage {
     /// The status of an answer: section 3.1 and 5 of the protocol notes.
     func checkStatus(_ doing: String) throws(EventHubsError) {
-        guard let status = applicationProperties[string: "status-code"]?.integer ?? applicationProperties[string: "statusCode"]?.integer
+        guard
+            let status = applicationProperties[string: "status-code"]?.integer
+                ?? applicationProperties[string: "statusCode"]?.integer
         else { throw EventHubsError(.protocolViolation, "\(doing): the answer has no status-code") }
         guard !(200..<300).contains(status) else { return }
         var condition = FailureAdvice.condition(forStatus: status)

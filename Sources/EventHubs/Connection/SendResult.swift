@@ -32,7 +32,8 @@ package enum SendResult: Hashable, Sendable {
                 .retriable(after: .zero))
         case .settled(.received?), .settled(.other?), .settled(nil), .sentSettled:
             self = .failed(
-                EventHubsError(.serviceFailure, "\(doing): the service's answer does not tell whether it has the batch"),
+                EventHubsError(
+                    .serviceFailure, "\(doing): the service's answer does not tell whether it has the batch"),
                 .unknown)
         case .notSent(let termination):
             let error = EventHubsError(termination, doing)

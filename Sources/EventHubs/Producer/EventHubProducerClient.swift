@@ -12,8 +12,8 @@ public import NIOPosix
 /// await client.close()
 /// ```
 ///
-/// It connects when it is first used, keeps one connection, and makes it anew when it was lost. Its methods may be called
-/// from any task.
+/// It connects when it is first used, keeps one connection, and makes it anew when it was lost. Its methods may be
+/// called from any task.
 public final class EventHubProducerClient: Sendable {
     /// The event hub's name.
     public let eventHubName: String
@@ -86,7 +86,8 @@ public final class EventHubProducerClient: Sendable {
         }
         if let maximumSizeInBytes, !(1...limit).contains(maximumSizeInBytes) {
             throw EventHubsError(
-                .invalidArgument, "a batch of \(maximumSizeInBytes) bytes was asked for; the service takes 1 to \(limit)")
+                .invalidArgument,
+                "a batch of \(maximumSizeInBytes) bytes was asked for; the service takes 1 to \(limit)")
         }
         return EventDataBatch(
             maximumSizeInBytes: maximumSizeInBytes ?? limit, partitionID: partitionID,
@@ -95,8 +96,8 @@ public final class EventHubProducerClient: Sendable {
 
     /// Sends a batch and waits until the service has it. An empty batch is not sent.
     ///
-    /// A failure that may pass is tried again (`EventHubsOptions.retries`). When an attempt ended without an answer, the
-    /// service may store the batch twice.
+    /// A failure that may pass is tried again (`EventHubsOptions.retries`). When an attempt ended without an answer,
+    /// the service may store the batch twice.
     ///
     /// - Throws: `EventHubsError` of the last attempt; `CancellationError`.
     public func send(_ batch: EventDataBatch) async throws {
@@ -123,8 +124,8 @@ public final class EventHubProducerClient: Sendable {
             guard try batch.tryAdd(event) else {
                 throw EventHubsError(
                     .messageTooLarge,
-                    "event \(index + 1) of \(events.count) does not fit into a batch of \(batch.maximumSizeInBytes) bytes;"
-                        + " send fewer at a time")
+                    "event \(index + 1) of \(events.count) does not fit into a batch of"
+                        + " \(batch.maximumSizeInBytes) bytes; send fewer at a time")
             }
         }
         try await send(batch)
