@@ -28,7 +28,7 @@ extension Attach {
         fields.symbols(offeredCapabilities, &buffer)
         fields.symbols(desiredCapabilities, &buffer)
         fields.map(properties, &buffer)
-        fields.end(&buffer)
+        fields.endWithAllFields(&buffer)
     }
 
     init(from reader: inout AMQPReader) throws(AMQPCodecError) {
@@ -72,7 +72,7 @@ extension Source {
         }
         fields.symbols(outcomes, &buffer)
         fields.symbols(capabilities, &buffer)
-        fields.end(&buffer)
+        fields.endWithAllFields(&buffer)
     }
 
     static func read(
@@ -115,7 +115,7 @@ extension Target {
         fields.boolean(dynamic, absent: false, &buffer)
         fields.map(dynamicNodeProperties, &buffer)
         fields.symbols(capabilities, &buffer)
-        fields.end(&buffer)
+        fields.endWithAllFields(&buffer)
     }
 
     static func read(

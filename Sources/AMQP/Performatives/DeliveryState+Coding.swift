@@ -8,7 +8,7 @@ extension DeliveryState {
             var fields = FieldWriter(&buffer)
             fields.uint(number, &buffer)
             fields.ulong(offset, &buffer)
-            fields.end(&buffer)
+            fields.endWithAllFields(&buffer)
         case .accepted:
             buffer.writeAMQP(descriptor: 0x24)
             buffer.writeInteger(0x45 as UInt8)
@@ -23,7 +23,7 @@ extension DeliveryState {
             fields.boolean(deliveryFailed, absent: false, &buffer)
             fields.boolean(undeliverableHere, absent: false, &buffer)
             fields.map(annotations, &buffer)
-            fields.end(&buffer)
+            fields.endWithAllFields(&buffer)
         case .other(let descriptor, let value):
             buffer.writeAMQP(.described(descriptor: descriptor, value: value))
         }
@@ -75,7 +75,7 @@ extension AMQPError {
         fields.symbol(condition, &buffer)
         fields.string(text, &buffer)
         fields.map(info, &buffer)
-        fields.end(&buffer)
+        fields.endWithAllFields(&buffer)
     }
 
     /// `end`, `close` and `rejected` are lists whose only field is an error.
@@ -85,8 +85,10 @@ extension AMQPError {
         if let error {
             fields.next(&buffer)
             error.encode(into: &buffer)
+        } else {
+            fields.null()
         }
-        fields.end(&buffer)
+        fields.endWithAllFields(&buffer)
     }
 
     static func only(from reader: inout AMQPReader) throws(AMQPCodecError) -> AMQPError? {

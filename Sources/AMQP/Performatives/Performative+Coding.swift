@@ -64,7 +64,7 @@ extension Open {
         fields.symbols(offeredCapabilities, &buffer)
         fields.symbols(desiredCapabilities, &buffer)
         fields.map(properties, &buffer)
-        fields.end(&buffer)
+        fields.endWithAllFields(&buffer)
     }
 
     init(from reader: inout AMQPReader) throws(AMQPCodecError) {
@@ -95,7 +95,7 @@ extension Begin {
         fields.symbols(offeredCapabilities, &buffer)
         fields.symbols(desiredCapabilities, &buffer)
         fields.map(properties, &buffer)
-        fields.end(&buffer)
+        fields.endWithAllFields(&buffer)
     }
 
     init(from reader: inout AMQPReader) throws(AMQPCodecError) {
@@ -129,7 +129,7 @@ extension Flow {
         fields.boolean(drain, absent: false, &buffer)
         fields.boolean(echo, absent: false, &buffer)
         fields.map(properties, &buffer)
-        fields.end(&buffer)
+        fields.endWithAllFields(&buffer)
     }
 
     init(from reader: inout AMQPReader) throws(AMQPCodecError) {
@@ -172,7 +172,7 @@ extension Transfer {
         fields.boolean(resume, absent: false, &buffer)
         fields.boolean(aborted, absent: false, &buffer)
         fields.boolean(batchable, absent: false, &buffer)
-        fields.end(&buffer)
+        fields.endWithAllFields(&buffer)
     }
 
     init(from reader: inout AMQPReader) throws(AMQPCodecError) {
@@ -207,7 +207,7 @@ extension Disposition {
             fields.null()
         }
         fields.boolean(batchable, absent: false, &buffer)
-        fields.end(&buffer)
+        fields.endWithAllFields(&buffer)
     }
 
     init(from reader: inout AMQPReader) throws(AMQPCodecError) {
@@ -234,7 +234,7 @@ extension Detach {
         } else {
             fields.null()
         }
-        fields.end(&buffer)
+        fields.endWithAllFields(&buffer)
     }
 
     init(from reader: inout AMQPReader) throws(AMQPCodecError) {

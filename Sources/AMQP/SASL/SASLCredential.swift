@@ -43,7 +43,8 @@ package enum SASLIdentity: Hashable, Sendable, CustomStringConvertible {
     package init(mechanism: String, response: ByteBuffer) throws(SASLError) {
         let bytes = response.readableBytesView
         switch mechanism {
-        case "ANONYMOUS": self = .anonymous(trace: String(decoding: bytes, as: UTF8.self))
+        // Event Hubs clients in .NET call the same thing MSSBCBS.
+        case "ANONYMOUS", "MSSBCBS": self = .anonymous(trace: String(decoding: bytes, as: UTF8.self))
         case "EXTERNAL": self = .external(authorization: String(decoding: bytes, as: UTF8.self))
         case "PLAIN":
             let parts = bytes.split(separator: 0, maxSplits: 3, omittingEmptySubsequences: false)

@@ -17,14 +17,14 @@ package enum SASLFrame: Hashable, Sendable, CustomStringConvertible {
             var fields = FieldWriter(&buffer)
             fields.next(&buffer)
             buffer.writeAMQP(symbols: names)
-            fields.end(&buffer)
+            fields.endWithAllFields(&buffer)
         case .initial(let mechanism, let response, let hostname):
             buffer.writeAMQP(descriptor: 0x41)
             var fields = FieldWriter(&buffer)
             fields.symbol(mechanism, &buffer)
             fields.binary(response, &buffer)
             fields.string(hostname, &buffer)
-            fields.end(&buffer)
+            fields.endWithAllFields(&buffer)
         case .challenge(let bytes), .response(let bytes):
             if case .challenge = self {
                 buffer.writeAMQP(descriptor: 0x42)
@@ -33,13 +33,13 @@ package enum SASLFrame: Hashable, Sendable, CustomStringConvertible {
             }
             var fields = FieldWriter(&buffer)
             fields.binary(bytes, &buffer)
-            fields.end(&buffer)
+            fields.endWithAllFields(&buffer)
         case .outcome(let code, let data):
             buffer.writeAMQP(descriptor: 0x44)
             var fields = FieldWriter(&buffer)
             fields.ubyte(code.rawValue, &buffer)
             fields.binary(data, &buffer)
-            fields.end(&buffer)
+            fields.endWithAllFields(&buffer)
         }
     }
 

@@ -17,6 +17,17 @@ package struct FieldWriter {
         }
     }
 
+    /// Ends the list with its nulls written out. Performatives and what is in them are written like this, as the service
+    /// does: the official Python client reads their fields by index and fails on a list that is cut short.
+    package mutating func endWithAllFields(_ buffer: inout ByteBuffer) {
+        while nulls > 0 {
+            buffer.writeAMQP(null: ())
+            nulls -= 1
+            count += 1
+        }
+        end(&buffer)
+    }
+
     /// The nulls that were held back stand before a field that is not null.
     package mutating func next(_ buffer: inout ByteBuffer) {
         while nulls > 0 {

@@ -1,0 +1,141 @@
+internal import AMQP
+import EventHubs
+internal import NIOCore
+internal import TailraceSpool
+
+/// Takes messages apart when they arrive.
+enum EventMessage {
+    /// Puts a message's bytes into `batch` and indexes its events: the data sections of an envelope, or the message
+    /// itself. Each event must be a message by itself.
+    ///
+    /// - Returns: the partition key of the envelope or message.
+    static func store(
+        _ payload: ByteBuffer, messageFormat: UInt32, in batch: RecordBatch
+    ) throws(AMQPCodecError) -> String? {
+        let base = payload.readerIndex
+        let start = payload.withUnsafeReadableBytes { batch.copyIn($0) }
+        guard start == 0 else { preconditionFailure("a batch with room for the message, and empty") }
+        var key: String?
+        var sections = MessageSections(payload)
+        guard messageFormat == EventHubsName.batchFormat else {
+            while let section = try sections.next() {
+                if section.kind == .messageAnnotations { key = partitionKey(payload, section) }
+            }
+            batch.append(RecordEntry(start: 0, length: UInt32(payload.readableBytes)))
+            return key
+        }
+        while let section = try sections.next() {
+            switch section.kind {
+            case .messageAnnotations: key = partitionKey(payload, section)
+            case .data:
+                try check(payload, section.content)
+                batch.append(
+                    RecordEntry(start: UInt32(section.content.lowerBound - base), length: UInt32(section.content.count)))
+            default: break
+            }
+        }
+        return key
+    }
+
+    private static func check(_ payload: ByteBuffer, _ range: Range<Int>) throws(AMQPCodecError) {
+        guard let event = payload.getSlice(at: range.lowerBound, length: range.count) else { return }
+        var sections = MessageSections(event)
+        while try sections.next() != nil {}
+    }
+
+    private static func partitionKey(_ payload: ByteBuffer, _ section: MessageSection) -> String? {
+        guard case .string(let key)? = annotations(payload, section)?[symbol: EventHubsName.partitionKey] else {
+            return nil
+        }
+        return key
+    }
+
+    private static func annotations(_ payload: ByteBuffer, _ section: MessageSection) -> AMQPMap? {
+        guard var value = payload.getSlice(at: section.value.lowerBound, length: section.value.count),
+            case .map(let map)? = try? AMQPValue(decoding: &value)
+        else { return nil }
+        return map
+    }
+
+    /// What the hub adds to an event.
+    struct Annotations {
+        var sequence: UInt64
+        /// Milliseconds since 1970.
+        var enqueuedTime: Int64
+        /// Of the envelope; an event's own wins.
+        var partitionKey: String?
+    }
+
+    private static let ours: Set<String> = ["x-opt-sequence-number", "x-opt-offset", "x-opt-enqueued-time"]
+
+    /// Appends `event` to `output` with the hub's annotations among its own.
+    static func write(_ event: ByteBuffer, _ added: Annotations, into output: inout ByteBuffer) {
+        let start = output.writerIndex
+        // Without header and annotations (most events), ours go in front of everything.
+        if event.readableBytes >= 3, event.getInteger(at: event.readerIndex, as: UInt16.self) == 0x0053,
+            let code: UInt8 = event.getInteger(at: event.readerIndex + 2),
+            (MessageSection.Kind.properties.rawValue...MessageSection.Kind.footer.rawValue).contains(code)
+        {
+            write(added, own: AMQPMap(), into: &output)
+            output.writeImmutableBuffer(event)
+            return
+        }
+        do throws(AMQPCodecError) {
+            var sections = MessageSections(event)
+            var own = AMQPMap()
+            var rest = event.writerIndex
+            while let section = try sections.next() {
+                switch section.kind {
+                case .header, .deliveryAnnotations:
+                    if let slice = event.getSlice(at: section.whole.lowerBound, length: section.whole.count) {
+                        output.writeImmutableBuffer(slice)
+                    }
+                    continue
+                case .messageAnnotations:
+                    own = annotations(event, section) ?? AMQPMap()
+                    continue
+                default: break
+                }
+                rest = section.whole.lowerBound
+                break
+            }
+            write(added, own: own, into: &output)
+            if let slice = event.getSlice(at: rest, length: event.writerIndex - rest) {
+                output.writeImmutableBuffer(slice)
+            }
+        } catch {
+            // Stored by something else than a check of ours: whatever the bytes are, they are the body.
+            output.moveWriterIndex(to: start)
+            write(added, own: AMQPMap(), into: &output)
+            output.writeAMQP(descriptor: MessageSection.Kind.data.rawValue)
+            output.writeAMQP(binary: event)
+        }
+    }
+
+    private static func write(_ added: Annotations, own: AMQPMap, into output: inout ByteBuffer) {
+        output.writeAMQP(descriptor: MessageSection.Kind.messageAnnotations.rawValue)
+        output.writeInteger(0xD1 as UInt8)
+        let size = output.writerIndex
+        output.writeMultipleIntegers(0 as UInt32, 0 as UInt32)
+        var count: UInt32 = 6
+        output.writeAMQP(symbol: "x-opt-sequence-number")
+        output.writeAMQP(long: Int64(clamping: added.sequence))
+        output.writeAMQP(symbol: "x-opt-offset")
+        output.writeAMQP(string: String(EventOffset.of(added.sequence)))
+        output.writeAMQP(symbol: "x-opt-enqueued-time")
+        output.writeAMQP(timestamp: added.enqueuedTime)
+        if let key = added.partitionKey, own[symbol: EventHubsName.partitionKey] == nil {
+            output.writeAMQP(symbol: EventHubsName.partitionKey)
+            output.writeAMQP(string: key)
+            count += 2
+        }
+        for entry in own.entries {
+            if case .symbol(let name) = entry.key, ours.contains(name) { continue }
+            entry.key.encode(into: &output)
+            entry.value.encode(into: &output)
+            count += 2
+        }
+        output.setInteger(UInt32(output.writerIndex - size - 4), at: size)
+        output.setInteger(count, at: size + 4)
+    }
+}

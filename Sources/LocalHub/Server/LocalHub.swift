@@ -1,0 +1,222 @@
+package import AMQP
+import EventHubs
+import Glibc
+package import Logging
+internal import NIOCore
+import NIOPosix
+import OpenSSLTransport
+import Synchronization
+internal import TailraceSpool
+
+/// An Event Hubs compatible server for laptops, demos and tests.
+///
+/// Producers send to `<hub>` and `<hub>/Partitions/N`, receivers read `<hub>/ConsumerGroups/<any>/Partitions/N`; `$cbs`
+/// and `$management` work as the service's. A message is accepted when its partition's spool has it.
+package final class LocalHub: Sendable {
+    package let configuration: LocalHubConfiguration
+    let logger: Logger
+    let partitions: [HubPartition]
+    let receivers: ReceiverRegistry
+    /// Reads partitions, so that event loops need not wait for disks.
+    let readers: NIOThreadPool
+    let containerID: String
+    /// Milliseconds since 1970.
+    let createdAt: Int64
+
+    private let batches: BatchPool
+    private let group: MultiThreadedEventLoopGroup
+    private let tls: TLSContext?
+    private let temporary: HubDirectory
+    /// PEM file with the authority that clients shall trust; nil without TLS.
+    package let authorityFile: String?
+    private let state = Mutex(State())
+    private let rotation = Atomic<Int>(0)
+    private let deliveries = Atomic<Int>(0)
+
+    private struct State {
+        var channel: (any Channel)?
+        var connections: [ObjectIdentifier: HubConnection] = [:]
+        var accepted = 0
+        var isStopped = false
+    }
+
+    /// Opens the partitions and makes the certificates; `start` listens.
+    ///
+    /// - Throws: `LocalHubError`, `SpoolError` or `TLSError`, saying what to change.
+    package init(_ configuration: LocalHubConfiguration, logger: Logger) throws {
+        guard (1...LocalHubConfiguration.maximumPartitions).contains(configuration.partitionCount) else {
+            throw LocalHubError("a hub has 1 to \(LocalHubConfiguration.maximumPartitions) partitions")
+        }
+        guard !configuration.hubName.isEmpty, !configuration.hubName.contains("/") else {
+            throw LocalHubError("\"\(configuration.hubName)\" is no name of a hub: it is empty or contains a slash")
+        }
+        self.configuration = configuration
+        self.logger = logger
+        let temporary = try HubDirectory()
+        self.temporary = temporary
+        createdAt = HubPartition.now()
+        containerID = "tailrace-hub-\(AMQPUUID())"
+        let store = try configuration.storeDirectory ?? temporary.path("store")
+        try HubDirectory.make(store)
+        partitions = try (0..<configuration.partitionCount).map {
+            try HubPartition(index: $0, directory: "\(store)/partition-\($0)", configuration: configuration, logger: logger)
+        }
+        if configuration.isPlain {
+            tls = nil
+            authorityFile = nil
+        } else {
+            let directory = try configuration.certificateDirectory ?? temporary.path("certificates")
+            try HubDirectory.make(directory)
+            let files = TLSIdentityFiles(
+                certificateChain: "\(directory)/server.pem", privateKey: "\(directory)/server.key")
+            let authority = "\(directory)/ca.pem"
+            let present = [files.certificateChain, files.privateKey, authority].filter { (path: String) in
+                access(path, R_OK) == 0
+            }
+            if present.count < 3 {
+                let maker = try ThrowAwayAuthority()
+                try maker.issue(names: configuration.certificateNames).write(to: files)
+                try maker.writeCertificate(to: authority)
+            }
+            authorityFile = authority
+            tls = try TLSContext.server(identity: files)
+        }
+        receivers = ReceiverRegistry(limit: configuration.receiverLimit)
+        batches = BatchPool(blockCapacity: Int(clamping: configuration.maximumMessageSize), limit: 32)
+        group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, configuration.threads))
+        readers = NIOThreadPool(numberOfThreads: 1)
+        readers.start()
+    }
+
+    /// Listens. Returns the port.
+    package func start() async throws -> Int {
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 256)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.writeBufferWaterMark, value: .init(low: 256 << 10, high: 1 << 20))
+            .childChannelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 1 << 10, initial: 1 << 16, maximum: 1 << 18))
+            .childChannelOption(.maxMessagesPerRead, value: 4)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    if let tls = self.tls {
+                        try channel.pipeline.syncOperations.addHandler(TLSHandler(server: tls))
+                    }
+                    let connection = HubConnection(hub: self, eventLoop: channel.eventLoop)
+                    self.state.withLock {
+                        $0.connections[ObjectIdentifier(connection)] = connection
+                        $0.accepted += 1
+                    }
+                    try channel.pipeline.syncOperations.addHandler(connection.makeHandler())
+                }
+            }
+        let channel = try await bootstrap.bind(host: configuration.host, port: configuration.port).get()
+        state.withLock { $0.channel = channel }
+        retryNowAndThen(channel.eventLoop)
+        return port
+    }
+
+    /// What a full spool refused is tried again when the disk limit may have moved.
+    private func retryNowAndThen(_ loop: any EventLoop) {
+        loop.scheduleRepeatedTask(initialDelay: .milliseconds(100), delay: .milliseconds(100)) { task in
+            if self.state.withLock({ $0.isStopped }) { task.cancel() }
+            for partition in self.partitions { partition.retry() }
+        }
+    }
+
+    /// Where it listens; 0 before `start`.
+    package var port: Int { state.withLock { $0.channel?.localAddress?.port } ?? 0 }
+
+    /// What a client is given. The port is part of the endpoint.
+    package var connectionString: String {
+        let host = configuration.host == "0.0.0.0" || configuration.host == "::" ? "localhost" : configuration.host
+        let name = host.contains(":") ? "[\(host)]" : host
+        var text = "Endpoint=sb://\(name):\(port);SharedAccessKeyName=\(configuration.sharedAccessKeyName)"
+        text += ";SharedAccessKey=\(configuration.sharedAccessKey);EntityPath=\(configuration.hubName)"
+        if configuration.isPlain { text += ";UseDevelopmentEmulator=true" }
+        return text
+    }
+
+    /// Closes every connection, stores what was taken, and gives the directories back. Idempotent.
+    package func stop() async {
+        let (channel, connections) = state.withLock { state -> ((any Channel)?, [HubConnection]) in
+            guard !state.isStopped else { return (nil, []) }
+            state.isStopped = true
+            return (state.channel, Array(state.connections.values))
+        }
+        guard !wasStopped.exchange(true, ordering: .relaxed) else { return }
+        try? await channel?.close()
+        for connection in connections {
+            connection.eventLoop.execute {
+                connection.handler?.dropTransport(AMQPError(AMQPCondition.connectionForced, "the hub stops"))
+            }
+        }
+        try? await readers.shutdownGracefully()
+        try? await group.shutdownGracefully()
+        for partition in partitions { partition.close() }
+        temporary.remove()
+    }
+
+    private let wasStopped = Atomic<Bool>(false)
+
+    /// Listens until the task is cancelled, then stops.
+    package func run() async throws {
+        _ = try await start()
+        do {
+            while true { try await Task.sleep(for: .seconds(3600)) }
+        } catch {
+            await stop()
+        }
+    }
+
+    // MARK: - For tests and demos
+
+    package var statistics: LocalHubStatistics {
+        let (connections, accepted) = state.withLock { ($0.connections.count, $0.accepted) }
+        return LocalHubStatistics(
+            partitions: partitions.map(\.statistics), connections: connections, connectionsAccepted: accepted)
+    }
+
+    /// Cuts every connection without a word.
+    package func dropConnections() { forAll { $0.handler?.dropTransport() } }
+
+    /// Says goodbye to every connection.
+    package func closeConnections(_ error: AMQPError) { forAll { $0.handler?.close(error) } }
+
+    /// Detaches every producer and receiver.
+    package func detachLinks(_ error: AMQPError) { forAll { $0.detachAll(error) } }
+
+    private func forAll(_ body: @escaping @Sendable (HubConnection) -> Void) {
+        for connection in state.withLock({ Array($0.connections.values) }) {
+            connection.eventLoop.execute { body(connection) }
+        }
+    }
+
+    // MARK: - For connections
+
+    func closed(_ connection: HubConnection) {
+        state.withLock { _ = $0.connections.removeValue(forKey: ObjectIdentifier(connection)) }
+    }
+
+    /// The partition of a message without partition: by key as the service does, else in turn.
+    func route(_ key: String?) -> Int {
+        guard let key else {
+            return (rotation.wrappingAdd(1, ordering: .relaxed).oldValue & Int.max) % partitions.count
+        }
+        return PartitionKeyHash.service.index(of: key, partitionCount: partitions.count)
+    }
+
+    /// A batch with room for a message; a pooled one when there is one.
+    func takeBatch(_ bytes: Int) -> RecordBatch {
+        if bytes <= batches.blockCapacity, let batch = batches.take() { return batch }
+        return RecordBatch(capacity: max(1, bytes))
+    }
+
+    func fault(_ delivery: HubDelivery) -> HubFault? {
+        let number = deliveries.wrappingAdd(1, ordering: .relaxed).oldValue
+        guard let onDelivery = configuration.onDelivery else { return nil }
+        var delivery = delivery
+        delivery.number = number
+        return onDelivery(delivery)
+    }
+}

@@ -1,0 +1,103 @@
+package import AMQP
+package import NIOCore
+package import TailraceSpool
+
+/// An Event Hubs compatible server: one hub of one namespace.
+package struct LocalHubConfiguration: Sendable {
+    /// Address or name to listen on.
+    package var host = "127.0.0.1"
+    /// 0: any free port.
+    package var port = 0
+    package var hubName = "logs"
+    /// 1 to `maximumPartitions`.
+    package var partitionCount = 4
+    /// Where the partitions are kept, and found again; nil: a temporary directory that goes with the hub.
+    package var storeDirectory: String?
+    /// No TLS.
+    package var isPlain = false
+    /// The one key that this hub knows. The defaults are those of the service's emulator: they guard nothing.
+    package var sharedAccessKeyName = "RootManageSharedAccessKey"
+    package var sharedAccessKey = "SAS_KEY_VALUE"
+    /// Where `ca.pem`, `server.pem` and `server.key` are written, or found and used again, so that a restarted hub is
+    /// still trusted; nil: a temporary directory that goes with the hub.
+    package var certificateDirectory: String?
+    /// Names and addresses that the server's certificate bears.
+    package var certificateNames = ["localhost", "127.0.0.1", "::1"]
+    /// When stored events become durable. A hub for laptops and tests leaves that to the kernel: a killed hub loses
+    /// nothing, a power cut may.
+    package var sync = SyncPolicy.never
+    /// Bytes on disk per partition; the oldest events go when they are used up.
+    package var partitionSize: UInt64 = 4 << 30
+    package var segmentSize = 64 << 20
+    /// Bytes of a message, as the service has it.
+    package var maximumMessageSize: UInt64 = 1 << 20
+    package var maximumFrameSize: UInt32 = 65536
+    /// Milliseconds of a client's silence.
+    package var idleTimeOut: UInt32 = 240_000
+    /// Messages that a producer link may have unanswered.
+    package var linkCredit: UInt32 = 64
+    /// Receivers without owner level per consumer group and partition, as the service has it.
+    package var receiverLimit = 5
+    /// Event loop threads.
+    package var threads = 1
+    /// For fault scripts: asked for every message that arrives on a producer link, in the order of arrival.
+    package var onDelivery: (@Sendable (HubDelivery) -> HubFault?)?
+
+    package static let maximumPartitions = 1024
+
+    package init() {}
+}
+
+/// A message that reached the hub, as a fault script sees it.
+package struct HubDelivery: Sendable {
+    /// Counts messages over the hub's life, from 0.
+    package var number: Int
+    package var partition: Int
+    package var events: Int
+    package var bytes: Int
+}
+
+/// What a fault script can make of a message.
+package enum HubFault: Sendable {
+    /// Not stored, and answered with this outcome.
+    case answer(DeliveryState)
+    /// Stored, and answered only after this time.
+    case delay(TimeAmount)
+    /// Stored, and answered never.
+    case silence
+    /// Not stored; the link, session, connection or transport ends instead.
+    case end(Cut)
+    /// Stored; the link, session, connection or transport ends before the answer.
+    case storeThenEnd(Cut)
+
+    package enum Cut: Sendable {
+        case detach(AMQPError)
+        case endSession(AMQPError)
+        case closeConnection(AMQPError)
+        case dropTransport
+    }
+}
+
+/// What a hub cannot do, and what to do about it.
+package struct LocalHubError: Error, Equatable, CustomStringConvertible {
+    package var description: String
+    init(_ description: String) { self.description = description }
+}
+
+/// Counts of one partition.
+package struct HubPartitionStatistics: Equatable, Sendable {
+    /// The sequence number of the oldest event.
+    package var firstSequenceNumber: Int64
+    /// The sequence number that the next event gets.
+    package var nextSequenceNumber: Int64
+    /// Since the hub started.
+    package var eventsStored = 0
+    package var messagesStored = 0
+    package var bytesStored = 0
+}
+
+package struct LocalHubStatistics: Equatable, Sendable {
+    package var partitions: [HubPartitionStatistics]
+    package var connections: Int
+    package var connectionsAccepted: Int
+}
