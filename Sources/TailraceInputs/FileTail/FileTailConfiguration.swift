@@ -1,0 +1,43 @@
+/// One file input: which files, and how they are read.
+package struct FileTailConfiguration: Sendable {
+    /// The input's name in the configuration; a property of every record.
+    package var name: String
+    /// Patterns of absolute paths.
+    package var include: [GlobPattern]
+    package var exclude: [ExcludePattern]
+    /// Longer lines are cut to this many bytes and marked. At most the block's size less `LineSplitter.reserve`.
+    package var maximumLine = 1_024_000
+    /// Where a file is begun that was there before the input knew of it.
+    package var startAt = StartPosition.beginning
+
+    package enum StartPosition: Sendable { case beginning, end }
+
+    /// Patterns that are not absolute paths are refused by `GlobPattern` itself.
+    package init(name: String, include: [GlobPattern], exclude: [ExcludePattern] = []) {
+        self.name = name
+        self.include = include
+        self.exclude = exclude
+    }
+}
+
+/// What all file inputs of the agent share, for they share one thread.
+package struct FileTailLimits: Sendable {
+    /// Everything is looked at again this often, whatever inotify said.
+    package var rescanInterval: Duration = .seconds(60)
+    /// Directories without an inotify watch, and files that could not be opened, are looked at this often.
+    package var pollInterval: Duration = .seconds(1)
+    /// A last line without newline is taken as it is once its file was rotated or unlinked and has not changed for so long.
+    package var finalAfter: Duration = .seconds(5)
+    /// The position of a file that cannot be found is kept for so long.
+    package var forgetAfter: Duration = .seconds(86_400)
+    /// At least this long between two rounds of reading while there is little to read: lets lines gather.
+    package var gatherInterval: Duration = .milliseconds(4)
+    /// File descriptors kept open; the ones longest idle are closed first.
+    package var maximumOpenFiles = 512
+    /// Files whose position is kept although they cannot be found; the oldest are forgotten first.
+    package var maximumMissingFiles = 10_000
+    /// False: never use inotify (network file systems), look at every directory each `pollInterval`.
+    package var usesInotify = true
+
+    package init() {}
+}

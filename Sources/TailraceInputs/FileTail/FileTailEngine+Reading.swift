@@ -1,0 +1,379 @@
+import Glibc
+internal import Logging
+internal import TailraceSpool
+
+extension FileTailEngine {
+    /// Reads at most one block of each file that is ready. Returns the bytes passed on.
+    func readRound() -> Int {
+        round += 1
+        let before = statistics.bytes
+        let files = ready
+        ready = []
+        for (index, file) in files.enumerated() {
+            if isClosed || shared.stops {
+                ready.insert(contentsOf: files[index...], at: 0)
+                break
+            }
+            file.isQueued = false
+            guard !file.isRemoved else { continue }
+            if file.predecessor != nil {
+                readAfterPredecessor(file)
+                continue
+            }
+            switch read(file) {
+            case .more: enqueue(file)
+            case .atEnd: atEnd(file)
+            case .held: break
+            }
+        }
+        return Int(clamping: statistics.bytes - before)
+    }
+
+    /// Opens what waits to be read, so that it can be read even if it is unlinked first.
+    func openReady() {
+        for file in ready where file.descriptor < 0 && file.directory != nil && !file.isRemoved { _ = open(file) }
+    }
+
+    enum Outcome {
+        /// There is, or may be, more.
+        case more
+        /// Everything up to the file's end is passed on, but for a line that has no newline yet.
+        case atEnd
+        /// It cannot be read now; something else will bring it back.
+        case held
+    }
+
+    /// The generation before this one goes first. It counts as read when it was found at its end after this one was
+    /// seen to have something: a writer that still had it open has then moved on.
+    private func readAfterPredecessor(_ file: TailedFile) {
+        guard file.descriptor >= 0 || open(file), let status = FileStatus(descriptor: file.descriptor) else {
+            if file.trouble == 0, file.directory != nil { enqueue(file) }
+            return
+        }
+        var next = file
+        while let before = next.predecessor, before.predecessor != nil { next = before }
+        guard let first = next.predecessor else { return }
+        if first.descriptor < 0, first.directory == nil, !first.isRemoved, !first.wasSearched {
+            // It was closed, and now it has no name that we know of: perhaps a rename that is still to be heard of.
+            first.wasSearched = true
+            wantsWalk = true
+            enqueue(file)
+            return
+        }
+        if first.isRemoved || first.descriptor < 0 && first.directory == nil || first.trouble != 0 {
+            next.predecessor = nil
+            enqueue(file)
+            return
+        }
+        if status.size < file.offset {
+            // It was truncated: that is noted at once, for a copy may wait to hear of it.
+            if read(file) != .held { enqueue(file) }
+            return
+        }
+        if status.size == 0, status.links > 0 { return }
+        switch read(first) {
+        case .more:
+            enqueue(first)
+            enqueue(file)
+        case .atEnd:
+            atEnd(first)
+            if first.size <= first.offset {
+                next.predecessor = nil
+                enqueue(file)
+            } else {
+                wait(file, Self.predecessorInterval)
+            }
+        case .held: wait(file, Self.predecessorInterval)
+        }
+    }
+
+    /// How often a generation that must wait looks whether it still must: 50 ms.
+    private static let predecessorInterval: Int64 = 50_000_000
+
+    private func atEnd(_ file: TailedFile) {
+        if case .copy = file.check { return }
+        guard file.isRotated || file.isUnlinked else { return }
+        let hasRest = file.size > file.offset
+        if hasRest, file.scannedTo < file.size {
+            enqueue(file)
+            return
+        }
+        let now = Self.monotonic()
+        let idle = now - file.lastChange
+        if idle < limits.finalAfter.nanoseconds {
+            wait(file, min(limits.finalAfter.nanoseconds - idle, limits.pollInterval.nanoseconds))
+        } else if hasRest {
+            if emitLine(file, length: file.size - file.offset, isTerminated: false) { enqueue(file) }
+        } else if file.isUnlinked {
+            remove(file)
+        } else {
+            close(file)
+            if file.directory == nil { file.missingSince = now }
+        }
+    }
+
+    // MARK: - Opening
+
+    /// Opens the file at its name and makes sure that it is the one that is meant.
+    private func open(_ file: TailedFile) -> Bool {
+        guard let directory = file.directory else { return false }
+        let path = directory.path(of: file.name)
+        if openFiles.count >= limits.maximumOpenFiles { closeLongestIdle() }
+        let descriptor = Glibc.open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
+        guard descriptor >= 0 else {
+            let code = errno
+            if code == ENOENT {
+                touch(directory, file.name)
+                settleTouched()
+            } else {
+                setTrouble(file, code)
+            }
+            return false
+        }
+        guard let status = FileStatus(descriptor: descriptor), status.isRegular, status.identity == file.identity else {
+            Glibc.close(descriptor)
+            touch(directory, file.name)
+            settleTouched()
+            return false
+        }
+        clearTrouble(file)
+        file.descriptor = descriptor
+        file.lastRound = round
+        openFiles.append(file)
+        return true
+    }
+
+    private func close(_ file: TailedFile) {
+        guard file.descriptor >= 0 else { return }
+        file.closeDescriptor()
+        openFiles.removeAll { $0 === file }
+    }
+
+    /// Makes room for a descriptor: of the files that have a name and nothing unread the one longest idle, else of those
+    /// that have a name.
+    private func closeLongestIdle() {
+        let candidates = openFiles.filter { $0.directory != nil }
+        let settled = candidates.filter { $0.size == $0.offset }
+        if let file = (settled.isEmpty ? candidates : settled).min(by: { $0.lastRound < $1.lastRound }) { close(file) }
+    }
+
+    private func setTrouble(_ file: TailedFile, _ code: Int32) {
+        if file.trouble == 0 { troubledFiles += 1 }
+        if file.trouble != code {
+            file.trouble = code
+            logger.warning(
+                "cannot read \(file.path): \(troubleText(file)); tried again", metadata: ["errno": "\(code)"])
+        }
+    }
+
+    func clearTrouble(_ file: TailedFile) {
+        if file.trouble != 0 { troubledFiles -= 1 }
+        file.trouble = 0
+    }
+
+    // MARK: - Reading
+
+    private func read(_ file: TailedFile) -> Outcome {
+        if file.descriptor < 0, !open(file) { return .held }
+        guard let status = FileStatus(descriptor: file.descriptor) else {
+            statistics.readErrors += 1
+            setTrouble(file, errno)
+            close(file)
+            return .held
+        }
+        file.lastRound = round
+        if status.size != file.size || status.modified != file.modified { file.lastChange = Self.monotonic() }
+        let hasMoved = status.modified != file.modified
+        let sizeBefore = file.size
+        file.size = status.size
+        file.modified = status.modified
+        file.isUnlinked = status.links == 0
+        let generation = file.generation
+        if !prepare(file) { return file.isRemoved ? .held : .atEnd }
+        if file.generation != generation { return .more }
+        if file.size < file.offset {
+            statistics.lostBytes += sizeBefore > file.offset ? sizeBefore - file.offset : 0
+            beginAnew(file, because: "it was truncated to \(file.size) bytes")
+            return .more
+        }
+        if file.size == file.offset {
+            if hasMoved, !file.contentMatches(file.position) {
+                beginAnew(file, because: "its content was replaced by as many bytes")
+                return .more
+            }
+            return .atEnd
+        }
+        if file.scannedTo > file.offset {
+            if file.size < file.scannedTo { file.scannedTo = file.offset }
+            if file.size == file.scannedTo { return .atEnd }
+        }
+        return file.scannedTo > file.offset ? scanLongLine(file) : readChunk(file)
+    }
+
+    func beginAnew(_ file: TailedFile, because reason: String) {
+        let old = file.position
+        logger.info("\(file.path) begins anew at 0: \(reason)")
+        statistics.restartedGenerations += 1
+        if old.offset > 0 { abandoned[file.label] = old }
+        file.beginGeneration(old.generation &+ 1)
+        // The new position first: a crash between the two must not make the file look never seen.
+        note(file.position)
+        forget(old)
+        for other in files.values {
+            if case .copy(let label, _, _) = other.check, label == old.label {
+                // If it is the copy, what it has comes first. A generation that was never seen has its place already.
+                if other.label != old.label { file.insertPredecessor(other) }
+                enqueue(other)
+            }
+        }
+    }
+
+    /// Positions that were noted go before data that moves them.
+    private func takeDataBatch() -> RecordBatch? {
+        flushPositions()
+        return isClosed ? nil : takeBatch()
+    }
+
+    /// Finds the lines of one chunk.
+    private func readChunk(_ file: TailedFile) -> Outcome {
+        guard let batch = takeDataBatch() else { return .held }
+        guard file.descriptor >= 0 else {
+            batch.recycle()
+            return .more
+        }
+        let maximumLine = min(inputs[file.input].maximumLine, batch.capacity - LineSplitter.reserve - 1)
+        let markerLength = Int(file.marker.length)
+        let wanted = Int(min(UInt64(batch.capacity - LineSplitter.reserve), file.size - file.offset))
+        var parts = [
+            iovec(iov_base: markerScratch, iov_len: markerLength), iovec(iov_base: batch.block, iov_len: wanted),
+        ]
+        let at = off_t(file.offset) - off_t(markerLength)
+        let result = preadv(file.descriptor, &parts, 2, at)
+        if result < 0 {
+            let code = errno
+            batch.recycle()
+            if code == EINTR { return .more }
+            statistics.readErrors += 1
+            setTrouble(file, code)
+            close(file)
+            return .held
+        }
+        let count = result - markerLength
+        let marker = UnsafeRawBufferPointer(start: markerScratch, count: markerLength)
+        if count < 0 || ContentHash(of: marker) != file.marker {
+            batch.recycle()
+            beginAnew(file, because: "the bytes before offset \(file.offset) are not those that were read there")
+            return .more
+        }
+        let consumed = LineSplitter.split(batch, count: count, maximumLine: maximumLine)
+        if consumed == 0 {
+            batch.recycle()
+            file.scannedTo = file.offset + UInt64(count)
+            return count < wanted || file.scannedTo == file.size ? .atEnd : .more
+        }
+        advanceMarker(file, block: UnsafeRawBufferPointer(start: batch.block, count: consumed))
+        statistics.truncatedLines += UInt64(batch.attributes.count)
+        return send(batch, of: file, from: file.offset, consumed: UInt64(consumed)) ? .more : .held
+    }
+
+    /// The marker is the end of what was the marker and what was read behind it.
+    private func advanceMarker(_ file: TailedFile, block: UnsafeRawBufferPointer) {
+        let maximum = FilePosition.maximumMarker
+        if block.count >= maximum {
+            file.marker = ContentHash(of: UnsafeRawBufferPointer(rebasing: block.suffix(maximum)))
+            return
+        }
+        withUnsafeTemporaryAllocation(byteCount: maximum * 2, alignment: 1) { joined in
+            let old = Int(file.marker.length)
+            joined.copyMemory(from: UnsafeRawBufferPointer(start: markerScratch, count: old))
+            UnsafeMutableRawBufferPointer(rebasing: joined[old...]).copyMemory(from: block)
+            let all = UnsafeRawBufferPointer(rebasing: joined[..<(old + block.count)])
+            file.marker = ContentHash(of: UnsafeRawBufferPointer(rebasing: all.suffix(maximum)))
+        }
+    }
+
+    /// Passes the batch on and moves the position behind what it covers. False when the sink is closed.
+    private func send(_ batch: RecordBatch, of file: TailedFile, from base: UInt64, consumed: UInt64) -> Bool {
+        file.offset = base + consumed
+        file.scannedTo = file.offset
+        if Int(file.head.length) < FilePosition.maximumHead, UInt64(file.head.length) < file.offset {
+            let length = Int(min(file.offset, UInt64(FilePosition.maximumHead)))
+            file.head = ContentHash(of: file.descriptor, from: 0, length: length) ?? file.head
+        }
+        let position = file.position
+        let key = file.key ?? position.key
+        file.key = key
+        let context =
+            file.context
+            ?? RecordContext(host: host, source: position.label, input: inputs[file.input].name).encoded
+        file.context = context
+        batch.baseOffset = base
+        batch.time = Self.wallClock()
+        batch.context = context
+        batch.position = SourcePosition(source: key, value: position.value)
+        statistics.records += UInt64(batch.recordCount)
+        statistics.bytes += consumed
+        statistics.batches += 1
+        if sink.append(batch) { return true }
+        isClosed = true
+        return false
+    }
+
+    /// Looks for the newline that ends a line too long for one chunk, or one that was not finished when last looked at.
+    private func scanLongLine(_ file: TailedFile) -> Outcome {
+        for _ in 0..<8 {
+            let wanted = Int(min(UInt64(scanScratch.count), file.size - file.scannedTo))
+            let count = readFully(file.descriptor, into: scanScratch, count: wanted, offset: file.scannedTo)
+            if count < 0 {
+                statistics.readErrors += 1
+                setTrouble(file, errno)
+                close(file)
+                return .held
+            }
+            guard let base = scanScratch.baseAddress else { return .held }
+            if count > 0, let newline = memchr(base, 0x0A, count) {
+                let end = file.scannedTo + UInt64(UnsafeRawPointer(newline) - UnsafeRawPointer(base))
+                let length = end - file.offset
+                if length > UInt64(inputs[file.input].maximumLine) {
+                    return emitLine(file, length: length, isTerminated: true) ? .more : .held
+                }
+                file.scannedTo = file.offset
+                return .more
+            }
+            file.scannedTo += UInt64(count)
+            if file.scannedTo >= file.size || count < wanted { return .atEnd }
+        }
+        return .more
+    }
+
+    /// Passes on the one line of `length` bytes at the file's offset, cut if it is too long. False when it could not.
+    private func emitLine(_ file: TailedFile, length: UInt64, isTerminated: Bool) -> Bool {
+        guard file.descriptor >= 0, let batch = takeDataBatch() else { return false }
+        let maximumLine = min(inputs[file.input].maximumLine, batch.capacity - LineSplitter.reserve - 1)
+        let kept = Int(min(length, UInt64(maximumLine)))
+        let block = UnsafeMutableRawBufferPointer(start: batch.block, count: batch.capacity)
+        guard readFully(file.descriptor, into: block, count: kept, offset: file.offset) == kept else {
+            // It was truncated meanwhile; the next look sees that.
+            batch.recycle()
+            file.scannedTo = file.offset
+            enqueue(file)
+            return false
+        }
+        var flags: RecordFlags = []
+        if UInt64(kept) < length { flags.insert(.truncated) }
+        if !isTerminated { flags.insert(.unterminated) }
+        batch.append(RecordEntry(start: 0, length: UInt32(kept), flags: flags))
+        batch.length = kept
+        if UInt64(kept) < length {
+            LineSplitter.appendLength(Int(clamping: length), of: 0, to: batch)
+            statistics.truncatedLines += 1
+        }
+        if !isTerminated { statistics.unterminatedLines += 1 }
+        let consumed = length + (isTerminated ? 1 : 0)
+        let end = file.offset + consumed
+        let markerLength = Int(min(end, UInt64(FilePosition.maximumMarker)))
+        file.marker =
+            ContentHash(of: file.descriptor, from: end - UInt64(markerLength), length: markerLength) ?? .empty
+        return send(batch, of: file, from: file.offset, consumed: consumed)
+    }
+}

@@ -1,0 +1,377 @@
+import Glibc
+internal import Logging
+internal import TailraceSpool
+
+/// What the tailer's thread owns: the files, the directories, and what is to be done next.
+///
+/// The loop: events and due timers say what to look at; looking at names (`+Names`) finds new files and lost ones;
+/// walking (`+Directories`) finds directories; reading (`+Reading`) takes one block per file and round.
+final class FileTailEngine {
+    let inputs: [FileTailConfiguration]
+    let limits: FileTailLimits
+    let host: String
+    let sink: any BatchSink
+    let logger: Logger
+    let shared: FileTailShared
+
+    var inotify: Inotify?
+    var directories: [String: WatchedDirectory] = [:]
+    /// Who a watch's events are for.
+    var watches: [Int32: WatchTarget] = [:]
+    enum WatchTarget {
+        case directory(WatchedDirectory)
+        case linkTarget(WatchedDirectory, name: String)
+        case ancestor
+    }
+
+    var files: [FileIdentity: TailedFile] = [:]
+    /// The youngest generation of each log, by its label.
+    var youngest: [String: TailedFile] = [:]
+    /// Positions of the spool whose files have not been found yet, by identity without device.
+    var saved: [FileIdentity: [FilePosition]] = [:]
+    /// The saved positions by label, for recognising rotations made while nobody looked.
+    var savedLabels: [String: FilePosition] = [:]
+    var savedInodes: Set<UInt64> = []
+    /// What a log was before it was truncated: by it a copy is recognised.
+    var abandoned: [String: FilePosition] = [:]
+
+    var ready: [TailedFile] = []
+    /// Files to look at again at a time (monotonic nanoseconds).
+    var waiting: [(file: TailedFile, due: Int64)] = []
+    var openFiles: [TailedFile] = []
+    /// Found in this pass over the events, not yet adopted.
+    var newcomers: [Newcomer] = []
+    struct Newcomer {
+        var directory: WatchedDirectory
+        var name: String
+        var status: FileStatus
+        var input: Int
+        /// The log it is a rotation of, when a rename told so.
+        var renamedFrom: String?
+    }
+    /// Names to look at after this pass over the events, each once, in order.
+    var touched: [(directory: WatchedDirectory, name: String)] = []
+    var touchedKeys: Set<TouchedKey> = []
+    struct TouchedKey: Hashable {
+        var directory: ObjectIdentifier
+        var name: String
+    }
+    /// Label of the file that a rename in this pass brought to a path.
+    var renamedLabels: [String: String] = [:]
+    var renames: [UInt32: String] = [:]
+    /// Names that match but cannot be looked at (a dangling link), with the errno.
+    var troubledNames: [TouchedKey: (directory: WatchedDirectory, name: String)] = [:]
+    /// Positions that changed without a record.
+    var pendingPositions: [SourcePosition] = []
+
+    var statistics = FileTailStatistics()
+    /// Files taken in since the start.
+    var adopted: UInt64 = 0
+    private var adoptedWhenSettled: UInt64 = 0
+    var round: UInt64 = 0
+    var walk: UInt64 = 0
+    var wantsWalk = true
+    var isFirstWalk = true
+    var isClosed = false
+    var nextRescan: Int64 = 0
+    var nextPoll: Int64 = 0
+    var nextMissingSweep: Int64 = 0
+    var startTime: Int64 = 0
+    var saidWatchLimit = false
+    /// The marker is read in front of every chunk, to be compared.
+    let markerScratch = UnsafeMutableRawPointer.allocate(byteCount: FilePosition.maximumMarker, alignment: 16)
+    let scanScratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 262_144, alignment: 4096)
+
+    init(
+        inputs: [FileTailConfiguration], limits: FileTailLimits, host: String, positions: [SourceKey: [UInt8]],
+        sink: any BatchSink, logger: Logger, shared: FileTailShared
+    ) {
+        self.inputs = inputs
+        self.limits = limits
+        self.host = host
+        self.sink = sink
+        self.logger = logger
+        self.shared = shared
+        load(positions)
+    }
+
+    deinit {
+        markerScratch.deallocate()
+        scanScratch.deallocate()
+    }
+
+    private func load(_ positions: [SourceKey: [UInt8]]) {
+        var youngest: [FileIdentity: FilePosition] = [:]
+        for (key, value) in positions {
+            guard let position = FilePosition(key: key, value: value) else { continue }
+            if let other = youngest[position.identity] {
+                // Of two generations of one file the later counts; a crash came before the other was forgotten.
+                let older = other.generation < position.generation ? other : position
+                pendingPositions.append(SourcePosition(source: older.key, value: []))
+                if older == position { continue }
+            }
+            youngest[position.identity] = position
+        }
+        for position in youngest.values {
+            saved[position.identity.withoutDevice, default: []].append(position)
+            savedInodes.insert(position.identity.inode)
+            if position.isCopy { continue }
+            if let other = savedLabels[position.label], other.identity.birth >= position.identity.birth { continue }
+            savedLabels[position.label] = position
+        }
+    }
+
+    static func monotonic() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+
+    // MARK: - The loop
+
+    func run() {
+        startTime = Self.monotonic()
+        if limits.usesInotify {
+            inotify = Inotify()
+            if inotify == nil {
+                logger.warning(
+                    """
+                    no inotify instance: \(describeErrno(errno)); files are polled every \(limits.pollInterval); \
+                    raise the sysctl fs.inotify.max_user_instances
+                    """)
+            }
+        }
+        while !shared.stops, !isClosed {
+            let begin = Self.monotonic()
+            lookAround(begin)
+            let bytes = readRound()
+            flushPositions()
+            shared.publish(currentStatistics, files: shared.wantsFiles ? fileStates() : nil)
+            if shared.stops || isClosed { break }
+            if ready.isEmpty {
+                sleep(until: nextDue())
+            } else {
+                sleep(until: 0)
+            }
+            // When little comes in many writes, let it gather; the first write after a pause is not held up.
+            let rest = begin + limits.gatherInterval.nanoseconds - Self.monotonic()
+            if rest > 0, bytes > 0, bytes < 65_536 { sleepUnlessWoken(rest) }
+        }
+        for file in files.values { file.closeDescriptor() }
+        flushAtEnd()
+    }
+
+    /// Events, timers, walks: everything that tells what to read next.
+    func lookAround(_ now: Int64) {
+        if now >= nextRescan {
+            if nextRescan != 0 { statistics.rescans += 1 }
+            nextRescan = now + limits.rescanInterval.nanoseconds
+            wantsWalk = true
+        }
+        var passes = 0
+        // A file found in one pass may have come to be after events that are still queued; those may tell of
+        // generations before it. So nothing is read until the queue has been seen empty.
+        repeat {
+            if wantsWalk {
+                wantsWalk = false
+                walkDirectories()
+            }
+            passes += 1
+        } while (readEvents() || wantsWalk) && passes < 1000
+        if now >= nextPoll {
+            nextPoll = now + limits.pollInterval.nanoseconds
+            poll(now)
+        }
+        if adopted != adoptedWhenSettled { lookAgainAtPolled() }
+        wakeWaiting(now)
+        sweepMissing(now)
+    }
+
+    /// Where no events tell of renames, a new generation of a log may be found before the one that was renamed while the
+    /// directory was being looked at. So it is looked at until nothing new is found.
+    private func lookAgainAtPolled() {
+        var passes = 0
+        var before: UInt64
+        repeat {
+            before = adopted
+            for directory in directories.values where directory.watch < 0 { scan(directory) }
+            settleTouched()
+            passes += 1
+        } while adopted != before && passes < 100
+        adoptedWhenSettled = adopted
+    }
+
+    /// Once each `pollInterval` while there is something that inotify does not tell of.
+    private func poll(_ now: Int64) {
+        for directory in directories.values where directory.watch < 0 { scan(directory) }
+        for (directory, name) in troubledNames.values { touch(directory, name) }
+        for file in files.values where file.trouble != 0 { enqueue(file) }
+        settleTouched()
+    }
+
+    private var needsPolling: Bool {
+        !troubledNames.isEmpty || statistics.polledDirectories > 0 || troubledFiles > 0
+    }
+    var troubledFiles = 0
+
+    private func wakeWaiting(_ now: Int64) {
+        guard waiting.contains(where: { $0.due <= now }) else { return }
+        for (file, due) in waiting where due <= now {
+            file.isWaiting = false
+            enqueue(file)
+        }
+        waiting.removeAll { $0.due <= now }
+    }
+
+    func enqueue(_ file: TailedFile) {
+        guard !file.isQueued else { return }
+        file.isQueued = true
+        ready.append(file)
+    }
+
+    /// Looks at the file again in `nanoseconds`.
+    func wait(_ file: TailedFile, _ nanoseconds: Int64) {
+        guard !file.isWaiting else { return }
+        file.isWaiting = true
+        waiting.append((file, Self.monotonic() + nanoseconds))
+    }
+
+    private func nextDue() -> Int64 {
+        var due = min(nextRescan, nextMissingSweep)
+        if needsPolling { due = min(due, nextPoll) }
+        for entry in waiting { due = min(due, entry.due) }
+        return due
+    }
+
+    /// Sleeps until events, a wake, or the time; 0 = only takes note of wakes.
+    private func sleep(until due: Int64) {
+        let left = due == 0 ? 0 : max(0, due - Self.monotonic())
+        let milliseconds = Int32(clamping: (left + 999_999) / 1_000_000)
+        var descriptors = [
+            pollfd(fd: shared.wakeDescriptor, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: inotifyDescriptor, events: Int16(POLLIN), revents: 0),
+        ]
+        if Glibc.poll(&descriptors, 2, milliseconds) > 0, descriptors[0].revents != 0 { shared.drainWakes() }
+    }
+
+    private func sleepUnlessWoken(_ nanoseconds: Int64) {
+        var descriptor = pollfd(fd: shared.wakeDescriptor, events: Int16(POLLIN), revents: 0)
+        _ = Glibc.poll(&descriptor, 1, Int32(clamping: (nanoseconds + 999_999) / 1_000_000))
+    }
+
+    private var inotifyDescriptor: Int32 { inotify?.descriptor ?? -1 }
+
+    // MARK: - Positions without records
+
+    func flushPositions() {
+        guard !isClosed, !pendingPositions.isEmpty else { return }
+        let positions = pendingPositions
+        pendingPositions = []
+        for (index, position) in positions.enumerated() {
+            guard let batch = takeBatch() else {
+                pendingPositions.insert(contentsOf: positions[index...], at: 0)
+                return
+            }
+            fill(batch, with: position)
+            if !sink.append(batch) {
+                isClosed = true
+                return
+            }
+        }
+    }
+
+    /// As far as the sink takes them at once; what is left is found out again after the restart.
+    private func flushAtEnd() {
+        for position in pendingPositions {
+            guard !isClosed, let batch = sink.take(timeoutMilliseconds: 20) else { return }
+            fill(batch, with: position)
+            isClosed = !sink.append(batch)
+        }
+        pendingPositions = []
+    }
+
+    private func fill(_ batch: RecordBatch, with position: SourcePosition) {
+        batch.position = position
+        batch.time = Self.wallClock()
+        batch.context = RecordContext(host: host, source: "", input: "").encoded
+    }
+
+    func forget(_ position: FilePosition) {
+        pendingPositions.append(SourcePosition(source: position.key, value: []))
+    }
+
+    func note(_ position: FilePosition) {
+        pendingPositions.append(SourcePosition(source: position.key, value: position.value))
+    }
+
+    /// A batch to fill. While none is free, events are still taken, so that files that are rotated away meanwhile are
+    /// at least held open. Nil when the tailer is to end.
+    func takeBatch() -> RecordBatch? {
+        while true {
+            if let batch = sink.take(timeoutMilliseconds: 100) { return batch }
+            if shared.stops || isClosed { return nil }
+            statistics.waits += 1
+            while readEvents() {}
+            openReady()
+            shared.publish(currentStatistics, files: shared.wantsFiles ? fileStates() : nil)
+            shared.drainWakes()
+        }
+    }
+
+    static func wallClock() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+    }
+
+    // MARK: - Reports
+
+    var currentStatistics: FileTailStatistics {
+        var result = statistics
+        result.files = files.count
+        result.openFiles = openFiles.count
+        result.directories = directories.count
+        return result
+    }
+
+    private func fileStates() -> [TailedFileState] {
+        files.values.map { file in
+            let condition: TailedFileState.Condition =
+                if file.trouble != 0 {
+                    .troubled(troubleText(file))
+                } else if file.missingSince != 0 {
+                    .missing
+                } else if file.isUnlinked {
+                    .unlinked
+                } else if case .copy = file.check {
+                    .copying
+                } else if file.isRotated {
+                    .rotated
+                } else {
+                    .followed
+                }
+            return TailedFileState(
+                path: file.path, source: file.label, input: inputs[file.input].name, condition: condition,
+                device: file.identity.device, inode: file.identity.inode, generation: file.generation, size: file.size,
+                offset: file.offset)
+        }
+    }
+
+    func troubleText(_ file: TailedFile) -> String {
+        switch file.trouble {
+        case EACCES, EPERM: "no right to read it: give the agent's user read permission (or add it to the file's group)"
+        case EMFILE, ENFILE: "too many open files: raise LimitNOFILE"
+        default: describeErrno(file.trouble)
+        }
+    }
+}
+
+extension Duration {
+    /// Saturating.
+    var nanoseconds: Int64 {
+        let (seconds, attoseconds) = components
+        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        if overflow { return seconds > 0 ? Int64.max / 4 : Int64.min / 4 }
+        return min(product, Int64.max / 4) + attoseconds / 1_000_000_000
+    }
+}

@@ -1,0 +1,55 @@
+/// What the file inputs did since the start, and how they stand.
+package struct FileTailStatistics: Equatable, Sendable {
+    /// Records passed on, and their bytes with the newlines that ended them.
+    package var records: UInt64 = 0
+    package var bytes: UInt64 = 0
+    package var batches: UInt64 = 0
+    package var truncatedLines: UInt64 = 0
+    package var unterminatedLines: UInt64 = 0
+    /// Files known now, and of them those with an open descriptor.
+    package var files = 0
+    package var openFiles = 0
+    package var directories = 0
+    /// Directories that are polled because inotify had no watch for them.
+    package var polledDirectories = 0
+    /// Generations begun at offset 0 because a file was truncated or its content was not what the position said.
+    package var restartedGenerations: UInt64 = 0
+    /// Bytes known to have existed and never read: truncated away or deleted before we came to them.
+    package var lostBytes: UInt64 = 0
+    /// Copies made by a copying rotation, continued where their original stood.
+    package var copiesRecognised: UInt64 = 0
+    package var queueOverflows: UInt64 = 0
+    package var rescans: UInt64 = 0
+    package var readErrors: UInt64 = 0
+    /// Times that the input waited because no batch was free.
+    package var waits: UInt64 = 0
+}
+
+/// How one file stands: the size it had when it was last looked at, and how far it has been read.
+package struct TailedFileState: Equatable, Sendable {
+    package enum Condition: Equatable, Sendable {
+        /// Read as it grows.
+        case followed
+        /// Renamed away from its name; read to its end.
+        case rotated
+        case unlinked
+        /// Cannot be found; its position is kept.
+        case missing
+        /// Cannot be read: the reason with its remedy.
+        case troubled(String)
+        /// Looks like a copy of another file that is still being made.
+        case copying
+    }
+
+    package var path: String
+    /// What its records carry as `source`.
+    package var source: String
+    package var input: String
+    package var condition: Condition
+    package var device: UInt64
+    package var inode: UInt64
+    package var generation: UInt32
+    package var size: UInt64
+    package var offset: UInt64
+    package var lag: UInt64 { size > offset ? size - offset : 0 }
+}

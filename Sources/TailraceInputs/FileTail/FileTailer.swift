@@ -1,0 +1,156 @@
+package import Logging
+package import TailraceSpool
+import Glibc
+import Synchronization
+
+/// Follows the files of all file inputs and passes their lines on as batches, on one thread.
+///
+/// `run()` occupies the calling thread until `stop()`; give it one of its own. A file's position travels in the batch
+/// that it covers, so what the sink makes durable and what is resumed from cannot disagree.
+package final class FileTailer: Sendable {
+    private let inputs: [FileTailConfiguration]
+    private let limits: FileTailLimits
+    private let host: String
+    private let positions: [SourceKey: [UInt8]]
+    private let sink: any BatchSink
+    private let logger: Logger
+    private let shared: FileTailShared
+
+    /// - Parameters:
+    ///   - inputs: A file that several match belongs to the first of them.
+    ///   - host: A property of every record.
+    ///   - positions: What the spool holds; those of other inputs are passed over.
+    package init(
+        inputs: [FileTailConfiguration], limits: FileTailLimits = FileTailLimits(), host: String,
+        positions: [SourceKey: [UInt8]], sink: any BatchSink, logger: Logger
+    ) throws(FileTailError) {
+        for input in inputs where input.maximumLine < 1 || input.maximumLine > RecordEntry.maximumLength {
+            throw FileTailError.maximumLine(input: input.name, bytes: input.maximumLine)
+        }
+        self.inputs = inputs
+        self.limits = limits
+        self.host = host
+        self.positions = positions
+        self.sink = sink
+        self.logger = logger
+        shared = try FileTailShared()
+    }
+
+    package convenience init(
+        configuration: FileTailConfiguration, host: String, positions: [SourceKey: [UInt8]], sink: any BatchSink,
+        logger: Logger
+    ) throws(FileTailError) {
+        try self.init(inputs: [configuration], host: host, positions: positions, sink: sink, logger: logger)
+    }
+
+    /// Follows the files until `stop()` is called or the sink is closed. Call it once.
+    package func run() {
+        let engine = FileTailEngine(
+            inputs: inputs, limits: limits, host: host, positions: positions, sink: sink, logger: logger, shared: shared)
+        engine.run()
+        shared.publish(engine.currentStatistics, files: [])
+    }
+
+    /// Asks `run()` to return. It does so soon, unless the sink makes it wait: then closing the sink ends that.
+    package func stop() { shared.stop() }
+
+    package var statistics: FileTailStatistics { shared.statistics }
+
+    /// How every known file stands. Waits at most `timeoutMilliseconds` for the tailer to tell; when it is held up (the
+    /// spool is full), what it told last, which may be nothing.
+    package func files(timeoutMilliseconds: Int = 500) -> [TailedFileState] {
+        shared.files(timeoutMilliseconds: timeoutMilliseconds)
+    }
+}
+
+package enum FileTailError: Error, CustomStringConvertible {
+    case maximumLine(input: String, bytes: Int)
+    case pipe(errno: Int32)
+
+    package var description: String {
+        switch self {
+        case .maximumLine(let input, let bytes):
+            "input.\(input): maximum_line = \(bytes) is not between 1 and \(RecordEntry.maximumLength) bytes"
+        case .pipe(let code):
+            "cannot make a pipe for the file input: \(describeErrno(code)); raise the limit of open files (LimitNOFILE)"
+        }
+    }
+}
+
+func describeErrno(_ code: Int32) -> String {
+    strerror(code).map { String(cString: $0) } ?? "error \(code)"
+}
+
+/// What the tailer's thread and the others share: requests in, reports out, and a pipe that wakes the thread.
+final class FileTailShared: Sendable {
+    private struct State {
+        var stops = false
+        var wantsFiles = false
+        var reports: UInt64 = 0
+        var statistics = FileTailStatistics()
+        var files: [TailedFileState] = []
+    }
+    private let state = Mutex(State())
+    let wakeDescriptor: Int32
+    private let wakeEnd: Int32
+
+    init() throws(FileTailError) {
+        var ends: [Int32] = [0, 0]
+        guard pipe(&ends) == 0 else { throw FileTailError.pipe(errno: errno) }
+        for end in ends {
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+        }
+        wakeDescriptor = ends[0]
+        wakeEnd = ends[1]
+    }
+
+    deinit {
+        close(wakeDescriptor)
+        close(wakeEnd)
+    }
+
+    func stop() {
+        state.withLock { $0.stops = true }
+        wake()
+    }
+
+    private func wake() {
+        var byte: UInt8 = 1
+        // A full pipe wakes as well.
+        _ = write(wakeEnd, &byte, 1)
+    }
+
+    func drainWakes() {
+        var bytes: (UInt64, UInt64) = (0, 0)
+        while read(wakeDescriptor, &bytes, 16) == 16 {}
+    }
+
+    var stops: Bool { state.withLock { $0.stops } }
+    var wantsFiles: Bool { state.withLock { $0.wantsFiles } }
+    var statistics: FileTailStatistics { state.withLock { $0.statistics } }
+
+    func publish(_ statistics: FileTailStatistics, files: [TailedFileState]?) {
+        state.withLock {
+            $0.statistics = statistics
+            guard let files else { return }
+            $0.files = files
+            $0.wantsFiles = false
+            $0.reports += 1
+        }
+    }
+
+    func files(timeoutMilliseconds: Int) -> [TailedFileState] {
+        let before = state.withLock { state in
+            state.wantsFiles = true
+            return state.reports
+        }
+        wake()
+        var left = timeoutMilliseconds
+        while left > 0, state.withLock({ $0.reports }) == before {
+            usleep(2_000)
+            left -= 2
+        }
+        return state.withLock { $0.files }
+    }
+}

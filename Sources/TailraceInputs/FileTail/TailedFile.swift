@@ -1,0 +1,187 @@
+import Glibc
+internal import TailraceSpool
+
+/// One file that is followed: its identity, how far it has been read, and its descriptor while it has one.
+///
+/// Confined to the tailer's thread. Idle files are this and a name: what is costly lives only while the file is open.
+final class TailedFile {
+    /// As the file system has it now.
+    let identity: FileIdentity
+    /// The device number in the source key: the one it had when the file was first seen.
+    let keyDevice: UInt64
+    let input: Int
+    /// What orders the generations of one log.
+    private(set) var age: Int64
+    /// A rotation made it by copying the log: it comes before everything that the log has now.
+    var isCopy = false { didSet { if isCopy { age = .min } } }
+
+    var generation: UInt32 = 0
+    var offset: UInt64 = 0
+    /// Size and modification time (nanoseconds since 1970) when the file was last looked at.
+    var size: UInt64 = 0
+    var modified: Int64 = 0
+    /// No newline lies between `offset` and here.
+    var scannedTo: UInt64 = 0
+    var head = ContentHash.empty
+    var marker = ContentHash.empty
+
+    /// Where its name is; nil once the name is gone.
+    var directory: WatchedDirectory?
+    var name: String
+    /// The path under which it was first seen, when that is not where it is now.
+    private var formerPath: String?
+
+    var descriptor: Int32 = -1
+    /// What must be done before it is read.
+    var check = Check.none
+    var isQueued = false
+    var isWaiting = false
+    var isUnlinked = false
+    /// Nothing is kept of it any more.
+    var isRemoved = false
+    /// The errno that keeps it from being read; 0 = none.
+    var trouble: Int32 = 0
+    /// Round in which it was last read, for closing the longest idle.
+    var lastRound: UInt64 = 0
+    /// Monotonic nanoseconds at which its size was last seen to change.
+    var lastChange: Int64 = 0
+    /// Monotonic nanoseconds since when it cannot be found; 0 = it can.
+    var missingSince: Int64 = 0
+    /// It was looked for in every directory since it was lost.
+    var wasSearched = false
+    /// Birth of the oldest generation of the same log that was known when this one was the youngest.
+    var eldestBirth: Int64
+    /// The generation of the same log before this one, until it has been read to its end.
+    var predecessor: TailedFile?
+
+    /// Encoded while the file is open.
+    var context: [UInt8]?
+    var key: SourceKey?
+
+    enum Check {
+        case none
+        /// The content must be what the position says.
+        case content
+        /// Never seen: decide where it begins.
+        case start(atEnd: Bool)
+        /// Never seen, and its name looks like a rotation of the log `label`: it may be a copy of it.
+        case copy(label: String, mustBeCopy: Bool, atEnd: Bool)
+    }
+
+    init(identity: FileIdentity, keyDevice: UInt64, input: Int, age: Int64, directory: WatchedDirectory, name: String) {
+        self.identity = identity
+        self.keyDevice = keyDevice
+        self.input = input
+        self.age = age
+        eldestBirth = identity.birth
+        self.directory = directory
+        self.name = name
+    }
+
+    /// Puts `older` before this file, among the generations that must be read first.
+    func insertPredecessor(_ older: TailedFile) {
+        var node = self
+        while let before = node.predecessor, before.age > older.age { node = before }
+        if node === older || node.predecessor === older { return }
+        older.predecessor = node.predecessor
+        node.predecessor = older
+    }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
+
+    /// Where it is, or was when it was last found.
+    var path: String { directory?.path(of: name) ?? name }
+
+    /// The path under which it was first seen: what its records carry.
+    var label: String {
+        get { formerPath ?? path }
+        set {
+            formerPath = newValue == path ? nil : newValue
+            context = nil
+        }
+    }
+
+    /// Another name in its directory, or none: then `path` stays what it was.
+    func move(to directory: WatchedDirectory?, name: String) {
+        let label = self.label
+        if let directory {
+            self.directory = directory
+            self.name = name
+        } else {
+            self.name = path
+            self.directory = nil
+        }
+        self.label = label
+    }
+
+    /// It is no longer where its log is written.
+    var isRotated: Bool { directory == nil || formerPath != nil }
+
+    var position: FilePosition {
+        var position = FilePosition(
+            identity: FileIdentity(device: keyDevice, inode: identity.inode, birth: identity.birth),
+            generation: generation, offset: offset, head: head, marker: marker, label: label, path: path)
+        position.isCopy = isCopy
+        return position
+    }
+
+    func load(_ position: FilePosition) {
+        generation = position.generation
+        offset = position.offset
+        scannedTo = position.offset
+        head = position.head
+        marker = position.marker
+        label = position.label
+        isCopy = position.isCopy
+        key = nil
+    }
+
+    /// Begins anew at offset 0 as another source.
+    func beginGeneration(_ number: UInt32) {
+        generation = number
+        offset = 0
+        scannedTo = 0
+        head = .empty
+        marker = .empty
+        key = nil
+    }
+
+    /// Whether the open file has the content that the position tells of.
+    func contentMatches(_ position: FilePosition) -> Bool {
+        contentMatches(head: position.head, marker: position.marker, offset: position.offset)
+    }
+
+    private func contentMatches(head: ContentHash, marker: ContentHash, offset: UInt64) -> Bool {
+        (head.length == 0 || ContentHash(of: descriptor, from: 0, length: Int(head.length)) == head)
+            && (marker.length == 0
+                || ContentHash(of: descriptor, from: offset - UInt64(marker.length), length: Int(marker.length))
+                    == marker)
+    }
+
+    func closeDescriptor() {
+        guard descriptor >= 0 else { return }
+        close(descriptor)
+        descriptor = -1
+        context = nil
+        key = nil
+        if case .none = check { check = .content }
+    }
+}
+
+/// A directory that can contain matches.
+final class WatchedDirectory {
+    let path: String
+    /// The inotify watch, or -1: then the directory is polled.
+    var watch: Int32 = -1
+    /// Per input and pattern: how far the pattern is matched here.
+    var states: [(input: Int, pattern: Int, state: GlobPattern.State)] = []
+    var names: [String: TailedFile] = [:]
+    /// Inotify watches of the targets of links in this directory.
+    var linkWatches: [String: Int32] = [:]
+    /// The last walk that came by.
+    var walk: UInt64 = 0
+
+    init(path: String) { self.path = path }
+
+    func path(of name: String) -> String { path == "/" ? "/" + name : path + "/" + name }
+}
