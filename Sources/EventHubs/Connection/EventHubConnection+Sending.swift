@@ -145,7 +145,8 @@ final class SenderLink: @unchecked Sendable {
 
 /// One batch on its way.
 private final class Transmission: @unchecked Sendable {
-    let payload: ByteBuffer
+    /// Let go of when the batch is over, so that its storage can be used again.
+    private(set) var payload: ByteBuffer
     let format: UInt32
     let partitionID: String?
     var timer: Scheduled<Void>?
@@ -169,6 +170,7 @@ private final class Transmission: @unchecked Sendable {
     func finish(_ result: SendResult) {
         guard let completion else { return }
         self.completion = nil
+        payload = ByteBuffer()
         timer?.cancel()
         completion(result)
     }
