@@ -2,8 +2,9 @@ internal import NIOCore
 
 /// The batches on their way to one partition, in order: a value without clock, thread or connection.
 ///
-/// Events go in (`append`, `finished`, `timeReached`), actions come out, to be performed in their order. A batch is in
-/// the lane until its `settle` action, and every batch gets exactly one. Settlements come in the order of `append`.
+/// Events go in (`append`, `finished`, `resolve`, `timeReached`), actions come out, to be performed in their order. A
+/// batch is in the lane until its `settle` action, and every batch gets exactly one (or is replaced by others, which
+/// do). Settlements come in the order of `append`.
 ///
 /// Order on the wire: when an attempt fails, nothing is transmitted until every other transmission has ended, and then
 /// the lane goes on with its oldest unfinished batch. With one batch in flight (the default) this keeps the order with
@@ -13,8 +14,18 @@ package struct Lane<Batch> {
     package enum Action {
         case transmit(Batch, Ticket)
         case settle(Batch, Settlement)
+        /// The service will never take this batch: answer with `resolve`. Until then nothing is transmitted, so that
+        /// what replaces the batch keeps its place.
+        case refused(Batch, Ticket, reason: String)
         /// Call `timeReached` at this time; replaces what was said before.
         case wait(until: ContinuousClock.Instant)
+    }
+
+    /// What becomes of a batch that the service refused for good.
+    package enum Resolution {
+        case giveUp
+        /// The parts of it, to be tried instead; at least one.
+        case replace([Batch])
     }
 
     /// Names one attempt at one batch.
@@ -27,11 +38,13 @@ package struct Lane<Batch> {
     fileprivate enum State {
         case waiting
         case inFlight
+        case refused(reason: String)
         case finished(Settlement)
     }
 
     fileprivate struct Entry {
         let batch: Batch
+        let number: UInt64
         var attempts = 0
         var state = State.waiting
     }
@@ -40,8 +53,8 @@ package struct Lane<Batch> {
     package let retry: RetryPolicy
 
     private var entries = CircularBuffer<Entry>()
-    /// The number of the first entry; batches are numbered in order of `append`.
-    private var firstNumber: UInt64 = 0
+    private var nextNumber: UInt64 = 0
+    private var refused = 0
     /// Attempts that failed since the last one that did not.
     package private(set) var failures = 0
     /// Transmissions that have not ended.
@@ -64,8 +77,21 @@ package struct Lane<Batch> {
 
     /// A sealed batch joins the end.
     package mutating func append(_ batch: Batch, now: ContinuousClock.Instant) -> [Action] {
-        entries.append(Entry(batch: batch))
+        entries.append(makeEntry(batch))
         return transmissions(now)
+    }
+
+    private mutating func makeEntry(_ batch: Batch) -> Entry {
+        defer { nextNumber += 1 }
+        return Entry(batch: batch, number: nextNumber)
+    }
+
+    /// Entries that do not wait are at the front, so this does not search far.
+    private func index(of ticket: Ticket) -> Int {
+        guard let index = entries.firstIndex(where: { $0.number == ticket.number }),
+            entries[index].attempts == ticket.attempt
+        else { preconditionFailure("attempt \(ticket.attempt) of batch \(ticket.number) is over") }
+        return entries.distance(from: entries.startIndex, to: index)
     }
 
     /// A transmission ended. Each ticket ends once; another end of it is a broken service, and traps.
@@ -73,11 +99,8 @@ package struct Lane<Batch> {
         _ ticket: Ticket, _ outcome: SendOutcome, now: ContinuousClock.Instant,
         using random: inout some RandomNumberGenerator
     ) -> [Action] {
-        precondition(
-            ticket.number >= firstNumber && ticket.number - firstNumber < UInt64(entries.count),
-            "batch \(ticket.number) has left the lane")
-        let index = entries.index(entries.startIndex, offsetBy: Int(ticket.number - firstNumber))
-        guard case .inFlight = entries[index].state, entries[index].attempts == ticket.attempt else {
+        let index = entries.index(entries.startIndex, offsetBy: index(of: ticket))
+        guard case .inFlight = entries[index].state else {
             preconditionFailure("attempt \(ticket.attempt) of batch \(ticket.number) is not in flight")
         }
         inFlight -= 1
@@ -89,7 +112,9 @@ package struct Lane<Batch> {
         case .rejected(let reason):
             // The service works, it just does not want this one.
             failures = 0
-            entries[index].state = .finished(.rejected(reason: reason))
+            entries[index].state = .refused(reason: reason)
+            refused += 1
+            actions.append(.refused(entries[index].batch, ticket, reason: reason))
         case .retry(_, let after):
             entries[index].state = .waiting
             actions += pause(suggested: after, now, &random)
@@ -98,12 +123,36 @@ package struct Lane<Batch> {
             actions += pause(suggested: nil, now, &random)
         }
         if inFlight == 0 { isRecovering = false }
+        return actions + settlements() + transmissions(now)
+    }
+
+    /// The answer to `refused`.
+    package mutating func resolve(
+        _ ticket: Ticket, _ resolution: Resolution, now: ContinuousClock.Instant
+    ) -> [Action] {
+        let index = entries.index(entries.startIndex, offsetBy: index(of: ticket))
+        guard case .refused(let reason) = entries[index].state else {
+            preconditionFailure("batch \(ticket.number) was not refused")
+        }
+        refused -= 1
+        switch resolution {
+        case .giveUp:
+            entries[index].state = .finished(.rejected(reason: reason))
+        case .replace(let batches):
+            precondition(!batches.isEmpty)
+            let parts = batches.map { makeEntry($0) }
+            entries.replaceSubrange(index..<entries.index(after: index), with: parts)
+        }
+        return settlements() + transmissions(now)
+    }
+
+    private mutating func settlements() -> [Action] {
+        var actions: [Action] = []
         while let first = entries.first, case .finished(let settlement) = first.state {
             entries.removeFirst()
-            firstNumber += 1
             actions.append(.settle(first.batch, settlement))
         }
-        return actions + transmissions(now)
+        return actions
     }
 
     private mutating func pause(
@@ -129,15 +178,15 @@ package struct Lane<Batch> {
     package mutating func halt() { isHalted = true }
 
     private mutating func transmissions(_ now: ContinuousClock.Instant) -> [Action] {
-        guard !isHalted, !isRecovering, pausedUntil == nil, inFlight < window else { return [] }
+        guard !isHalted, !isRecovering, refused == 0, pausedUntil == nil, inFlight < window else { return [] }
         var actions: [Action] = []
         // Entries that do not wait are at the front, fewer than two windows of them.
-        for (offset, index) in entries.indices.enumerated() {
+        for index in entries.indices {
             guard case .waiting = entries[index].state else { continue }
             entries[index].state = .inFlight
             entries[index].attempts += 1
             inFlight += 1
-            let ticket = Ticket(number: firstNumber + UInt64(offset), attempt: entries[index].attempts)
+            let ticket = Ticket(number: entries[index].number, attempt: entries[index].attempts)
             actions.append(.transmit(entries[index].batch, ticket))
             if inFlight == window { break }
         }

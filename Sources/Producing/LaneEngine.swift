@@ -11,6 +11,13 @@ package final class LaneEngine<S: Service, Tag> {
         package let tag: Tag
         package let bytes: Int
         package let records: Int
+
+        package init(batch: S.Batch, tag: Tag, bytes: Int, records: Int) {
+            self.batch = batch
+            self.tag = tag
+            self.bytes = bytes
+            self.records = records
+        }
     }
 
     /// What happened since the engine was made.
@@ -85,24 +92,30 @@ package final class LaneEngine<S: Service, Tag> {
     package func oldest(of partition: Int) -> Item? { lanes[partition].oldest }
 
     /// A batch joins the end of its partition's lane.
-    package func append(
-        _ batch: S.Batch, bytes count: Int, records: Int, tag: Tag, partition: Int, now: ContinuousClock.Instant
-    ) {
-        bytes += count
-        self.records += records
-        laneBytes[partition] += count
-        let item = Item(batch: batch, tag: tag, bytes: count, records: records)
+    package func append(_ item: Item, partition: Int, now: ContinuousClock.Instant) {
+        count(item, partition, 1)
         let actions = lanes[partition].append(item, now: now)
-        perform(actions, partition) { _, _ in preconditionFailure("a batch is settled before it was sent") }
+        perform(
+            actions, partition, now, refused: { _, _, _ in [] },
+            settle: { _, _, _ in preconditionFailure("a batch is settled before it was sent") })
+    }
+
+    private func count(_ item: Item, _ partition: Int, _ sign: Int) {
+        bytes += sign * item.bytes
+        records += sign * item.records
+        laneBytes[partition] += sign * item.bytes
     }
 
     /// Takes the ends of transmissions and makes the retries that are due.
     ///
     /// - Parameters:
     ///   - failed: told of each attempt that will be made again.
+    ///   - refused: told of each batch that the service will never take. Returns smaller ones to be tried in its place,
+    ///     or none to give it up, and then it is settled as rejected.
     ///   - settle: takes each batch that leaves its lane.
     package func poll(
         now: ContinuousClock.Instant, failed: (Failure) -> Void = { _ in },
+        refused: (_ partition: Int, Item, _ reason: String) -> [Item] = { _, _, _ in [] },
         settle: (_ partition: Int, Item, Settlement) -> Void
     ) {
         let completions = mailbox.completions.withLock { completions in
@@ -124,13 +137,12 @@ package final class LaneEngine<S: Service, Tag> {
                 counters.retries += 1
                 failed(Failure(partition: partition, failures: lanes[partition].failures + 1, reason: reason))
             }
-            let actions = finish(completion, now)
-            perform(actions, partition) { settle(partition, $0, $1) }
+            perform(finish(completion, now), partition, now, refused: refused, settle: settle)
         }
         for partition in lanes.indices {
             guard let deadline = laneDeadlines[partition], now >= deadline else { continue }
             laneDeadlines[partition] = nil
-            perform(lanes[partition].timeReached(now: now), partition) { settle(partition, $0, $1) }
+            perform(lanes[partition].timeReached(now: now), partition, now, refused: refused, settle: settle)
         }
     }
 
@@ -150,7 +162,8 @@ package final class LaneEngine<S: Service, Tag> {
     }
 
     private func perform(
-        _ actions: [Lane<Item>.Action], _ partition: Int, settle: (Item, Settlement) -> Void
+        _ actions: [Lane<Item>.Action], _ partition: Int, _ now: ContinuousClock.Instant,
+        refused: (Int, Item, String) -> [Item], settle: (Int, Item, Settlement) -> Void
     ) {
         for action in actions {
             switch action {
@@ -165,10 +178,17 @@ package final class LaneEngine<S: Service, Tag> {
                     wake()
                 }
             case .settle(let item, let settlement):
-                bytes -= item.bytes
-                records -= item.records
-                laneBytes[partition] -= item.bytes
-                settle(item, settlement)
+                count(item, partition, -1)
+                settle(partition, item, settlement)
+            case .refused(let item, let ticket, let reason):
+                let parts = refused(partition, item, reason)
+                if !parts.isEmpty {
+                    count(item, partition, -1)
+                    for part in parts { count(part, partition, 1) }
+                }
+                let next = lanes[partition].resolve(ticket, parts.isEmpty ? .giveUp : .replace(parts), now: now)
+                // Not deeper than this: a resolution refuses nothing.
+                perform(next, partition, now, refused: refused, settle: settle)
             case .wait(let until):
                 laneDeadlines[partition] = until
             }

@@ -192,9 +192,9 @@ final class DrainLoop<D: Destination> {
         openBytes -= size
         openRecords -= batch.records
         open[partition] = nil
+        let sealed = encoders[partition].seal()
         engine.append(
-            encoders[partition].seal(), bytes: size, records: batch.records, tag: batch.span, partition: partition,
-            now: now)
+            .init(batch: sealed, tag: batch.span, bytes: size, records: batch.records), partition: partition, now: now)
     }
 
     /// Nothing more can be put into batches for now, so those whose lane has nothing to do go as they are.
@@ -228,6 +228,12 @@ final class DrainLoop<D: Destination> {
                     now, .warning, "a batch was not taken and is sent again", failure.reason,
                     ["partition": "\(failure.partition)", "attempts": "\(failure.failures)"])
             },
+            refused: { partition, item, reason in
+                log(
+                    now, .error, "the service refuses a batch for good; it is tried again in parts", reason,
+                    ["partition": "\(partition)", "records": "\(item.records)"])
+                return split(item.tag, partition, item.records)
+            },
             settle: { partition, item, settlement in
                 switch settlement {
                 case .acknowledged:
@@ -237,8 +243,8 @@ final class DrainLoop<D: Destination> {
                     statistics.partitions[partition].acknowledgedRecords += UInt64(item.records)
                 case .rejected(let reason):
                     log(
-                        now, .error, "the service refuses a batch for good; its records go to the dead-letter area",
-                        reason, ["partition": "\(partition)", "records": "\(item.records)"])
+                        now, .error, "a refused record goes to the dead-letter area", reason,
+                        ["partition": "\(partition)", "sequence": "\(item.tag.first)"])
                     keep(item.tag, partition, item.records, reason)
                 }
                 ledgerState.partitions[partition].acknowledged = item.tag.end
@@ -250,17 +256,73 @@ final class DrainLoop<D: Destination> {
             })
     }
 
-    // MARK: - Dead letters
+    // MARK: - Refused batches
 
-    /// The records of a refused batch are still in the spool: read again, they need no second copy in memory.
+    /// A refused batch in halves, so that in the end nothing but the record that the service minds is set aside. Empty
+    /// when it cannot be divided.
+    ///
+    /// The records are still in the spool: read again, they need no second copy in memory.
+    private func split(_ span: Span, _ partition: Int, _ records: Int) -> [LaneEngine<D, Span>.Item] {
+        guard records > 1 else { return [] }
+        let half = (records + 1) / 2
+        // The lane's own encoder may be in the middle of a batch.
+        var encoder = parts.destination.makeEncoder()
+        var pieces: [LaneEngine<D, Span>.Item] = []
+        var piece = (span: Span(first: 0, end: 0), records: 0)
+        func sealPiece() {
+            guard piece.records > 0 else { return }
+            let size = encoder.size
+            pieces.append(.init(batch: encoder.seal(), tag: piece.span, bytes: size, records: piece.records))
+            piece.records = 0
+        }
+        do {
+            let reader = try parts.spool.reader(from: span.first)
+            while let view = try reader.next(), view.firstSequence < span.end {
+                let (context, key, place) = routes.decode(view.context)
+                guard place == partition else { continue }
+                let header = encoder.prepare(context, key: key)
+                var (index, end) = indices(of: view, span)
+                while index < end {
+                    if piece.records == 0 {
+                        encoder.begin(header)
+                        piece.span.first = view.firstSequence + UInt64(index)
+                    }
+                    let run = RecordRun(view, index..<min(end, index + half - piece.records))
+                    var taken = encoder.append(run, header)
+                    if taken == 0, piece.records == 0 {
+                        guard encoder.appendCut(run[index], header) != nil else { return [] }
+                        taken = 1
+                    }
+                    index += taken
+                    piece.records += taken
+                    piece.span.end = view.firstSequence + UInt64(index)
+                    if piece.records == half || index < end { sealPiece() }
+                }
+            }
+        } catch {
+            parts.logger.error("cannot read refused records again", metadata: ["reason": "\(error)"])
+            return []
+        }
+        sealPiece()
+        return pieces
+    }
+
+    /// The records of a frame that lie in a span.
+    private func indices(of view: SpoolFrame, _ span: Span) -> (first: Int, end: Int) {
+        (
+            Int(max(span.first, view.firstSequence) - view.firstSequence),
+            Int(min(span.end, view.endSequence) - view.firstSequence)
+        )
+    }
+
+    /// Puts the records of a given-up batch aside.
     private func keep(_ span: Span, _ partition: Int, _ records: Int, _ reason: String) {
         var kept = 0
         do {
             let reader = try parts.spool.reader(from: span.first)
             while let view = try reader.next(), view.firstSequence < span.end {
-                guard routes.partition(of: view.context) == partition else { continue }
-                let first = Int(max(span.first, view.firstSequence) - view.firstSequence)
-                let end = Int(min(span.end, view.endSequence) - view.firstSequence)
+                guard routes.decode(view.context).partition == partition else { continue }
+                let (first, end) = indices(of: view, span)
                 if deadLetters.append(view, first..<end, reason: reason) { kept += end - first }
             }
         } catch {

@@ -50,11 +50,7 @@ struct RouteTable<Header> {
             last = known
             return known
         }
-        // Records of a context that cannot be read (written by a later version) are delivered all the same.
-        let decoded = RecordContext(decoding: context) ?? RecordContext(host: "", source: "", input: "")
-        let key = key == .host ? decoded.host : decoded.source
-        let partition = partition(key, partitionCount)
-        precondition(partition >= 0 && partition < partitionCount, "no partition \(partition) of \(partitionCount)")
+        let (decoded, key, partition) = decode(context)
         let route = Route(
             partition: partition, key: key, header: prepare(partition, decoded, key), context: Array(context))
         if routes.count >= limit { routes.removeAll(keepingCapacity: true) }
@@ -63,9 +59,13 @@ struct RouteTable<Header> {
         return route
     }
 
-    /// The partition alone.
-    func partition(of context: UnsafeRawBufferPointer) -> Int {
+    /// The same without the table, for what is rare.
+    func decode(_ context: UnsafeRawBufferPointer) -> (context: RecordContext, key: String, partition: Int) {
+        // Records of a context that cannot be read (written by a later version) are delivered all the same.
         let decoded = RecordContext(decoding: context) ?? RecordContext(host: "", source: "", input: "")
-        return partition(key == .host ? decoded.host : decoded.source, partitionCount)
+        let key = key == .host ? decoded.host : decoded.source
+        let partition = partition(key, partitionCount)
+        precondition(partition >= 0 && partition < partitionCount, "no partition \(partition) of \(partitionCount)")
+        return (decoded, key, partition)
     }
 }

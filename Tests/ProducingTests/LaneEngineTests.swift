@@ -33,7 +33,8 @@ private final class HandService: Service {
         }
         let now = ContinuousClock.now
         for (index, partition) in [0, 1, 0].enumerated() {
-            engine.append("b\(index)", bytes: 10, records: 2, tag: index, partition: partition, now: now)
+            engine.append(
+                .init(batch: "b\(index)", tag: index, bytes: 10, records: 2), partition: partition, now: now)
         }
         #expect(engine.bytes == 30 && engine.bytes(of: 0) == 20 && engine.records == 6)
         #expect(engine.inFlight == 2 && engine.inFlightRecords == 4)

@@ -23,6 +23,7 @@ struct Transcript {
                 return "transmit \(batch) \(ticket.attempt)"
             case .settle(let batch, .acknowledged): return "acknowledged \(batch)"
             case .settle(let batch, .rejected(let reason)): return "rejected \(batch): \(reason)"
+            case .refused(let batch, _, let reason): return "refused \(batch): \(reason)"
             case .wait(let until):
                 waitUntil = until
                 return "wait"
@@ -35,6 +36,10 @@ struct Transcript {
     mutating func finish(_ batch: String, _ outcome: SendOutcome) throws -> [String] {
         let ticket = try #require(tickets[batch])
         return lines(lane.finished(ticket, outcome, now: now, using: &generator))
+    }
+
+    mutating func resolve(_ batch: String, _ resolution: Lane<String>.Resolution) throws -> [String] {
+        lines(lane.resolve(try #require(tickets[batch]), resolution, now: now))
     }
 
     mutating func wait() throws -> [String] {
@@ -74,8 +79,24 @@ struct Transcript {
         var lane = Transcript()
         _ = lane.append("a")
         _ = lane.append("b")
-        #expect(try lane.finish("a", .rejected(reason: "too large")) == ["rejected a: too large", "transmit b 1"])
+        #expect(try lane.finish("a", .rejected(reason: "too large")) == ["refused a: too large"])
+        // Nothing moves before it is decided what becomes of it.
+        #expect(lane.append("c") == [])
+        #expect(try lane.resolve("a", .giveUp) == ["rejected a: too large", "transmit b 1"])
+        #expect(try lane.finish("b", .accepted) == ["acknowledged b", "transmit c 1"])
+    }
+
+    @Test func thePartsOfARefusedBatchTakeItsPlace() throws {
+        var lane = Transcript()
+        _ = lane.append("a")
+        _ = lane.append("b")
+        #expect(try lane.finish("a", .rejected(reason: "bad")) == ["refused a: bad"])
+        #expect(try lane.resolve("a", .replace(["a1", "a2"])) == ["transmit a1 1"])
+        #expect(try lane.finish("a1", .accepted) == ["acknowledged a1", "transmit a2 1"])
+        #expect(try lane.finish("a2", .rejected(reason: "bad")) == ["refused a2: bad"])
+        #expect(try lane.resolve("a2", .giveUp) == ["rejected a2: bad", "transmit b 1"])
         #expect(try lane.finish("b", .accepted) == ["acknowledged b"])
+        #expect(lane.lane.isEmpty)
     }
 
     @Test func theServicesDelayIsHonoured() throws {
@@ -101,7 +122,8 @@ struct Transcript {
         #expect(lane.append("c") == ["transmit c 1"])
         #expect(lane.append("d") == [])
         #expect(try lane.finish("b", .accepted) == ["transmit d 1"])
-        #expect(try lane.finish("c", .rejected(reason: "bad")) == [])
+        #expect(try lane.finish("c", .rejected(reason: "bad")) == ["refused c: bad"])
+        #expect(try lane.resolve("c", .giveUp) == [])
         #expect(try lane.finish("a", .accepted) == ["acknowledged a", "acknowledged b", "rejected c: bad"])
         #expect(try lane.finish("d", .accepted) == ["acknowledged d"])
     }
@@ -178,6 +200,9 @@ struct Transcript {
                             } else {
                                 #expect(received.contains(batch))
                             }
+                        case .refused(let batch, let ticket, _):
+                            #expect(rejected.contains(batch))
+                            try perform(lane.resolve(ticket, .giveUp, now: now))
                         case .wait(let until):
                             waitUntil = until
                             #expect(now.duration(to: until) <= .seconds(5))

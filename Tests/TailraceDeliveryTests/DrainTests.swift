@@ -118,17 +118,17 @@ import Testing
         for index in 0..<20 {
             try bench.append([index == 7 ? "poison" : "\(index)"], source: index % 2 == 0 ? "p0/a" : "p1/a")
         }
-        let drain = try bench.drain(hub) { $0.maximumBatchRecords = 2 }
+        let drain = try bench.drain(hub)
         drain.start()
         await bench.floor.wait { $0 == 20 }
         await drain.stop(within: .seconds(10))
-        let letters = try bench.deadLetters()
-        #expect(letters.map(\.sequence) == [5, 7])
-        #expect(letters.map(\.body) == ["5", "poison"])
-        #expect(letters.allSatisfy { $0.reason == "malformed" && $0.source == "p1/a" })
-        #expect(hub.stored.value.sequences == (0..<20).filter { $0 != 5 && $0 != 7 })
+        #expect(
+            try bench.deadLetters()
+                == [Workbench.DeadLetter(body: "poison", source: "p1/a", sequence: 7, reason: "malformed")])
+        #expect(hub.stored.value.sequences == (0..<20).filter { $0 != 7 })
+        #expect(hub.stored.value.partitions[1].map(\.sequence) == [1, 3, 5, 9, 11, 13, 15, 17, 19])
         let statistics = drain.statistics
-        #expect(statistics.deadLettered == 2 && statistics.acknowledged == 18 && statistics.balances)
+        #expect(statistics.deadLettered == 1 && statistics.acknowledged == 19 && statistics.balances)
     }
 
     @Test func theFloorWaitsForTheSlowestPartitionAlone() async throws {
@@ -287,14 +287,16 @@ import Testing
         let bench = try Workbench()
         let stored = Watched(FakeStore(partitions: Array(repeating: [], count: partitions)))
         var total = 0
+        var poison: Set<UInt64> = []
         let processes = Int.random(in: 2...5, using: &generator)
         for process in 0..<processes {
             let isLast = process == processes - 1
             let random = Mutex(SeededGenerator(seed: generator.next()))
             let hub = FakeHub(
                 partitions: partitions, maximumSize: Int.random(in: 100...3000, using: &generator), stored: stored
-            ) { _, _ in
-                switch random.withLock({ Int.random(in: 0..<8, using: &$0) }) {
+            ) { batch, _ in
+                if batch.records.contains(where: { $0.body.first == 66 }) { return (.rejected(reason: "bad"), false) }
+                return switch random.withLock({ Int.random(in: 0..<8, using: &$0) }) {
                 case 0: (.retry(reason: "busy"), false)
                 case 1: (.retry(reason: "throttled", after: .microseconds(50)), false)
                 case 2: (.unknown(reason: "lost before"), false)
@@ -310,8 +312,11 @@ import Testing
             for _ in 0..<Int.random(in: 5...60, using: &generator) {
                 let count = Int.random(in: 1...20, using: &generator)
                 let bodies = (0..<count).map { _ in
-                    [UInt8](repeating: 1, count: Int.random(in: 0...60, using: &generator))
+                    [UInt8](
+                        repeating: Int.random(in: 0..<50, using: &generator) == 0 ? 66 : 1,
+                        count: Int.random(in: 1...60, using: &generator))
                 }
+                for (index, body) in bodies.enumerated() where body[0] == 66 { poison.insert(UInt64(total + index)) }
                 try bench.append(bodies, source: "p\(Int.random(in: 0..<8, using: &generator))/a")
                 total += count
             }
@@ -321,7 +326,7 @@ import Testing
                 #expect(drain.statistics.balances)
             } else {
                 let enough = Int.random(in: 0...total, using: &generator)
-                await stored.wait { $0.count >= enough }
+                await stored.wait { [poison] in $0.count >= enough - poison.count }
                 if Bool.random(using: &generator) {
                     await drain.abandon()
                 } else {
@@ -331,7 +336,11 @@ import Testing
             }
         }
         let store = stored.value
-        #expect(Set(store.sequences) == Set(0..<UInt64(total)))
+        #expect(Set(store.sequences) == Set(0..<UInt64(total)).subtracting(poison))
+        if !poison.isEmpty {
+            let letters = try bench.deadLetters()
+            #expect(Set(letters.map { UInt64($0.sequence) }) == poison)
+        }
         for partition in 0..<partitions {
             let distinct = store.distinct(partition).map(\.sequence)
             #expect(distinct == distinct.sorted())
