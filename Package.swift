@@ -64,8 +64,9 @@ let package = Package(
         .executableTarget(
             name: "tailrace",
             dependencies: [
-                "TailraceAgent", "LocalHub", logging,
+                "TailraceAgent", "LocalHub", "OpenSSLTransport", "CTailrace", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict),
 
@@ -87,7 +88,8 @@ let package = Package(
         .testTarget(
             name: "TailraceDeliveryTests", dependencies: ["TailraceDelivery", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "TailraceAgentTests", dependencies: ["TailraceAgent", "TestSupport", nioCore, nioPosix],
+            name: "TailraceAgentTests",
+            dependencies: ["TailraceAgent", "TailraceDelivery", "TailraceSpool", "AMQP", "TestSupport", nioCore, nioPosix],
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",

@@ -41,12 +41,19 @@ import Testing
 
     @Test func anUnknownKeyIsCode78WithPlaceAndSuggestion() throws {
         let path = write("[spool]\nsycn = \"always\"\n")
-        for command in ["check"] {
+        for command in ["check", "run"] {
             let result = try run(command, "--config", path)
             #expect(result.exit == .code(78))
             #expect(
                 result.error == "tailrace: \(path):2: unknown key \"sycn\" in [spool]; did you mean \"sync\"?\n")
         }
+    }
+
+    @Test func anInvalidConfigurationTouchesNothing() throws {
+        let state = directory("state")
+        let path = write("[agent]\nstate_directory = \"\(state)\"\n[input.a]\ntype = \"file\"\n")
+        #expect(try run("run", "--config", path).exit == .code(78))
+        #expect(access(state, F_OK) != 0)
     }
 
     @Test func statusWithoutAnAgentIsCode1AndSaysSo() throws {

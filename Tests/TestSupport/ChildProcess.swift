@@ -9,6 +9,7 @@ public final class ChildProcess: @unchecked Sendable {
 
     public struct Failure: Error, CustomStringConvertible {
         public let description: String
+        public init(_ description: String) { self.description = description }
     }
 
     public let identifier: pid_t
@@ -28,6 +29,8 @@ public final class ChildProcess: @unchecked Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, errorPath, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        // The listening sockets of this process stay here, or their ports would stay taken.
+        for descriptor in 3..<1024 as Range<Int32> { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
         var variables: [String] = environment.map { "\($0.key)=\($0.value)" }
         var next = environ
         while let variable = next.pointee {
@@ -40,7 +43,7 @@ public final class ChildProcess: @unchecked Sendable {
         defer { for pointer in argumentPointers + variablePointers { free(pointer) } }
         var identifier: pid_t = 0
         let code = posix_spawn(&identifier, program, &actions, nil, &argumentPointers, &variablePointers)
-        guard code == 0 else { throw Failure(description: "cannot start \(program): \(String(cString: strerror(code)))") }
+        guard code == 0 else { throw Failure("cannot start \(program): \(String(cString: strerror(code)))") }
         self.identifier = identifier
     }
 
@@ -92,6 +95,6 @@ public final class ChildProcess: @unchecked Sendable {
             let program = "\(directory)/\(name)"
             if access(program, X_OK) == 0 { return program }
         }
-        throw Failure(description: "\(name) is not built: run swift build first")
+        throw Failure("\(name) is not built: run swift build first")
     }
 }

@@ -74,7 +74,8 @@ extension StatusReport.Output {
         json.field("in_flight", inFlight)
         json.field("waiting", waiting)
         json.field("dead_lettered", deadLettered)
-        json.field("resent", resent)
+        json.field("dropped", dropped)
+        json.field("resent_batches", resent)
         json.field("unexplained", unexplained)
         json.key("partitions")
         json.array(partitions) { json, partition in
@@ -85,7 +86,7 @@ extension StatusReport.Output {
                 } else {
                     json.field("last_acknowledged", nil)
                 }
-                json.field("in_flight", partition.inFlight)
+                json.field("trouble", partition.trouble)
             }
         }
     }

@@ -54,12 +54,13 @@ extension StatusReport.Output {
         }
         lines.append(
             "        spooled \(spooled) = acknowledged \(acknowledged) + in flight \(inFlight) + waiting \(waiting)"
-                + " + dead-lettered \(deadLettered): \(StatusReport.verdict(unexplained))")
-        lines.append("        guarantee: \(guarantee)" + (resent > 0 ? "; sent again: \(resent)" : ""))
+                + " + dead-lettered \(deadLettered) + dropped \(dropped): \(StatusReport.verdict(unexplained))")
+        lines.append("        guarantee: \(guarantee)" + (resent > 0 ? "; batches sent again: \(resent)" : ""))
         for partition in partitions {
             let last = partition.lastAcknowledged.map(String.init) ?? "none"
             lines.append(
-                "        partition \(partition.id): last acknowledged id \(last), in flight \(partition.inFlight)")
+                "        partition \(partition.id): last acknowledged id \(last)"
+                    + (partition.trouble.map { ", in trouble: \($0)" } ?? ""))
         }
         return lines
     }

@@ -80,7 +80,7 @@ package struct StatusReport: Equatable, Sendable {
         package var lag: UInt64 { size > offset ? size - offset : 0 }
     }
 
-    /// spooled = acknowledged + in flight + waiting + dead-lettered, all by sequence id since the spool began.
+    /// spooled = acknowledged + in flight + waiting + dead-lettered + dropped, all by sequence id since the spool began.
     package struct Output: Equatable, Sendable {
         package var name = ""
         package var type = "eventhubs"
@@ -96,14 +96,16 @@ package struct StatusReport: Equatable, Sendable {
         package var inFlight: UInt64 = 0
         package var waiting: UInt64 = 0
         package var deadLettered: UInt64 = 0
-        /// Records that were sent again because their first outcome was unknown.
+        /// Records lost to damage of the disk, or refused for good and impossible to keep.
+        package var dropped: UInt64 = 0
+        /// Batches that were sent again because their first outcome was unknown.
         package var resent: UInt64 = 0
         package var partitions: [Partition] = []
 
         package init() {}
 
         package var unexplained: Int64 {
-            Int64(bitPattern: spooled &- acknowledged &- inFlight &- waiting &- deadLettered)
+            Int64(bitPattern: spooled &- acknowledged &- inFlight &- waiting &- deadLettered &- dropped)
         }
     }
 
@@ -111,7 +113,8 @@ package struct StatusReport: Equatable, Sendable {
         package var id = ""
         /// The last sequence id that the service confirmed with everything before it for this partition.
         package var lastAcknowledged: UInt64?
-        package var inFlight: UInt64 = 0
+        /// Why the last attempt failed; nil once one did not.
+        package var trouble: String?
 
         package init() {}
     }

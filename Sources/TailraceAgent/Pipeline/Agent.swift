@@ -1,0 +1,293 @@
+import CTailrace
+import Glibc
+package import Logging
+internal import NIOCore
+import NIOPosix
+internal import ServiceLifecycle
+import Synchronization
+internal import TailraceDelivery
+internal import TailraceInputs
+internal import TailraceSpool
+
+/// The whole agent: inputs, spool and outputs of one configuration, put together, supervised and stopped.
+package final class Agent: Sendable {
+    /// A stop takes at most this long in order, and then at most as long again by force.
+    static let stopLimit = Duration.seconds(12)
+    /// Batches that inputs may fill at the same time, in bytes: the agent's largest piece of memory.
+    static let batchMemory = 8 << 20
+
+    private let configuration: AgentConfiguration
+    private let logger: Logger
+    private let started = Timestamp.now()
+    private let spool: Spool
+    private let sink: SpoolSink
+    private let account: InputAccount
+    private let tailer: FileTailer
+    private let outputs: [OutputRunner]
+    private let ledgers: [Ledger]
+    private let group: MultiThreadedEventLoopGroup
+    private let progress = Mutex(ProgressWatch())
+
+    /// Opens the spool and everything that lies in it; nothing runs before `run`.
+    ///
+    /// - Throws: what stands in the way, such as another agent with the same state directory.
+    package init(_ configuration: AgentConfiguration, logger: Logger) throws {
+        self.configuration = configuration
+        self.logger = logger
+        // What can be wrong without touching the state directory comes first.
+        for output in configuration.outputs {
+            guard let string = output.connectionString?.reveal() else { continue }
+            _ = try OutputRunner.endpoint(output, string)
+        }
+        let inputs = try configuration.inputs.map(Self.tail)
+        try Self.makeDirectory(configuration.stateDirectory)
+        var spoolConfiguration = SpoolConfiguration(directory: configuration.spoolDirectory)
+        spoolConfiguration.maximumSize = configuration.spool.maximumSize
+        switch configuration.spool.sync {
+        case .always: spoolConfiguration.sync = .always
+        case .interval(let interval): spoolConfiguration.sync = .interval(interval)
+        case .never: spoolConfiguration.sync = .never
+        }
+        let longest = configuration.inputs.map(\.maximumLine).max() ?? 0
+        let block = max(1 << 20, (longest + LineSplitter.reserve + 8192) & ~4095)
+        let spool = try Spool.open(spoolConfiguration, logger: logger)
+        self.spool = spool
+        let names = configuration.inputs.map(\.name)
+        let pool = BatchPool(blockCapacity: block, limit: max(4, Self.batchMemory / block))
+        sink = SpoolSink(spool: spool, pool: pool, inputs: names, logger: logger)
+        account = InputAccount(spool: spool, inputs: names)
+        tailer = try FileTailer(
+            inputs: inputs, host: configuration.host, positions: spool.positions(), sink: sink, logger: logger)
+        group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let floors = SpoolFloors(spool, outputs: configuration.outputs.count)
+        var ledgers: [Ledger] = []
+        var outputs: [OutputRunner] = []
+        for (index, output) in configuration.outputs.enumerated() {
+            let ledger = try Ledger.open(
+                directory: configuration.spoolDirectory, name: "\(output.name).ledger",
+                firstSequence: spool.statistics().firstSequence, logger: logger)
+            ledgers.append(ledger)
+            outputs.append(
+                try OutputRunner(
+                    output, spool: spool, ledger: ledger,
+                    deadLetterDirectory: "\(configuration.stateDirectory)/dead-letters-\(output.name)",
+                    account: index == 0 ? account : nil, eventLoop: group.next(), logger: logger,
+                    release: { floors.set($0, output: index) }))
+        }
+        self.ledgers = ledgers
+        self.outputs = outputs
+    }
+
+    private static func tail(_ input: FileInputSettings) throws(AgentError) -> FileTailConfiguration {
+        var include: [GlobPattern] = []
+        for text in input.include {
+            guard let pattern = GlobPattern(text) else {
+                throw AgentError("input \(input.name): include holds \"\(text)\", which is no absolute path of a file")
+            }
+            include.append(pattern)
+        }
+        var configuration = FileTailConfiguration(
+            name: input.name, include: include, exclude: input.exclude.map { ExcludePattern($0) })
+        configuration.maximumLine = input.maximumLine
+        configuration.startAt = input.start == .beginning ? .beginning : .end
+        return configuration
+    }
+
+    /// Makes the last two components at most: a path that is wrong further up is a mistake.
+    private static func makeDirectory(_ path: String) throws(AgentError) {
+        if mkdir(path, 0o750) == 0 || errno == EEXIST { return }
+        let parent = path.prefix(upTo: path.lastIndex(of: "/") ?? path.startIndex)
+        if errno == ENOENT, !parent.isEmpty {
+            mkdir(String(parent), 0o755)
+            if mkdir(path, 0o750) == 0 || errno == EEXIST { return }
+        }
+        throw AgentError(
+            "cannot make the state directory \(path): \(SmallFile.describe(errno)); make it, writable by the agent's user")
+    }
+
+    /// Runs until SIGTERM or SIGINT, and returns after everything was stopped in order.
+    package func run(manager: ServiceManager = ServiceManager()) async throws {
+        let control = try ControlServer.start(path: configuration.controlSocket, logger: logger) { [weak self] in
+            self?.answer($0) ?? []
+        }
+        defer { control.stop() }
+        var metrics: MetricsServer?
+        if let address = configuration.metrics {
+            metrics = try await startMetrics(address)
+        }
+        let inputs = InputRunner(tailer, logger: logger) { [sink, spool] in
+            sink.close()
+            spool.close()
+        }
+        // Stopped from the last to the first: the inputs, then the outputs, each with its deadline.
+        var group = ServiceGroupConfiguration(
+            services: outputs + [inputs, Announcement(manager: manager)],
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+        group.maximumGracefulShutdownDuration = Self.stopLimit
+        group.maximumCancellationDuration = Self.stopLimit
+        logger.info(
+            "started",
+            metadata: [
+                "version": "\(Version.text)", "state": "\(configuration.stateDirectory)",
+                "inputs": "\(configuration.inputs.count)", "outputs": "\(configuration.outputs.count)",
+            ])
+        do {
+            try await ServiceGroup(configuration: group).run()
+        } catch {
+            await metrics?.stop()
+            await close()
+            throw error
+        }
+        await metrics?.stop()
+        await close()
+        logger.info("stopped")
+    }
+
+    /// Service lifecycle tells every step; only its warnings are of interest.
+    private var quiet: Logger {
+        var logger = logger
+        logger.logLevel = max(logger.logLevel, .warning)
+        return logger
+    }
+
+    private func close() async {
+        sink.close()
+        spool.close()
+        for ledger in ledgers { ledger.close() }
+        try? await group.shutdownGracefully()
+    }
+
+    private func startMetrics(_ address: ListenAddress) async throws -> MetricsServer {
+        do {
+            return try await MetricsServer.start(address, group: group) { [weak self] path in
+                guard let self else { return .init(isHealthy: false, body: []) }
+                return path == "/health" ? self.health() : .init(body: self.report(timeoutMilliseconds: 0).metrics)
+            }
+        } catch {
+            throw AgentError("cannot listen on \(address) for metrics: \(error); change [agent] metrics")
+        }
+    }
+
+    // MARK: Status
+
+    private func answer(_ request: String) -> [UInt8] {
+        switch request {
+        case "status json": report().json
+        case "status text": Array(report().text.utf8)
+        default: Array("unknown request\n".utf8)
+        }
+    }
+
+    private func health() -> MetricsServer.Answer {
+        let report = report(timeoutMilliseconds: 0)
+        var time = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &time)
+        let now = Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+        var troubles: [String] = []
+        if let failure = report.spool.failure { troubles.append("spool: \(failure)") }
+        for output in report.outputs {
+            let stuck = progress.withLock {
+                $0.note(
+                    output.name, acknowledged: output.acknowledged, backlog: output.inFlight + output.waiting, now: now)
+            }
+            if let stuck { troubles.append("output \(output.name): no progress for \(stuck / 1000) s, \(output.state)") }
+        }
+        let text = troubles.isEmpty ? "ok\n" : troubles.joined(separator: "\n") + "\n"
+        return .init(isHealthy: troubles.isEmpty, body: Array(text.utf8))
+    }
+
+    /// - Parameter timeoutMilliseconds: how long to wait for the inputs to tell about their files.
+    package func report(timeoutMilliseconds: Int = 500) -> StatusReport {
+        var report = StatusReport()
+        report.process = getpid()
+        report.host = configuration.host
+        report.started = started
+        report.outputs = outputs.map { $0.report() }
+        let statistics = spool.statistics()
+        let acknowledged = account.acknowledged(below: statistics.released)
+        let totals = sink.totals
+        report.spool = Self.spool(statistics, directory: configuration.spoolDirectory)
+        report.spool.carriedOver = account.start > statistics.released ? account.start - statistics.released : 0
+        let files = tailer.files(timeoutMilliseconds: timeoutMilliseconds)
+        let lost = tailer.statistics.lostBytes
+        for (index, input) in configuration.inputs.enumerated() {
+            var part = StatusReport.Input()
+            part.name = input.name
+            part.existed = totals[index].records
+            part.bytes = totals[index].bytes
+            part.acknowledged = acknowledged[index]
+            part.spooled = part.existed &- part.acknowledged
+            // The inputs share one thread and one count of what was lost.
+            part.lostBytes = index == 0 ? lost : 0
+            part.add(files.filter { $0.input == input.name })
+            report.inputs.append(part)
+        }
+        report.now = Timestamp.now()
+        return report
+    }
+
+    private static func spool(_ statistics: SpoolStatistics, directory: String) -> StatusReport.Spool {
+        var part = StatusReport.Spool()
+        part.directory = directory
+        part.nextSequence = statistics.nextSequence
+        part.committed = statistics.committed
+        part.released = statistics.released
+        part.bytes = statistics.bytesOnDisk
+        part.maximumBytes = statistics.maximumSize
+        part.segments = statistics.segments
+        part.quarantinedRecords = statistics.quarantinedRecords
+        part.quarantinedBytes = statistics.quarantinedBytes
+        switch statistics.trouble {
+        case nil: break
+        case .full: part.failure = "full: the outputs have to acknowledge, or give it more with maximum_size"
+        case .noSpace(let text): part.failure = "no space: \(text)"
+        case .failing(let text): part.failure = text
+        }
+        return part
+    }
+}
+
+extension StatusReport.Input {
+    /// The files of this input: the number, the lag, and the most interesting of them.
+    fileprivate mutating func add(_ states: [TailedFileState]) {
+        files = states.count
+        lagBytes = states.reduce(0) { $0 &+ $1.lag }
+        sources = states.sorted { ($0.isTroubled ? 1 : 0, $0.lag) > ($1.isTroubled ? 1 : 0, $1.lag) }
+            .prefix(Self.maximumSources).map { state in
+                var source = StatusReport.Source()
+                source.path = state.path
+                source.condition = state.conditionText
+                source.size = state.size
+                source.offset = state.offset
+                return source
+            }
+    }
+}
+
+extension TailedFileState {
+    fileprivate var isTroubled: Bool {
+        if case .troubled = condition { true } else { false }
+    }
+
+    fileprivate var conditionText: String {
+        switch condition {
+        case .followed: "followed"
+        case .rotated: "rotated"
+        case .unlinked: "unlinked"
+        case .missing: "missing"
+        case .troubled(let reason): "troubled: \(reason)"
+        case .copying: "copying"
+        }
+    }
+}
+
+/// Tells the service manager when everything runs and when it stops.
+private struct Announcement: Service {
+    let manager: ServiceManager
+
+    func run() async throws {
+        manager.ready()
+        try await gracefulShutdown()
+        manager.stopping()
+    }
+}

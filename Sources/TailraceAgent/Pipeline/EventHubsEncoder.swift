@@ -1,0 +1,132 @@
+internal import EventHubs
+package import NIOCore
+package import TailraceDelivery
+package import TailraceSpool
+
+/// A batch message, ready to send.
+package struct EncodedBatch: Sendable {
+    package var payload: ByteBuffer
+}
+
+/// Turns records into batch messages of Event Hubs: the body unchanged; `host`, `source`, `input`, `offset`,
+/// `timestamp` and the record's own attributes as properties; the routing key as partition key.
+package struct EventHubsEncoder: BatchEncoder {
+    package typealias Batch = EncodedBatch
+
+    /// What the records of one source share.
+    package struct Header {
+        fileprivate let template: EventTemplate
+        /// The input that they came from.
+        fileprivate let input: Int?
+    }
+
+    /// Characters that the service takes for a partition key; records with a longer key go without the annotation, to
+    /// the partition of the whole key all the same.
+    static let maximumPartitionKey = 128
+
+    private var encoder: EventBatchEncoder
+    private var properties = EventProperties()
+    private let account: (any DeliveryAccount)?
+    private let storage: EncoderStorage
+
+    init(maximumSize: Int, storage: EncoderStorage, account: (any DeliveryAccount)?) {
+        encoder = EventBatchEncoder(maximumSize: maximumSize)
+        self.account = account
+        self.storage = storage
+    }
+
+    package mutating func prepare(_ context: RecordContext, key: String) -> Header {
+        let template = EventTemplate(
+            partitionKey: key.isEmpty || key.count > Self.maximumPartitionKey ? nil : key,
+            properties: [("host", context.host), ("source", context.source), ("input", context.input)])
+        return Header(template: template, input: account?.input(named: context.input))
+    }
+
+    package mutating func begin(_ header: Header) {
+        if let buffer = storage.take() { encoder.reuse(buffer) }
+    }
+
+    package mutating func append(_ run: RecordRun, _ header: Header) -> Int {
+        var count = 0
+        for index in run.indices {
+            guard append(run[index], header.template, truncatedFrom: nil) else { break }
+            count += 1
+        }
+        note(run, count, header)
+        return count
+    }
+
+    private func note(_ run: RecordRun, _ count: Int, _ header: Header) {
+        guard count > 0, let account, let input = header.input, let first = run.indices.first else { return }
+        account.note(first: run[first].sequence, count: count, input: input)
+    }
+
+    private mutating func append(
+        _ record: DeliveryRecord, _ template: EventTemplate, truncatedFrom length: Int?, keeping kept: Int? = nil
+    ) -> Bool {
+        let body = kept.map { UnsafeRawBufferPointer(rebasing: record.body.prefix($0)) } ?? record.body
+        let offset = Int64(clamping: record.offset)
+        if record.attributes.isEmpty, length == nil {
+            return encoder.append(template, body: body, offset: offset, timestamp: record.time)
+        }
+        collect(record, truncatedFrom: length)
+        return encoder.append(template, body: body, offset: offset, timestamp: record.time, properties: properties)
+    }
+
+    /// Encodes the record's own properties.
+    private mutating func collect(_ record: DeliveryRecord, truncatedFrom length: Int?) {
+        properties.removeAll()
+        var isMarked = false
+        RecordAttributes.forEach(in: record.attributes) { key, value in
+            if key.elementsEqual(Self.truncatedKey) { isMarked = true }
+            switch value {
+            case .integer(let number): properties.append(key, long: number)
+            case .string(let text): properties.append(key, string: text)
+            }
+        }
+        // What an input has cut already tells the length that the line had at first.
+        if let length, !isMarked {
+            Self.truncatedKey.withUnsafeBytes { properties.append($0, long: Int64(length)) }
+        }
+    }
+
+    private static let truncatedKey = RecordAttributes.truncatedKey.withUTF8Buffer { Array($0) }
+
+    package mutating func appendCut(_ record: DeliveryRecord, _ header: Header) -> Int? {
+        collect(record, truncatedFrom: record.body.count)
+        let kept = min(encoder.largestBody(header.template, properties: properties), record.body.count)
+        guard kept >= 0, append(record, header.template, truncatedFrom: record.body.count, keeping: kept) else {
+            return nil
+        }
+        if let account, let input = header.input { account.note(first: record.sequence, count: 1, input: input) }
+        return kept
+    }
+
+    package var size: Int { encoder.size }
+
+    package mutating func seal() -> EncodedBatch { EncodedBatch(payload: encoder.finish()) }
+
+    package mutating func reuse(_ batch: EncodedBatch) { storage.putBack(batch.payload) }
+}
+
+/// Where the encoders of one output leave what they have taken out of the spool, for the balance of the inputs.
+package protocol DeliveryAccount: AnyObject, Sendable {
+    /// The index of an input of the running configuration.
+    func input(named name: String) -> Int?
+    func note(first: UInt64, count: Int, input: Int)
+}
+
+/// Buffers of batches that the service has done with, for all partitions of an output. Used on the drain's thread.
+final class EncoderStorage {
+    /// Buffers kept at most.
+    private let limit: Int
+    private var spare: [ByteBuffer] = []
+
+    init(limit: Int = 4) { self.limit = limit }
+
+    func take() -> ByteBuffer? { spare.popLast() }
+
+    func putBack(_ buffer: ByteBuffer) {
+        if spare.count < limit { spare.append(buffer) }
+    }
+}

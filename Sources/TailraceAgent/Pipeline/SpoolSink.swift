@@ -1,0 +1,100 @@
+import Glibc
+package import Logging
+import Synchronization
+internal import TailraceInputs
+package import TailraceSpool
+
+/// Puts the spool behind the inputs: hands out empty batches, takes full ones, and counts what each input brought.
+package final class SpoolSink: BatchSink {
+    /// What an input brought since the start.
+    package struct Counts: Equatable, Sendable {
+        package var records: UInt64 = 0
+        /// Of the records' bodies.
+        package var bytes: UInt64 = 0
+    }
+
+    private let spool: Spool
+    private let pool: BatchPool
+    private let logger: Logger
+    private let isClosed = Atomic<Bool>(false)
+    private let inputs: [String]
+    /// Per input; and which input a context belongs to, so that it is decoded once per source and not per batch.
+    private let counts: Mutex<[Counts]>
+    private let contexts = Mutex<[[UInt8]: Int]>([:])
+    /// Contexts remembered at most; beyond, all are forgotten and learnt again.
+    private static let contextLimit = 4096
+
+    /// - Parameter inputs: the inputs' names.
+    package init(spool: Spool, pool: BatchPool, inputs: [String], logger: Logger) {
+        self.spool = spool
+        self.pool = pool
+        self.inputs = inputs
+        self.logger = logger
+        counts = Mutex(Array(repeating: Counts(), count: inputs.count))
+    }
+
+    package func take(timeoutMilliseconds: Int) -> RecordBatch? {
+        // Batches come back from the spool's thread within a sync's time; when they do not, the disk or the spool is
+        // the brake, and looking again every 20 ms is soon enough.
+        var waited = 0
+        var pause = 250
+        while !isClosed.load(ordering: .relaxed) {
+            if let batch = pool.take() { return batch }
+            guard waited < timeoutMilliseconds * 1000 else { return nil }
+            usleep(UInt32(pause))
+            waited += pause
+            pause = min(pause * 2, 20_000)
+        }
+        return nil
+    }
+
+    package func append(_ batch: RecordBatch) -> Bool {
+        let input = index(of: batch.context)
+        let records = UInt64(batch.recordCount)
+        var bytes: UInt64 = 0
+        for index in 0..<batch.recordCount { bytes &+= UInt64(batch.records[index].length) }
+        // Counted first, so that nobody sees a record acknowledged that has not existed yet.
+        count(input, records, bytes)
+        while !isClosed.load(ordering: .relaxed) {
+            do throws(SpoolError) {
+                try spool.append(batch)
+                return true
+            } catch .closed {
+                break
+            } catch {
+                // Nothing may be thrown away: the input waits until somebody has made room or stopped the agent.
+                logger.error("an input is held back", metadata: ["reason": "\(error)"])
+                for _ in 0..<50 where !isClosed.load(ordering: .relaxed) { usleep(20_000) }
+            }
+        }
+        count(input, 0 &- records, 0 &- bytes)
+        batch.recycle()
+        return false
+    }
+
+    private func count(_ input: Int?, _ records: UInt64, _ bytes: UInt64) {
+        guard let input else { return }
+        counts.withLock {
+            $0[input].records &+= records
+            $0[input].bytes &+= bytes
+        }
+    }
+
+    /// Ends every wait and refuses what comes later. The spool is to be closed too: an append may wait in it.
+    package func close() { isClosed.store(true, ordering: .relaxed) }
+
+    package var totals: [Counts] { counts.withLock { $0 } }
+
+    /// Which input (its index) a batch with this context came from; nil for contexts of inputs that are gone.
+    package func index(of context: some Collection<UInt8>) -> Int? {
+        let key = Array(context)
+        if let known = contexts.withLock({ $0[key] }) { return known }
+        let decoded = key.withUnsafeBytes { RecordContext(decoding: $0) }
+        guard let decoded, let index = inputs.firstIndex(of: decoded.input) else { return nil }
+        contexts.withLock {
+            if $0.count >= Self.contextLimit { $0.removeAll(keepingCapacity: true) }
+            $0[key] = index
+        }
+        return index
+    }
+}

@@ -1,0 +1,31 @@
+import ArgumentParser
+import CTailrace
+import Glibc
+import Logging
+import TailraceAgent
+
+struct Run: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Runs the agent until SIGTERM or SIGINT, then stops in order.")
+
+    @OptionGroup var common: CommonOptions
+
+    @Option(help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"))
+    var logLevel = "info"
+
+    func validate() throws {
+        guard Logger.Level(logLevel) != nil else { throw ValidationError("unknown log level \"\(logLevel)\"") }
+    }
+
+    func run() async throws {
+        tailrace_tune_memory()
+        tailrace_hide_memory()
+        signal(SIGPIPE, SIG_IGN)
+        let configuration = try ConfigurationLoader.load(path: common.config)
+        let shared = StandardErrorLog.Shared()
+        let level = Logger.Level(logLevel) ?? .info
+        let logger = Logger(label: "tailrace") { StandardErrorLog(label: $0, level: level, shared: shared) }
+        for warning in configuration.warnings { logger.warning("\(warning)") }
+        try await Agent(configuration, logger: logger).run()
+    }
+}

@@ -1,0 +1,192 @@
+import Glibc
+import LocalHub
+import Logging
+import TestSupport
+import Testing
+
+@testable import TailraceAgent
+
+/// The whole path with the real program: files, spool, AMQP over TLS, a hub, and a consumer that reads back.
+@Suite struct AgentPathTests {
+    private let directory = TemporaryDirectory("path")
+    private let logger = Logger(label: "hub") { _ in SwiftLogNoOpLogHandler() }
+    private static let key = "CanarySecretOfTheTestHub"
+
+    private func hub(port: Int = 0, partitions: Int = 4) async throws -> LocalHub {
+        var configuration = LocalHubConfiguration()
+        configuration.port = port
+        configuration.partitionCount = partitions
+        configuration.sharedAccessKey = Self.key
+        configuration.storeDirectory = directory("store")
+        configuration.certificateDirectory = directory("certificates")
+        let hub = try LocalHub(configuration, logger: logger)
+        _ = try await hub.start()
+        return hub
+    }
+
+    /// A hub on a port that will be free for a second one: outside the range that the kernel gives out by itself.
+    private func hubThatComesBack() async throws -> LocalHub {
+        while true {
+            if let hub = try? await hub(port: Int.random(in: 15_000...30_000)) { return hub }
+        }
+    }
+
+    private func consumer(_ hub: LocalHub) async throws -> HubConsumer {
+        try await HubConsumer(
+            port: hub.port, authorityFile: directory("certificates/ca.pem"),
+            user: hub.configuration.sharedAccessKeyName, password: Self.key, hub: hub.configuration.hubName,
+            partitions: hub.configuration.partitionCount)
+    }
+
+    private func output(_ connectionString: String) -> String {
+        "connection_string = \"\(connectionString)\"\nca_file = \"\(directory("certificates/ca.pem"))\""
+    }
+
+    @Test func everyLineArrivesByteForByteAndTheBalanceCloses() async throws {
+        let hub = try await hub()
+        let agent = try AgentProcess(directory, output: output(hub.connectionString))
+        let long = (0..<(2 << 20)).map { UInt8(ascii: "a") + UInt8($0 % 26) }
+        let lines: [[UInt8]] = [
+            Array("plain".utf8), Array("carriage return\r".utf8), [], Array("nul \0 inside".utf8),
+            [0xFF, 0xFE, 0xC0, 0x80], Array("ünïcödé".utf8), long, Array("after the long one".utf8), [],
+        ]
+        try agent.log(Array(lines.map { $0 + [0x0A] }.joined()))
+        let consumer = try await consumer(hub)
+        let events = await consumer.events(atLeast: lines.count)
+        let limit = FileInputSettings.defaultMaximumLine
+        #expect(events.map(\.body) == lines.map { Array($0.prefix(limit)) })
+        var offset: Int64 = 0
+        for (event, line) in zip(events, lines) {
+            let properties = event.message.applicationProperties
+            #expect(properties[string: "host"] == .string("test-host"))
+            #expect(properties[string: "source"] == .string(directory("logs/app.log")))
+            #expect(properties[string: "input"] == .string("app"))
+            #expect(properties[string: "offset"] == .long(offset))
+            #expect(properties[string: "truncated"] == (line.count > limit ? .long(Int64(line.count)) : nil))
+            #expect(event.message.messageAnnotations[symbol: "x-opt-partition-key"] == .string("test-host"))
+            offset += Int64(line.count) + 1
+        }
+        let status = try agent.status { $0.acknowledged(lines.count) }
+        for section in ["inputs", "outputs"] { #expect(status.number("unexplained", in: section) == 0, "\(status)") }
+        #expect(status.number("lag_bytes", in: "inputs") == 0)
+        #expect(status.text.contains("\"state\":\"connected\""))
+        #expect(agent.stop() == .code(0))
+        #expect(!agent.process.errorOutput.contains(Self.key))
+
+        // The next start goes on where this one ended.
+        try agent.log(Array("written while it was down\n".utf8))
+        try agent.restart()
+        let all = await consumer.events(atLeast: lines.count + 1)
+        #expect(all.map(\.body) == events.map(\.body) + [Array("written while it was down".utf8)])
+        #expect(agent.stop() == .code(0))
+        #expect(consumer.events.count == lines.count + 1)
+        try await consumer.close()
+        await hub.stop()
+    }
+
+    @Test func keysKeepTheirOrderAndTheirPartition() async throws {
+        let hub = try await hub(partitions: 8)
+        let agent = try AgentProcess(directory, output: output(hub.connectionString) + "\nkey = \"source\"")
+        let names = (0..<12).map { "file-\($0).log" }
+        let perRound = 200
+        for round in 0..<5 {
+            for name in names {
+                let lines = (0..<perRound).map { "\(name) \(round * perRound + $0)\n" }.joined()
+                try agent.log(Array(lines.utf8), to: name)
+            }
+        }
+        let total = names.count * perRound * 5
+        let consumer = try await consumer(hub)
+        let events = await consumer.events(atLeast: total)
+        #expect(events.count == total)
+        for name in names {
+            let own = events.filter {
+                $0.message.applicationProperties[string: "source"] == .string(directory("logs/\(name)"))
+            }
+            #expect(own.map(\.body) == (0..<(perRound * 5)).map { Array("\(name) \($0)".utf8) })
+            #expect(Set(own.map(\.partition)).count == 1)
+        }
+        _ = try agent.status { $0.acknowledged(total) }
+        #expect(agent.stop() == .code(0))
+        try await consumer.close()
+        await hub.stop()
+    }
+
+    @Test func withAWrongKeyTheAgentKeepsEverythingUntilTheKeyIsRight() async throws {
+        let hub = try await hub()
+        let keyFile = directory("hub.key")
+        let right = hub.connectionString
+        let wrong = right.replacing(Self.key, with: "ThisIsNotTheKeyOfTheHub")
+        try AgentProcess.write(wrong, to: keyFile)
+        let agent = try AgentProcess(
+            directory,
+            output: "connection_string_file = \"\(keyFile)\"\nca_file = \"\(directory("certificates/ca.pem"))\"")
+        try agent.log(Array("one\ntwo\n".utf8))
+        let status = try agent.status {
+            $0.text.contains("\"state\":\"unauthorized") && $0.number("existed", in: "inputs") == 2
+        }
+        #expect(status.number("spooled", in: "inputs") == 2)
+        #expect(status.number("waiting", in: "outputs") == 2)
+        #expect(agent.stop() == .code(0))
+        #expect(!agent.process.errorOutput.contains("ThisIsNotTheKey"))
+        try AgentProcess.write(right, to: keyFile)
+        try agent.restart()
+        let consumer = try await consumer(hub)
+        let events = await consumer.events(atLeast: 2)
+        #expect(events.map(\.body) == [Array("one".utf8), Array("two".utf8)])
+        #expect(agent.stop() == .code(0))
+        try await consumer.close()
+        await hub.stop()
+    }
+
+    @Test func theAgentStartsAndStopsWithoutTheNetwork() async throws {
+        // A hub makes the certificates and the port, and goes away.
+        let first = try await hubThatComesBack()
+        let (port, connectionString) = (first.port, first.connectionString)
+        await first.stop()
+        let agent = try AgentProcess(directory, output: output(connectionString))
+        try agent.log(Array("early\n".utf8))
+        _ = try agent.status { $0.number("existed", in: "inputs") == 1 && $0.text.contains("not connected") }
+        #expect(agent.stop() == .code(0))
+        try agent.restart()
+        let second = try await hub(port: port)
+        let consumer = try await consumer(second)
+        #expect(await consumer.events(atLeast: 1).map(\.body) == [Array("early".utf8)])
+        try agent.log(Array("late\n".utf8))
+        #expect(await consumer.events(atLeast: 2).map(\.body) == [Array("early".utf8), Array("late".utf8)])
+        #expect(agent.stop() == .code(0))
+        try await consumer.close()
+        await second.stop()
+    }
+
+    @Test func theHubCanGoAndComeBack() async throws {
+        let first = try await hubThatComesBack()
+        let port = first.port
+        let agent = try AgentProcess(directory, output: output(first.connectionString))
+        try agent.log(Array("before\n".utf8))
+        _ = try agent.status { $0.acknowledged(1) }
+        await first.stop()
+        try agent.log(Array("meanwhile\n".utf8))
+        _ = try agent.status { $0.number("existed", in: "inputs") == 2 }
+        let second = try await hub(port: port)
+        let consumer = try await consumer(second)
+        let events = await consumer.events(atLeast: 2)
+        #expect(events.map(\.body) == [Array("before".utf8), Array("meanwhile".utf8)])
+        _ = try agent.status { $0.acknowledged(2) }
+        #expect(agent.stop() == .code(0))
+        try await consumer.close()
+        await second.stop()
+    }
+
+    @Test func twoAgentsDoNotShareAState() async throws {
+        let agent = try AgentProcess(
+            directory,
+            output: "connection_string = \"Endpoint=sb://localhost:1/;SharedAccessKeyName=a;SharedAccessKey=b\"\neventhub = \"x\"")
+        _ = try agent.status { _ in true }
+        let second = try ChildProcess(ChildProcess.built("tailrace"), ["run", "--config", agent.configurationPath])
+        #expect(second.wait() == .code(1))
+        #expect(second.errorOutput.contains("is in use by process \(agent.process.identifier)"))
+        _ = try agent.status { _ in true }
+        #expect(agent.stop() == .code(0))
+    }
+}
