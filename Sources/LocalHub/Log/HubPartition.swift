@@ -87,10 +87,7 @@ final class HubPartition: Sendable {
     private func takeWaiting(_ state: inout State) {
         while let first = state.waiting.first {
             let count = UInt64(first.batch.recordCount)
-            guard spool.tryAppend(first.batch) else {
-                makeRoom()
-                return
-            }
+            guard spool.tryAppend(first.batch) else { return }
             state.waiting.removeFirst()
             state.next += count
             state.inFlight.append((state.next, first.receipt))
@@ -127,10 +124,12 @@ final class HubPartition: Sendable {
         for receiver in receivers.values { receiver() }
     }
 
-    /// Tries again what the full spool did not take: called now and then, for a release frees no commit.
+    /// Looks whether the spool is stuck for want of space, and tries again what it did not take: called now and then.
     func retry() {
         state.withLock { state in
-            if !state.waiting.isEmpty { takeWaiting(&state) }
+            guard !state.waiting.isEmpty || !state.inFlight.isEmpty else { return }
+            makeRoom()
+            takeWaiting(&state)
         }
     }
 

@@ -152,8 +152,9 @@ package final class LocalHub: Sendable {
             }
         }
         try? await readers.shutdownGracefully()
-        try? await group.shutdownGracefully()
+        // The spools first: their threads call the event loops.
         for partition in partitions { partition.close() }
+        try? await group.shutdownGracefully()
         temporary.remove()
     }
 
