@@ -11,7 +11,7 @@ struct Tailrace: ParsableCommand {
         commandName: "tailrace",
         abstract: "Carries log lines to Azure Event Hubs by a durable spool; nothing that was read is lost.",
         version: Version.text,
-        subcommands: [Run.self, Check.self, Status.self, Hub.self])
+        subcommands: [Run.self, Check.self, Status.self, Demo.self, Hub.self])
 
     static func main() async {
         do {

@@ -1,6 +1,7 @@
 import TailraceSpool
 import TestSupport
 import Testing
+
 @testable import TailraceInputs
 
 @Suite struct FilePositionTests {

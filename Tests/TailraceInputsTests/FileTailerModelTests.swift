@@ -74,7 +74,9 @@ import Testing
                 nextTick(after: log.path)
                 // Rename, sometimes with the last line finished only afterwards.
                 let shift = log.rotations
-                for index in stride(from: shift, to: 0, by: -1) { rename("\(log.path).\(index)", "\(log.path).\(index + 1)") }
+                for index in stride(from: shift, to: 0, by: -1) {
+                    rename("\(log.path).\(index)", "\(log.path).\(index + 1)")
+                }
                 rename(log.path, "\(log.path).1")
                 log.rotations += 1
                 if let begun = log.begun {

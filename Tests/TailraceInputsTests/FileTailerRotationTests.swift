@@ -17,7 +17,9 @@ import Testing
             }
             if rotation == 0 { #expect(sink.wait { $0.lineCount > 0 }) }
             nextTick(after: directory("a.log"))
-            for index in (0..<rotation).reversed() { rename(directory("a.log.\(index + 1)"), directory("a.log.\(index + 2)")) }
+            for index in (0..<rotation).reversed() {
+                rename(directory("a.log.\(index + 1)"), directory("a.log.\(index + 2)"))
+            }
             rename(directory("a.log"), directory("a.log.1"))
         }
         #expect(sink.wait { $0.lineCount == expected.count })
@@ -37,7 +39,9 @@ import Testing
             }
             if rotation == 0 { #expect(sink.wait { $0.lineCount > 0 }) }
             nextTick(after: directory("a.log"))
-            for index in (0..<rotation).reversed() { rename(directory("a.log.\(index + 1)"), directory("a.log.\(index + 2)")) }
+            for index in (0..<rotation).reversed() {
+                rename(directory("a.log.\(index + 1)"), directory("a.log.\(index + 2)"))
+            }
             rename(directory("a.log"), directory("a.log.1"))
             if rotation % 3 == 2 {
                 running.stop()

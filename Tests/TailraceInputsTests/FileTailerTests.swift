@@ -197,7 +197,9 @@ import Testing
         for index in 0..<20 { write("more \(index)\n", to: directory("f\(index).log")) }
         #expect(sink.wait { $0.lineCount == 20 * 402 })
         again.stop()
-        for index in 0..<20 { #expect(sink.texts(directory("f\(index).log")).suffix(2) == ["file \(index)", "more \(index)"]) }
+        for index in 0..<20 {
+            #expect(sink.texts(directory("f\(index).log")).suffix(2) == ["file \(index)", "more \(index)"])
+        }
     }
 
     @Test func aFileThatTwoPatternsAndInputsMatchIsReadOnce() throws {
@@ -264,7 +266,9 @@ import Testing
         let running = try RunningTailer([input(directory("*.log"))], sink, prepare: giveUpRights)
         #expect(
             sink.wait { _ in
-                running.tailer.files().contains { if case .troubled(let why) = $0.condition { why.contains("read permission") } else { false } }
+                running.tailer.files().contains {
+                    if case .troubled(let why) = $0.condition { why.contains("read permission") } else { false }
+                }
             })
         #expect(sink.lineCount == 0)
         chmod(directory("a.log"), 0o644)

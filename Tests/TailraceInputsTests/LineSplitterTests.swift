@@ -14,9 +14,10 @@ import Testing
     @Test func keepsEveryByteButTheNewline() {
         let (batch, consumed) = split(Array("a\r\n\n\0\u{FF}\r\n\rx\npartial".utf8))
         #expect(consumed == 12)
-        #expect((0..<batch.recordCount).map { Array(batch.body($0)) } == [
-            Array("a\r".utf8), [], [0, 0xC3, 0xBF, 0x0D], Array("\rx".utf8),
-        ])
+        #expect(
+            (0..<batch.recordCount).map { Array(batch.body($0)) } == [
+                Array("a\r".utf8), [], [0, 0xC3, 0xBF, 0x0D], Array("\rx".utf8),
+            ])
         #expect(batch.length == consumed)
     }
 
@@ -43,7 +44,8 @@ import Testing
     }
 
     @Test func stopsWhenThereIsNoRoomForMoreAttributes() {
-        let (batch, consumed) = split(Array(repeating: Array("123456\n".utf8), count: 500).joined() + [], maximumLine: 5, capacity: 8192)
+        let (batch, consumed) = split(
+            Array(repeating: Array("123456\n".utf8), count: 500).joined() + [], maximumLine: 5, capacity: 8192)
         #expect(batch.recordCount > 0 && batch.recordCount < 500)
         #expect(consumed == batch.recordCount * 7)
         #expect(batch.attributes.count == batch.recordCount)
@@ -66,7 +68,8 @@ import Testing
             let count = Int.random(in: 1...400, using: &generator)
             let density = Int.random(in: 1...40, using: &generator)
             let bytes = (0..<count).map { _ in
-                Int.random(in: 0..<density, using: &generator) == 0 ? 0x0A : UInt8.random(in: 0 ... .max, using: &generator)
+                Int.random(in: 0..<density, using: &generator) == 0
+                    ? 0x0A : UInt8.random(in: 0 ... .max, using: &generator)
             }
             let maximumLine = Int.random(in: 1...60, using: &generator)
             let (batch, consumed) = split(bytes, maximumLine: maximumLine)

@@ -32,7 +32,9 @@ final class FakeSink: BatchSink {
     private let state = Mutex(State())
     private let pool: BatchPool
 
-    init(blockCapacity: Int = 262_144, batches: Int = 4) { pool = BatchPool(blockCapacity: blockCapacity, limit: batches) }
+    init(blockCapacity: Int = 262_144, batches: Int = 4) {
+        pool = BatchPool(blockCapacity: blockCapacity, limit: batches)
+    }
 
     func take(timeoutMilliseconds: Int) -> RecordBatch? {
         for _ in 0..<max(1, timeoutMilliseconds) {

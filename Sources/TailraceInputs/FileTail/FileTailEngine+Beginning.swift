@@ -28,7 +28,8 @@ extension FileTailEngine {
         file.offset = start
         file.scannedTo = start
         file.head =
-            ContentHash(of: file.descriptor, from: 0, length: Int(min(start, UInt64(FilePosition.maximumHead)))) ?? .empty
+            ContentHash(of: file.descriptor, from: 0, length: Int(min(start, UInt64(FilePosition.maximumHead))))
+            ?? .empty
         setMarker(file)
         note(file.position)
     }
@@ -44,10 +45,13 @@ extension FileTailEngine {
         let floor = file.size - min(file.size, UInt64(inputs[file.input].maximumLine))
         while end > floor {
             let count = Int(min(UInt64(scanScratch.count), end - floor))
-            guard readFully(file.descriptor, into: scanScratch, count: count, offset: end - UInt64(count)) == count else {
+            guard readFully(file.descriptor, into: scanScratch, count: count, offset: end - UInt64(count)) == count
+            else {
                 return file.size
             }
-            if let newline = scanScratch[..<count].lastIndex(of: 0x0A) { return end - UInt64(count) + UInt64(newline) + 1 }
+            if let newline = scanScratch[..<count].lastIndex(of: 0x0A) {
+                return end - UInt64(count) + UInt64(newline) + 1
+            }
             end -= UInt64(count)
         }
         return floor == 0 ? 0 : file.size
@@ -128,7 +132,9 @@ extension FileTailEngine {
     /// Whether `file` holds the beginning of what was read of `log`, which may have been truncated since.
     private func comparison(of file: TailedFile, with log: TailedFile) -> Comparison {
         if file.size < UInt64(log.head.length) { return .undecided }
-        guard ContentHash(of: file.descriptor, from: 0, length: Int(log.head.length)) == log.head else { return .different }
+        guard ContentHash(of: file.descriptor, from: 0, length: Int(log.head.length)) == log.head else {
+            return .different
+        }
         if file.size < log.offset { return .undecided }
         return file.contentMatches(log.position) ? .same : .different
     }

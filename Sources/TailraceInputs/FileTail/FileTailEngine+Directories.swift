@@ -26,7 +26,8 @@ extension FileTailEngine {
         var index = 0
         while index < queue.count {
             if index == Self.maximumDirectories {
-                logger.warning("more than \(index) directories can match; the rest is not looked at: narrow the patterns")
+                logger.warning(
+                    "more than \(index) directories can match; the rest is not looked at: narrow the patterns")
                 break
             }
             if let directory = directories[queue[index]] { visit(directory, &queue) }
@@ -64,8 +65,9 @@ extension FileTailEngine {
                 if next.isDead { continue }
                 if mayBeLink {
                     // Links to directories are followed where a component names them, never under `**` (loops).
-                    if next.next.contains(where: { glob.components.indices.contains($0) && glob.components[$0].isAnyDepth })
-                    {
+                    if next.next.contains(where: {
+                        glob.components.indices.contains($0) && glob.components[$0].isAnyDepth
+                    }) {
                         continue
                     }
                     guard let status = FileStatus(path: directory.path(of: name)), status.isDirectory else { continue }
@@ -155,7 +157,9 @@ extension FileTailEngine {
         defer { closedir(stream) }
         var found: [String] = []
         while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
             if name == "." || name == ".." { continue }
             let type = Int(entry.pointee.d_type)
             if type == Int(DT_DIR) {

@@ -152,7 +152,9 @@ extension FileTailEngine {
         defer { renamedLabels[path] = nil }
         if let bound {
             if bound.identity == status.identity {
-                if bound.size != status.size || bound.modified != status.modified || bound.trouble != 0 { enqueue(bound) }
+                if bound.size != status.size || bound.modified != status.modified || bound.trouble != 0 {
+                    enqueue(bound)
+                }
                 return
             }
             unbind(bound)
@@ -171,7 +173,9 @@ extension FileTailEngine {
         let renamedFrom = renamedLabels[path]
         var input = input(of: name, in: directory)
         if input == nil, let renamedFrom { input = self.input(ofPath: renamedFrom) }
-        if input == nil, let position = savedPosition(of: status.identity) { input = self.input(ofPath: position.label) }
+        if input == nil, let position = savedPosition(of: status.identity) {
+            input = self.input(ofPath: position.label)
+        }
         if input == nil, let label = rotationLabel(of: name, in: directory),
             isUnseenGeneration(of: label, status) || abandoned[label] != nil || savedLabels[label] != nil
         {

@@ -1,7 +1,7 @@
-package import Logging
-package import TailraceSpool
 import Glibc
+package import Logging
 import Synchronization
+package import TailraceSpool
 
 /// Follows the files of all file inputs and passes their lines on as batches, on one thread.
 ///
@@ -46,7 +46,8 @@ package final class FileTailer: Sendable {
     /// Follows the files until `stop()` is called or the sink is closed. Call it once.
     package func run() {
         let engine = FileTailEngine(
-            inputs: inputs, limits: limits, host: host, positions: positions, sink: sink, logger: logger, shared: shared)
+            inputs: inputs, limits: limits, host: host, positions: positions, sink: sink, logger: logger, shared: shared
+        )
         engine.run()
         shared.publish(engine.currentStatistics, files: [])
     }

@@ -57,7 +57,9 @@ struct GlobComponent: Equatable, Sendable {
         var ranges: [ClosedRange<UInt8>] = []
         let first = index
         while index < bytes.count {
-            if bytes[index] == UInt8(ascii: "]"), index > first { return (.set(ranges: ranges, negated: negated), index) }
+            if bytes[index] == UInt8(ascii: "]"), index > first {
+                return (.set(ranges: ranges, negated: negated), index)
+            }
             let low = bytes[index]
             if index + 2 < bytes.count, bytes[index + 1] == UInt8(ascii: "-"), bytes[index + 2] != UInt8(ascii: "]") {
                 if low <= bytes[index + 2] { ranges.append(low...bytes[index + 2]) }

@@ -56,7 +56,8 @@ final class Inotify {
             let name = buffer[(index + header)..<end].prefix { $0 != 0 }
             body(
                 Event(
-                    watch: event.wd, mask: event.mask, cookie: event.cookie, name: String(decoding: name, as: UTF8.self)))
+                    watch: event.wd, mask: event.mask, cookie: event.cookie, name: String(decoding: name, as: UTF8.self)
+                ))
             index = end
         }
         return true

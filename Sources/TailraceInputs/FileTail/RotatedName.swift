@@ -6,7 +6,9 @@ enum RotatedName {
         var result = stems(of: name[...]).map(String.init)
         if let dot = name.lastIndex(of: "."), dot != name.startIndex {
             let suffix = name[dot...]
-            if !isStamp(suffix), ![".gz", ".xz", ".bz2", ".zst", ".lz4", ".Z"].contains(suffix) { result += stems(of: name[..<dot]).map { String($0) + suffix } }
+            if !isStamp(suffix), ![".gz", ".xz", ".bz2", ".zst", ".lz4", ".Z"].contains(suffix) {
+                result += stems(of: name[..<dot]).map { String($0) + suffix }
+            }
         }
         return result
     }
