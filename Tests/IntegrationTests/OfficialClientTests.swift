@@ -57,9 +57,12 @@ import Testing
         _ = try await hub.start()
         let sent = (0..<50).map { Sent(body: Array("event \($0)".utf8)) }
         try await python.produce(sent, to: hub, mode: .batch, partition: 2)
-        let all = try await python.consume(from: hub, count: 50)
+        let all = try await python.consume(from: hub, count: 50, ["--describe"])
         #expect(all.map(\.body) == sent.map(\.body) && all.allSatisfy { $0.partition == 2 })
-        let late = try await python.consume(from: hub, count: 40, ["--partition", "2", "--sequence", "9"])
+        let description = ChildProcess.text(python.directory("received.json")).prefix { $0 != "\n" }
+        #expect(description.contains(#""partition_ids": ["0", "1", "2", "3"]"#))
+        #expect(description.contains(#""last_enqueued_sequence_number": 49, "last_enqueued_offset": "392""#))
+        let late = try await python.consume(from: hub, count: 40, ["--partition", "2", "--sequence", "9", "--owner-level", "1"])
         #expect(late.map(\.sequence) == Array(10..<50))
         let behind = try await python.consume(from: hub, count: 20, ["--partition", "2", "--position", all[29].offset])
         #expect(behind.map(\.sequence) == Array(30..<50))

@@ -92,19 +92,32 @@ package final class AMQPConnectionHandler: ChannelDuplexHandler {
         guard !receivesNothingMore else { return }
         isReading = true
         var bytes = unwrapInboundIn(data)
-        if var unread {
-            self.unread = nil
-            unread.writeImmutableBuffer(bytes)
-            bytes = unread
-        }
+        while unread != nil, bytes.readableBytes > 0 { completeUnread(with: &bytes) }
         decodeFrames(&bytes)
         guard bytes.readableBytes > 0, !receivesNothingMore else { return }
         // Slices of the old buffer live on in deliveries, so the rest moves to one of its own, as large as its frame.
-        let needed = bytes.getInteger(at: bytes.readerIndex, as: UInt32.self) ?? 8
-        var rest = context.channel.allocator.buffer(
-            capacity: max(bytes.readableBytes, Int(min(needed, decoder.maximumFrameSize))))
+        var rest = context.channel.allocator.buffer(capacity: max(bytes.readableBytes, frameLength(bytes)))
         rest.writeImmutableBuffer(bytes)
         unread = rest
+    }
+
+    /// Moves what the unfinished frame lacks over to it, and no more: the rest is decoded where it lies.
+    private func completeUnread(with bytes: inout ByteBuffer) {
+        guard var unread else { return }
+        self.unread = nil
+        let missing = frameLength(unread) - unread.readableBytes
+        if var piece = bytes.readSlice(length: min(missing, bytes.readableBytes)) { unread.writeBuffer(&piece) }
+        if unread.readableBytes >= frameLength(unread) { decodeFrames(&unread) }
+        if unread.readableBytes > 0, !receivesNothingMore { self.unread = unread }
+    }
+
+    /// Bytes that the frame at the front of `bytes` has, as far as they are known: eight, until its size is there. For a
+    /// size that the decoder refuses also eight, so that it is refused at once.
+    private func frameLength(_ bytes: ByteBuffer) -> Int {
+        guard let size: UInt32 = bytes.getInteger(at: bytes.readerIndex), bytes.readableBytes >= 8,
+            size <= decoder.maximumFrameSize
+        else { return 8 }
+        return max(8, Int(size))
     }
 
     package func channelReadComplete(context: ChannelHandlerContext) {

@@ -61,6 +61,8 @@ final class ConnectionPair {
     var bytesToServer = 0
     /// Called with each piece on its way to the server; return what shall arrive.
     var tamper: ((ByteBuffer) -> ByteBuffer)?
+    /// Cuts what goes to the server into the pieces that arrive there.
+    var cut: ((ByteBuffer) -> [ByteBuffer])?
 
     init(
         credential: SASLCredential? = .anonymous, allowsNoSASL: Bool = true,
@@ -92,7 +94,9 @@ final class ConnectionPair {
                 moved = true
                 bytesToServer += bytes.readableBytes
                 let arriving = tamper?(bytes) ?? bytes
-                if serverChannel.isActive { _ = try? serverChannel.writeInbound(arriving) }
+                for piece in cut?(arriving) ?? [arriving] where serverChannel.isActive {
+                    _ = try? serverChannel.writeInbound(piece)
+                }
             }
             while let bytes = try? serverChannel.readOutbound(as: ByteBuffer.self) {
                 moved = true

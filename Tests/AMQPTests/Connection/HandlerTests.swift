@@ -1,5 +1,6 @@
 import NIOCore
 import NIOEmbedded
+import TestSupport
 import Testing
 
 @testable import AMQP
@@ -85,5 +86,30 @@ import Testing
         for _ in 0..<6 { pair.advance(.milliseconds(250)) }
         #expect(pair.clientSide.closed?.error?.condition == AMQPCondition.connectionForced)
         #expect(pair.clientSide.closed?.origin == .peer)
+    }
+
+    /// However the stream is cut into pieces, the same frames come out.
+    @Test(arguments: [1, 2, 3, nil] as [UInt64?])
+    func piecesOfAnySizeMakeTheSameFrames(seed: UInt64?) throws {
+        var generator = seed.map(SeededGenerator.init(seed:)) ?? .fresh("piecesOfAnySizeMakeTheSameFrames")
+        let pair = try ConnectionPair(server: { $0.maximumFrameSize = 1024 })
+        pair.cut = { bytes in
+            var pieces: [ByteBuffer] = []
+            var bytes = bytes
+            while bytes.readableBytes > 0 {
+                let size = [1, 2, 3, 7, 8, 9, 100, 1023, 1024, 5000].randomElement(using: &generator) ?? 1
+                if let piece = bytes.readSlice(length: min(size, bytes.readableBytes)) { pieces.append(piece) }
+            }
+            return pieces
+        }
+        let link = try #require(pair.openSender())
+        let bodies = (0..<40).map { i in
+            [UInt8](repeating: UInt8(i), count: Int.random(in: 0...3000, using: &generator))
+        }
+        for body in bodies { _ = try pair.send(link, body).get() }
+        pair.run()
+        let arrived = pair.serverSide.deliveries.map { Array($0.payload.readableBytesView) } == bodies
+        #expect(arrived)
+        pair.finish()
     }
 }
