@@ -53,11 +53,13 @@ final class FrameCursor {
         }
         guard let bytes = try window(at: start, count: FrameHeader.size) else { return cut() }
         guard let header = header(at: bytes, minimum: minimum) else { return try resynchronise(minimum: minimum) }
-        guard header.length <= limit - start, let frame = try window(at: start, count: header.length) else {
+        // The padding may be missing at the end of a file that was cut: it holds nothing.
+        let length = FrameHeader.size + header.payloadLength
+        guard length <= limit - start, let frame = try window(at: start, count: length) else {
             offset = limit
             return .damaged(start..<max(start, limit), header)
         }
-        offset = start + header.length
+        offset = min(start + header.length, limit)
         let payload = UnsafeRawBufferPointer(start: frame + FrameHeader.size, count: header.payloadLength)
         guard checksum(of: payload) == header.payloadChecksum, SpoolFrame.isConsistent(header, payload) else {
             return .damaged(start..<offset, header)

@@ -141,14 +141,14 @@ enum LedgerFormat {
         return contents
     }
 
-    /// The first id that the ledger does not know to have been used; 0 when it is damaged.
-    static func highestSequence(in directory: SpoolDirectory, _ name: String) throws(SpoolError) -> UInt64 {
+    /// What the ledger `name` says; nil when it is damaged or empty.
+    static func state(in directory: SpoolDirectory, _ name: String) throws(SpoolError) -> LedgerState? {
         let file: SpoolFile
         do throws(SpoolFileError) {
             file = try directory.open(name, .read)
         } catch {
             throw .file(error)
         }
-        return try read(file).state?.highestSequence ?? 0
+        return try read(file).state
     }
 }

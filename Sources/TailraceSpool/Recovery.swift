@@ -89,14 +89,14 @@ struct Recovery {
             throw .file(error)
         }
         var found = try openSegments(names, report: &result.report)
-        let ledgers = try ledgerMinimum(names)
+        let ledgers = try readLedgers(names)
         do throws(SpoolFileError) {
             try removeLeftovers(names, report: &result.report)
-            try scan(&found, into: &result)
+            try scan(&found, floor: ledgers.floor, into: &result)
         } catch {
             throw .file(error)
         }
-        result.nextSequence = max(result.nextSequence, result.previousEnd, ledgers, minimumNextSequence)
+        result.nextSequence = max(result.nextSequence, result.previousEnd, ledgers.next, minimumNextSequence)
         result.nextGeneration = max(1, (found.last?.generation ?? 0) &+ 1)
         if found.isEmpty { result.previousEnd = result.nextSequence }
         result.report.segments = found.count
@@ -162,17 +162,23 @@ struct Recovery {
         }
     }
 
-    private func ledgerMinimum(_ names: [String]) throws(SpoolError) -> UInt64 {
-        var minimum: UInt64 = 0
+    /// Over all ledgers: the lowest floor, and one more than the highest id that is known to have been used.
+    private func readLedgers(_ names: [String]) throws(SpoolError) -> (floor: UInt64?, next: UInt64) {
+        var floor: UInt64?
+        var next: UInt64 = 0
         for name in names where name.hasSuffix(".ledger") {
-            minimum = max(minimum, try LedgerFormat.highestSequence(in: directory, name))
+            guard let state = try LedgerFormat.state(in: directory, name) else { continue }
+            floor = min(floor ?? .max, state.floor)
+            next = max(next, state.highestSequence)
         }
-        return minimum
+        return (floor, next)
     }
 
     // MARK: - The segments
 
-    private func scan(_ found: inout [Found], into result: inout Result) throws(SpoolFileError) {
+    private func scan(
+        _ found: inout [Found], floor: UInt64?, into result: inout Result
+    ) throws(SpoolFileError) {
         guard !found.isEmpty else { return }
         let cursor = FrameCursor()
         // The newest segment that can stand alone, and whatever has to be read to know its ids.
@@ -184,7 +190,8 @@ struct Recovery {
         var scans: [Int: SegmentScan] = [:]
         for index in found.indices {
             let isLast = index == found.count - 1
-            guard index >= start || found[index].header == nil else { continue }
+            let isNextUnknown = !isLast && found[index + 1].header == nil
+            guard index >= start || found[index].header == nil || isNextUnknown else { continue }
             var scan = try SegmentScan.run(
                 found[index].file, generation: found[index].generation, first: found[index].first,
                 limit: found[index].fileSize, positions: index >= start ? result.positions : [:], cursor)
@@ -208,7 +215,7 @@ struct Recovery {
             if found[index].first == nil { found[index].first = scan.firstFrame }
             scans[index] = scan
         }
-        settleEnds(&found, scans)
+        settleEnds(&found, scans, floor: floor)
         let last = found.count - 1
         if let scan = scans[last] { try finishLast(&found[last], scan, &result.report) }
         noteLosses(found, scans, &result.report)
@@ -224,7 +231,13 @@ struct Recovery {
     }
 
     /// Gives every segment its first id and its end.
-    private func settleEnds(_ found: inout [Found], _ scans: [Int: SegmentScan]) {
+    private func settleEnds(_ found: inout [Found], _ scans: [Int: SegmentScan], floor: UInt64?) {
+        // Without the first header, what the outputs still want tells where the spool began.
+        if found[0].header == nil {
+            let next = found.dropFirst().lazy.compactMap { $0.header?.previousEnd ?? $0.first }.first
+            let first = found[0].first ?? next ?? 0
+            found[0].first = min(first, floor ?? first)
+        }
         var previousEnd: UInt64 = 0
         for index in found.indices {
             let scan = scans[index]
@@ -251,8 +264,8 @@ struct Recovery {
         // Without any whole frame the file is left as it is, for people to look at.
         guard scan.validEnd > 0, scan.validEnd < segment.fileSize else { return }
         segment.limit = scan.validEnd
+        // Only saves space: the next segment's header ends this one, so it need not be durable.
         try segment.file.truncate(to: scan.validEnd)
-        try segment.file.sync()
     }
 
     /// Copies aside what is going to be cut, as far as it is known to be more than zeros and stale bytes.

@@ -19,13 +19,15 @@ extension SpoolWriter {
         // Whatever becomes of this attempt, the generation is used.
         nextGeneration += 1
         do throws(SpoolFileError) {
-            let file = try prepareFile(named: new, size: size)
+            var file = try prepareFile(named: new, size: size)
             do throws(SpoolFileError) {
                 try file.write(start, at: 0)
                 if core.configuration.sync != .never { try file.sync() }
                 try core.directory.link(new, as: name)
                 try core.directory.unlink(new)
                 if core.configuration.sync != .never { try core.directory.sync() }
+                // Opened by its name, so that errors tell that name.
+                file = try core.directory.open(name, .readWrite)
             } catch {
                 try? core.directory.unlink(new)
                 try? core.directory.unlink(name)

@@ -213,6 +213,12 @@ import Testing
 
 /// A place where one thread can be held until a test lets it go.
 final class Gate: Sendable {
+    final class Counter: Sendable {
+        private let value = Atomic<Int>(0)
+
+        func next() -> Int { value.add(1, ordering: .relaxed).newValue }
+    }
+
     private let monitor = Monitor()
     private let changed: Monitor.Condition
     private let state = Mutex((isOpen: true, visitors: 0))

@@ -1,0 +1,205 @@
+import Glibc
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import TailraceSpool
+
+/// Bytes that the segment files take on the disk.
+func diskUsage(_ directory: String) -> Int {
+    var total = 0
+    for name in names(directory) where name.hasSuffix(".spool") || name.hasSuffix(".spare") || name.hasSuffix(".new") {
+        var status = stat()
+        if stat("\(directory)/\(name)", &status) == 0 { total += Int(status.st_blocks) * 512 }
+    }
+    return total
+}
+
+@Suite struct LimitTests {
+    @Test func aFullSpoolBlocksUntilRecordsAreReleased() throws {
+        let directory = TemporaryDirectory()
+        let settings = configuration(directory, segment: 64 << 10, maximum: 256 << 10)
+        let spool = try openSpool(settings)
+        let body = [UInt8](repeating: 7, count: 10_000)
+        // Fill it from a thread that blocks.
+        let sent = Atomic<Int>(0)
+        let thread = ThreadHandle(
+            startThread("filler") {
+                while (try? spool.append(batch([body]))) != nil { sent.add(1, ordering: .relaxed) }
+            })
+        let reader = try spool.reader(from: 0)
+        var read = 0
+        for _ in 0..<10 {
+            while spool.statistics().trouble != .full { usleep(500) }
+            #expect(!spool.tryAppend(batch(["no room"])))
+            #expect(diskUsage(settings.directory) <= 256 << 10)
+            #expect(spool.statistics().bytesOnDisk <= 256 << 10)
+            while let frame = try reader.next() {
+                #expect(frame.firstSequence == UInt64(read))
+                #expect(frame.body(0).elementsEqual(body))
+                read += 1
+            }
+            spool.release(below: UInt64(read))
+            // Everything was acknowledged, so there is room again.
+            while spool.committed <= UInt64(read) { usleep(500) }
+        }
+        spool.close()
+        thread.join()
+        #expect(sent.load(ordering: .relaxed) >= 10 * 12)
+        #expect(spool.statistics().appendRefusals >= 10)
+        let statistics = spool.statistics()
+        #expect(statistics.segmentsRecycled > 5)
+    }
+
+    @Test func closeEndsAWaitingAppend() throws {
+        let directory = TemporaryDirectory()
+        let spool = try openSpool(configuration(directory, segment: 64 << 10, maximum: 256 << 10))
+        let result = Mutex<SpoolError?>(nil)
+        let thread = ThreadHandle(
+            startThread("filler") {
+                do throws(SpoolError) {
+                    while true { try spool.append(batch([[UInt8](repeating: 1, count: 5000)])) }
+                } catch {
+                    result.withLock { $0 = error }
+                }
+            })
+        while spool.statistics().appendWaits == 0 || spool.statistics().trouble != .full { usleep(500) }
+        spool.close()
+        thread.join()
+        #expect(result.withLock { $0 } == .closed)
+    }
+
+    @Test func theQueueIsBoundedInBatchesAndBytes() throws {
+        let directory = TemporaryDirectory()
+        let gate = Gate()
+        var settings = configuration(directory, segment: 1 << 20, maximum: 16 << 20)
+        settings.queueLimit = 5
+        settings.queueByteLimit = 4000
+        settings.fault = { operation, _ in
+            if operation == .sync { gate.pass() }
+            return 0
+        }
+        let spool = try openSpool(settings)
+        gate.close()
+        defer { gate.open() }
+        try spool.append(batch(["held"]))
+        gate.awaitVisitor()
+        for _ in 0..<5 { #expect(spool.tryAppend(batch(["small"]))) }
+        #expect(!spool.tryAppend(batch(["small"])))
+        #expect(spool.statistics().queuedBatches == 5)
+        gate.open()
+        #expect(spool.flush())
+        gate.close()
+        try spool.append(batch(["held"]))
+        gate.awaitVisitor()
+        let large = [UInt8](repeating: 0, count: 1500)
+        #expect(spool.tryAppend(batch([large])))
+        #expect(spool.tryAppend(batch([large])))
+        #expect(!spool.tryAppend(batch([large])))
+        gate.open()
+        // Larger than the whole queue: let in alone.
+        #expect(spool.flush())
+        #expect(spool.tryAppend(batch([[UInt8](repeating: 0, count: 10_000)])))
+        #expect(spool.flush())
+    }
+
+    @Test func whatCanNeverFitIsRefusedWithItsSize() throws {
+        let directory = TemporaryDirectory()
+        let spool = try openSpool(configuration(directory, segment: 64 << 10, maximum: 256 << 10))
+        let large = batch([[UInt8](repeating: 0, count: 70_000)])
+        let bytes = FrameEncoder.header(for: large).length
+        #expect(throws: SpoolError.batchTooLarge(bytes: bytes, limit: 61_440)) { try spool.append(large) }
+        #expect(!spool.tryAppend(large))
+        // The largest that fits, ten times over, as long as somebody reads.
+        for _ in 0..<10 {
+            try spool.append(batch([[UInt8](repeating: 0, count: 61_440 - 80 - 8 - 40)]))
+            #expect(spool.flush())
+            spool.release(below: spool.committed)
+        }
+        var refused = 0
+        for number in 0..<2000 {
+            let move = batch([String](), source: "source \(number)", position: String(repeating: "p", count: 50))
+            do {
+                try spool.append(move)
+            } catch {
+                guard case .positionsTooLarge = error else { throw error }
+                refused += 1
+            }
+        }
+        #expect(refused > 500)
+        #expect(spool.flush())
+        #expect(spool.positions().count == 2000 - refused)
+    }
+
+    @Test func aLimitThatCannotWorkIsRefused() {
+        let directory = TemporaryDirectory()
+        var settings = configuration(directory, maximum: 1000)
+        #expect(throws: SpoolError.self) { try openSpool(settings) }
+        settings = configuration(directory)
+        settings.queueLimit = 0
+        #expect(throws: SpoolError.self) { try openSpool(settings) }
+    }
+
+    @Test func aReaderBelowWhatIsReleasedIsTold() throws {
+        let directory = TemporaryDirectory()
+        let spool = try openSpool(configuration(directory, segment: 8 << 10))
+        let slow = try spool.reader(from: 0)
+        for number in 0..<60 { try spool.append(batch([[UInt8](repeating: UInt8(number), count: 1000)])) }
+        #expect(spool.flush())
+        #expect(try slow.next()?.firstSequence == 0)
+        spool.release(below: 50)
+        #expect(spool.flush())
+        let first = spool.statistics().firstSequence
+        #expect(first > 20 && first <= 50)
+        #expect(throws: SpoolError.released(wanted: 10, first: first)) { try spool.reader(from: 10) }
+        // It may still have some of its segment in memory, but then it hears it.
+        #expect(throws: SpoolError.self) {
+            while let frame = try slow.next() { #expect(frame.firstSequence < first) }
+        }
+        #expect(spool.statistics().quarantinedPlaces == 0)
+        #expect(try readAll(spool).map(\.id) == Array(first..<60))
+    }
+
+    @Test func aSpoolThatWasMadeSmallerGoesOnWhenItsRecordsAreReleased() throws {
+        let directory = TemporaryDirectory()
+        var spool = try openSpool(configuration(directory, segment: 1 << 20, maximum: 8 << 20))
+        for _ in 0..<30 { try spool.append(batch([[UInt8](repeating: 3, count: 100_000)])) }
+        spool.close()
+        spool = try openSpool(configuration(directory, segment: 64 << 10, maximum: 256 << 10))
+        try spool.append(batch(["waits"]))
+        while spool.statistics().trouble != .full { usleep(500) }
+        #expect(try readAll(spool).count == 30)
+        spool.release(below: 30)
+        while spool.committed < 31 { usleep(500) }
+        #expect(spool.statistics().bytesOnDisk <= 256 << 10)
+        #expect(try readAll(spool).map(\.id) == [30])
+    }
+
+    @Test func aSecondOpeningIsRefusedNamingTheHolder() throws {
+        let directory = TemporaryDirectory()
+        let settings = configuration(directory)
+        let spool = try openSpool(settings)
+        #expect(throws: SpoolError.locked(directory: settings.directory, holder: "\(getpid())")) {
+            try openSpool(settings)
+        }
+        spool.close()
+        try openSpool(settings).close()
+    }
+
+    @Test func anotherProcessKeepsUsOutUntilItIsGone() throws {
+        let directory = TemporaryDirectory()
+        let settings = configuration(directory)
+        mkdir(settings.directory, 0o700)
+        // The shell leaves its id in the file and holds the lock until it is killed, as an agent would.
+        let pipe = try #require(
+            popen("exec 9>'\(settings.directory)/lock'; flock 9; echo $$ >&9; echo $$; exec sleep 600", "r"))
+        var line = [CChar](repeating: 0, count: 64)
+        #expect(fgets(&line, 64, pipe) != nil)
+        let holder = String(decoding: line.prefix { $0 != 10 && $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        #expect(throws: SpoolError.locked(directory: settings.directory, holder: holder)) { try openSpool(settings) }
+        kill(try #require(pid_t(holder)), SIGKILL)
+        pclose(pipe)
+        // The id in the file is stale now, and means nothing.
+        try openSpool(settings).close()
+    }
+}
