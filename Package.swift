@@ -96,6 +96,6 @@ let package = Package(
             dependencies: ["tailrace", "TailraceAgent", "LocalHub", "EventHubs", "TestSupport"],
             exclude: ["Python"], swiftSettings: strict),
         .testTarget(
-            name: "CrashTests", dependencies: ["tailrace", "TailraceSpool", "TestSupport"], swiftSettings: strict),
+            name: "CrashTests", dependencies: ["tailrace", "LocalHub", "TestSupport", logging], swiftSettings: strict),
     ]
 )

@@ -1,1 +1,87 @@
+import Glibc
+import TestSupport
 import Testing
+
+@testable import tailrace
+
+/// The real command, killed with SIGKILL: nothing may be lost, and what is first of a source must come in order.
+@Suite(.serialized) struct CrashTests {
+    @Test func twentyKillsOfTheAgentAndFourOfTheHubLoseNothing() throws {
+        var generator = SeededGenerator.fresh("twenty kills")
+        let installation = try Installation()
+        try installation.startHub()
+        try installation.startAgent()
+        var plan = LogWriter.Plan(directory: installation.logs)
+        plan.files = 6
+        plan.linesPerSecond = 15_000
+        plan.maximumLines = 200_000
+        plan.rotateBytes = 1 << 20
+        let writer = LogWriter(plan)
+        let thread = WriterThread(writer)
+        for kill in 0..<20 {
+            usleep(UInt32.random(in: 50_000...1_000_000, using: &generator))
+            let alsoHub = kill % 5 == 2
+            if alsoHub { installation.killHub() }
+            if alsoHub { usleep(UInt32.random(in: 0...50_000, using: &generator)) }
+            installation.killAgent()
+            if Bool.random(using: &generator) { usleep(UInt32.random(in: 0...200_000, using: &generator)) }
+            // Which of the two is there first is left to chance.
+            let agentFirst = Bool.random(using: &generator)
+            if agentFirst { try installation.startAgent() }
+            if alsoHub { try installation.startHub() }
+            if !agentFirst { try installation.startAgent() }
+        }
+        while !writer.isDone { usleep(10_000) }
+        thread.stop()
+        #expect(writer.problem == nil)
+        #expect(writer.linesWritten == 200_000)
+        try installation.settle(lines: 200_000)
+        let balance = try installation.balance(written: writer.written)
+        print("200,000 lines, 20 kills: \(balance.duplicates) duplicates")
+        #expect(balance.lost == 0, "seed \(generator.seed)")
+        #expect(balance.misplaced == 0, "seed \(generator.seed)")
+        #expect(balance.foreign == 0, "seed \(generator.seed)")
+    }
+
+    @Test func anAgentWithoutItsHubKeepsEverythingUntilItComes() throws {
+        let installation = try Installation()
+        try installation.startHub()
+        installation.killHub()
+        try installation.startAgent()
+        var plan = LogWriter.Plan(directory: installation.logs)
+        plan.files = 3
+        plan.linesPerSecond = 0
+        plan.maximumLines = 20_000
+        let writer = LogWriter(plan)
+        writer.run()
+        // Everything is in the spool before the hub is there; a kill does not change that.
+        for _ in 0..<600 where (installation.status?.spooled ?? 0) < 20_000 { usleep(50_000) }
+        #expect(installation.status?.acknowledged == 0)
+        installation.killAgent()
+        try installation.startAgent()
+        try installation.startHub()
+        try installation.settle(lines: 20_000)
+        let balance = try installation.balance(written: writer.written)
+        #expect(balance.closes)
+        #expect(balance.duplicates == 0)
+    }
+
+    @Test func theCheckerSeesWhatIsLostDuplicatedMisplacedOrForeign() {
+        func line(_ number: Int, _ source: String = "a") -> [UInt8] {
+            var bytes: [UInt8] = []
+            NumberedLine.append(source: source, number: number, time: "2026-01-01T00:00:00.000Z", to: &bytes)
+            return bytes.dropLast()
+        }
+        var balance = LineBalance(written: [("a", 5), ("b", 1)])
+        for bytes in [
+            line(0), line(2), line(1), line(2), line(0, "b"), line(9), line(0, "c"), Array(line(3).dropLast()),
+        ] {
+            bytes.withUnsafeBytes { balance.add($0) }
+        }
+        #expect(balance.lost == 2)
+        #expect(balance.duplicates == 1)
+        #expect(balance.misplaced == 1)
+        #expect(balance.foreign == 3)
+        #expect(!balance.closes)
+    }
+}

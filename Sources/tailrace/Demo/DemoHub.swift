@@ -11,14 +11,16 @@ struct DemoHub {
     /// Starts it and waits until it listens.
     ///
     /// - Parameter address: where; port 0 = any free one.
-    static func start(in directory: String, address: String = "127.0.0.1:0", key: String) throws -> DemoHub {
+    static func start(
+        in directory: String, address: String = "127.0.0.1:0", key: String, program: String = "/proc/self/exe"
+    ) throws -> DemoHub {
         let log = "\(directory)/hub"
         unlink("\(log).out")
         let process = try OwnProcess(
             [
                 "hub", "--listen", address, "--hub", "logs", "--partitions", "\(partitions)", "--sas-key", key,
                 "--store", "\(directory)/hub-store", "--certificate-directory", "\(directory)/certificates",
-            ], log: log)
+            ], log: log, program: program)
         for _ in 0..<1500 {
             if let hub = DemoHub(process, output: OwnProcess.text("\(log).out")) { return hub }
             if process.hasEnded { break }

@@ -9,8 +9,10 @@ final class OwnProcess {
     let errorPath: String
     private(set) var status: Int32?
 
-    /// - Parameter log: standard output and error go to this path with `.out` and `.err`, behind what is there.
-    init(_ arguments: [String], log: String) throws {
+    /// - Parameters:
+    ///   - log: Standard output and error go to this path with `.out` and `.err`, behind what is there.
+    ///   - program: This one, unless a test says otherwise.
+    init(_ arguments: [String], log: String, program: String = "/proc/self/exe") throws {
         outputPath = "\(log).out"
         errorPath = "\(log).err"
         var actions = posix_spawn_file_actions_t()
@@ -22,7 +24,7 @@ final class OwnProcess {
         var pointers = (["tailrace"] + arguments).map { strdup($0) } + [nil]
         defer { for pointer in pointers { free(pointer) } }
         var identifier: pid_t = 0
-        let code = posix_spawn(&identifier, "/proc/self/exe", &actions, nil, &pointers, environ)
+        let code = posix_spawn(&identifier, program, &actions, nil, &pointers, environ)
         guard code == 0 else {
             throw Failure(
                 description: "cannot start tailrace \(arguments.first ?? ""): \(String(cString: strerror(code)))")

@@ -1,0 +1,96 @@
+import Glibc
+import LocalHub
+import Logging
+import TestSupport
+
+@testable import tailrace
+
+/// A hub, an agent and the logs that it follows, in a directory of their own; the hub and the agent are processes that
+/// can be killed.
+final class Installation {
+    struct Failure: Error, CustomStringConvertible { var description: String }
+
+    private let directory = TemporaryDirectory("crash")
+    private let program: String
+    private let key = "a2V5LW9mLXRoZS1jcmFzaC10ZXN0"
+    private var hub: DemoHub?
+    private(set) var agent: OwnProcess?
+    /// The hub's address stays when it is started again.
+    private var address = "127.0.0.1:0"
+
+    init() throws {
+        program = try ChildProcess.built("tailrace")
+        guard mkdir(logs, 0o755) == 0 else { throw Failure(description: "cannot make \(logs)") }
+    }
+
+    var logs: String { directory("logs") }
+
+    func startHub() throws {
+        let hub = try DemoHub.start(in: directory.path, address: address, key: key, program: program)
+        address = hub.address
+        self.hub = hub
+        let text = """
+            [agent]
+            state_directory = "\(directory("state"))"
+            metrics = ""
+
+            [input.app]
+            type = "file"
+            include = ["\(logs)/*.log"]
+
+            [output.hub]
+            type = "eventhubs"
+            connection_string = "\(hub.connectionString)"
+            ca_file = "\(hub.authorityFile)"
+            key = "source"
+
+            """
+        let descriptor = open(directory("tailrace.toml"), O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        defer { close(descriptor) }
+        guard write(descriptor, text, text.utf8.count) == text.utf8.count else {
+            throw Failure(description: "cannot write the configuration")
+        }
+    }
+
+    func killHub() { hub?.process.kill() }
+
+    func startAgent() throws {
+        agent = try OwnProcess(
+            ["run", "--config", directory("tailrace.toml")], log: directory("agent"), program: program)
+    }
+
+    func killAgent() { agent?.kill() }
+
+    var status: DemoStatus? { DemoStatus(controlSocket: directory("state/control.sock")) }
+
+    /// What the agent said last, for a failed test.
+    var lastWords: String { agent?.lastErrors ?? "" }
+
+    /// Waits until the agent has read everything and everything that it has read is acknowledged.
+    func settle(lines: Int, seconds: Int = 60) throws {
+        for _ in 0..<(seconds * 20) {
+            if let status, status.lagBytes == 0, status.acknowledged == status.spooled, status.acknowledged >= lines {
+                return
+            }
+            if agent?.hasEnded == true { throw Failure(description: "the agent ended by itself: \(lastWords)") }
+            usleep(50_000)
+        }
+        throw Failure(description: "not settled: \(status.map { "\($0)" } ?? "no status"); \(lastWords)")
+    }
+
+    /// Stops both in order and holds what the hub has against what was written.
+    func balance(written: [(source: String, lines: Int)]) throws -> LineBalance {
+        guard agent?.stop(seconds: 30) == true else {
+            throw Failure(description: "the agent did not stop: \(lastWords)")
+        }
+        guard hub?.process.stop(seconds: 30) == true else { throw Failure(description: "the hub did not stop") }
+        var balance = LineBalance(written: written)
+        let logger = Logger(label: "crash") { _ in SwiftLogNoOpLogHandler() }
+        for partition in 0..<DemoHub.partitions {
+            try HubStore.forEachBody(directory: directory("hub-store"), partition: partition, logger: logger) {
+                balance.add($0)
+            }
+        }
+        return balance
+    }
+}
