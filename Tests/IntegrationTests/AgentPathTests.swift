@@ -178,6 +178,31 @@ import Testing
         await second.stop()
     }
 
+    @Test func everyOutputHasItsOwnLedgerAndTheSlowestHoldsTheSpool() async throws {
+        let hub = try await hub()
+        // The second output's hub is not there.
+        let agent = try AgentProcess(
+            directory,
+            output: output(hub.connectionString) + """
+
+                [output.absent]
+                type = "eventhubs"
+                connection_string = "Endpoint=sb://localhost:1/;SharedAccessKeyName=a;SharedAccessKey=b;EntityPath=x"
+                """)
+        try agent.log(Array("one\ntwo\n".utf8))
+        let consumer = try await consumer(hub)
+        let events = await consumer.events(atLeast: 2)
+        #expect(events.map(\.body) == [Array("one".utf8), Array("two".utf8)])
+        let status = try agent.status { $0.number("acknowledged", in: "outputs") == 2 }
+        #expect(status.number("acknowledged", in: "inputs") == 0)
+        #expect(status.number("spooled", in: "inputs") == 2)
+        #expect(status.number("released", in: "spool") == 0)
+        #expect(agent.stop() == .code(0))
+        for name in ["hub", "absent"] { #expect(access(directory("state/spool/\(name).ledger"), F_OK) == 0) }
+        try await consumer.close()
+        await hub.stop()
+    }
+
     @Test func twoAgentsDoNotShareAState() async throws {
         let agent = try AgentProcess(
             directory,

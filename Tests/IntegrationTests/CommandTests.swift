@@ -88,4 +88,31 @@ import Testing
         #expect(!result.output.contains("SecretCanary"))
         #expect(access(directory("state"), F_OK) != 0)
     }
+
+    @Test func theHubTellsWhatAClientNeedsAndStopsOnSignal() throws {
+        let hub = try ChildProcess(
+            ChildProcess.built("tailrace"),
+            ["hub", "--listen", "127.0.0.1:0", "--hub", "events", "--certificate-directory", directory("certificates")])
+        while !hub.output.contains("ca file:"), !hub.output.contains("\n\n") { usleep(10_000) }
+        let lines = hub.output.split(separator: "\n").map(String.init)
+        #expect(lines.count == 3)
+        #expect(lines[0].wholeMatch(of: /listening on 127\.0\.0\.1:[0-9]+/) != nil, "\(lines[0])")
+        #expect(
+            lines[1].wholeMatch(
+                of: /connection string: Endpoint=sb:.*;SharedAccessKey=[A-Za-z0-9+\/=]{44};EntityPath=events/) != nil)
+        #expect(lines[2] == "ca file: \(directory("certificates"))/ca.pem")
+        hub.signal(SIGTERM)
+        #expect(hub.wait() == .code(0))
+        #expect(hub.errorOutput.isEmpty)
+    }
+
+    @Test func aHubThatCannotBeIsWrongUsage() throws {
+        for arguments in [
+            ["--listen", "nowhere"], ["--partitions", "0"], ["--hub", "a/b"], ["--sas-key", "a;b"],
+        ] {
+            let process = try ChildProcess(ChildProcess.built("tailrace"), ["hub"] + arguments)
+            #expect(process.wait() == .code(2))
+            #expect(process.errorOutput.filter { $0 == "\n" }.count == 1)
+        }
+    }
 }

@@ -76,6 +76,24 @@ package final class Agent: Sendable {
         }
         self.ledgers = ledgers
         self.outputs = outputs
+        tellOfOrphans()
+    }
+
+    /// An output that was removed or renamed leaves its ledger behind; whoever renamed it should know that the new name
+    /// begins with the oldest record that is still in the spool.
+    private func tellOfOrphans() {
+        guard let stream = opendir(configuration.spoolDirectory) else { return }
+        defer { closedir(stream) }
+        let known = Set(configuration.outputs.map { "\($0.name).ledger" })
+        while let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard name.hasSuffix(".ledger"), !known.contains(name) else { continue }
+            logger.warning(
+                "a ledger belongs to no output of the configuration; remove the file when its output is gone for good",
+                metadata: ["file": "\(configuration.spoolDirectory)/\(name)"])
+        }
     }
 
     private static func tail(_ input: FileInputSettings) throws(AgentError) -> FileTailConfiguration {
