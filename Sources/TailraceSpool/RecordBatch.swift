@@ -87,12 +87,15 @@ package final class RecordBatch: @unchecked Sendable {
     package let capacity: Int
     /// The block: `capacity` bytes, aligned to a page.
     package let block: UnsafeMutableRawPointer
-    /// Bytes of the block in use.
-    package var length = 0
+    // The owner is alone with the batch, so the run-time checks of exclusive access, which cost more than the access,
+    // have nothing to find in what is touched once per record.
 
-    package private(set) var records: UnsafeMutablePointer<RecordEntry>
-    package private(set) var recordCount = 0
-    private var recordCapacity: Int
+    /// Bytes of the block in use.
+    @exclusivity(unchecked) package var length = 0
+
+    @exclusivity(unchecked) package private(set) var records: UnsafeMutablePointer<RecordEntry>
+    @exclusivity(unchecked) package private(set) var recordCount = 0
+    @exclusivity(unchecked) private var recordCapacity: Int
 
     package var attributes: [AttributeEntry] = []
     /// What all records share (`RecordContext.encoded`); opaque to the spool.
@@ -151,6 +154,9 @@ package final class RecordBatch: @unchecked Sendable {
         length += bytes.count
         return UInt32(start)
     }
+
+    /// Forgets the records; the block stays as it is.
+    package func removeRecords() { recordCount = 0 }
 
     /// Empties the batch; its storage stays.
     package func removeAll() {

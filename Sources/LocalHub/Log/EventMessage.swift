@@ -15,18 +15,21 @@ enum EventMessage {
         let base = payload.readerIndex
         let start = payload.withUnsafeReadableBytes { batch.copyIn($0) }
         guard start == 0 else { preconditionFailure("a batch with room for the message, and empty") }
-        var key: String?
-        var sections = MessageSections(payload)
         guard messageFormat == EventHubsName.batchFormat else {
+            var key: String?
+            var sections = MessageSections(payload)
             while let section = try sections.next() {
-                if section.kind == .messageAnnotations { key = partitionKey(payload, section) }
+                if section.kind == .messageAnnotations { key = partitionKey(payload, section.value) }
             }
             batch.append(RecordEntry(start: 0, length: UInt32(payload.readableBytes)))
             return key
         }
+        if let key = index(batch, payload) { return key }
+        var key: String?
+        var sections = MessageSections(payload)
         while let section = try sections.next() {
             switch section.kind {
-            case .messageAnnotations: key = partitionKey(payload, section)
+            case .messageAnnotations: key = partitionKey(payload, section.value)
             case .data:
                 try check(payload, section.content)
                 batch.append(
@@ -37,21 +40,43 @@ enum EventMessage {
         return key
     }
 
+    /// The quick way, for envelopes and events in the usual form: nil, and the batch's index as it was, for any other.
+    private static func index(_ batch: RecordBatch, _ payload: ByteBuffer) -> String?? {
+        var key: String?
+        let bytes = UnsafeRawBufferPointer(start: batch.block, count: batch.length)
+        var scanner = SectionScanner(bytes)
+        while true {
+            switch scanner.next() {
+            case .end: return .some(key)
+            case .section(.data, _, let content)
+            where SectionScanner.isUsual(UnsafeRawBufferPointer(rebasing: bytes[content])):
+                batch.append(RecordEntry(start: UInt32(content.lowerBound), length: UInt32(content.count)))
+            case .unusual, .section(.data, _, _):
+                batch.removeRecords()
+                return nil
+            case .section(.messageAnnotations, let value, _):
+                let start = payload.readerIndex
+                key = partitionKey(payload, (start + value.lowerBound)..<(start + value.upperBound))
+            case .section: continue
+            }
+        }
+    }
+
     private static func check(_ payload: ByteBuffer, _ range: Range<Int>) throws(AMQPCodecError) {
         guard let event = payload.getSlice(at: range.lowerBound, length: range.count) else { return }
         var sections = MessageSections(event)
         while try sections.next() != nil {}
     }
 
-    private static func partitionKey(_ payload: ByteBuffer, _ section: MessageSection) -> String? {
-        guard case .string(let key)? = annotations(payload, section)?[symbol: EventHubsName.partitionKey] else {
+    private static func partitionKey(_ payload: ByteBuffer, _ value: Range<Int>) -> String? {
+        guard case .string(let key)? = annotations(payload, value)?[symbol: EventHubsName.partitionKey] else {
             return nil
         }
         return key
     }
 
-    private static func annotations(_ payload: ByteBuffer, _ section: MessageSection) -> AMQPMap? {
-        guard var value = payload.getSlice(at: section.value.lowerBound, length: section.value.count),
+    private static func annotations(_ payload: ByteBuffer, _ range: Range<Int>) -> AMQPMap? {
+        guard var value = payload.getSlice(at: range.lowerBound, length: range.count),
             case .map(let map)? = try? AMQPValue(decoding: &value)
         else { return nil }
         return map
@@ -92,7 +117,7 @@ enum EventMessage {
                     }
                     continue
                 case .messageAnnotations:
-                    own = annotations(event, section) ?? AMQPMap()
+                    own = annotations(event, section.value) ?? AMQPMap()
                     continue
                 default: break
                 }
