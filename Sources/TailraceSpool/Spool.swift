@@ -122,6 +122,22 @@ package final class Spool: Sendable {
         }
     }
 
+    /// Retention, for a log that nobody acknowledges: lets the oldest segments go until one more fits below
+    /// `maximumSize`. Called after each commit it keeps writers from ever waiting for room, and the same few files in use.
+    package func releaseOldest() {
+        let below = core.monitor.withLock { () -> UInt64? in
+            var used = core.state.bytesOnDisk - core.state.spareBytes
+            var below: UInt64?
+            for segment in core.state.segments where segment.isSealed {
+                guard used + core.limits.segmentSize > core.limits.maximumSize else { break }
+                used -= segment.size
+                below = segment.end
+            }
+            return below
+        }
+        if let below { release(below: below) }
+    }
+
     package func statistics() -> SpoolStatistics {
         let damage = core.quarantine.counts
         return core.monitor.withLock {

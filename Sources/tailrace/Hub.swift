@@ -26,6 +26,16 @@ struct Hub: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Keeps the events here; without it they go with the hub.", valueName: "directory"))
     var store: String?
 
+    @Option(
+        help: ArgumentHelp("Keeps this much per partition; the oldest events make room.", valueName: "size"),
+        transform: { text in
+            guard let size = Quantity.size(text), size >= LocalHubConfiguration.minimumPartitionSize else {
+                throw ValidationError("\(text) is not a size such as 4GiB, and at least 16MiB")
+            }
+            return size
+        })
+    var retention: UInt64 = 4 << 30
+
     @Flag(help: "Plain TCP without TLS.")
     var plain = false
 
@@ -62,6 +72,7 @@ struct Hub: AsyncParsableCommand {
         configuration.hubName = hubName
         configuration.partitionCount = partitions
         configuration.storeDirectory = store
+        configuration.partitionSize = retention
         configuration.isPlain = plain
         configuration.sharedAccessKeyName = sasName
         configuration.sharedAccessKey = sasKey ?? Base64.encode((0..<32).map { _ in UInt8.random(in: 0 ... .max) })

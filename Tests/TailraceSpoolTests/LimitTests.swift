@@ -51,6 +51,31 @@ func diskUsage(_ directory: String) -> Int {
         #expect(statistics.segmentsRecycled > 5)
     }
 
+    @Test func retentionLetsTheOldestSegmentsGoBeforeTheSpoolIsFull() throws {
+        let directory = TemporaryDirectory()
+        let settings = configuration(directory, segment: 64 << 10, maximum: 256 << 10)
+        let spool = try openSpool(settings)
+        let body = [UInt8](repeating: 7, count: 10_000)
+        for number in 0..<200 {
+            try spool.append(batch([body]))
+            while spool.committed <= UInt64(number) { usleep(100) }
+            spool.releaseOldest()
+            #expect(spool.statistics().trouble == nil)
+        }
+        let statistics = spool.statistics()
+        #expect(statistics.bytesOnDisk <= 256 << 10)
+        // At least half of what fits is still there, and can be read to the end.
+        #expect(statistics.firstSequence > 0 && statistics.firstSequence <= 190)
+        let reader = try spool.reader(from: statistics.firstSequence)
+        var next = statistics.firstSequence
+        while let frame = try reader.next() {
+            #expect(frame.firstSequence == next)
+            next = frame.endSequence
+        }
+        #expect(next == 200)
+        spool.close()
+    }
+
     @Test func closeEndsAWaitingAppend() throws {
         let directory = TemporaryDirectory()
         let spool = try openSpool(configuration(directory, segment: 64 << 10, maximum: 256 << 10))

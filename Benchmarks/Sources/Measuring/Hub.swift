@@ -10,7 +10,7 @@ public final class Hub {
         for name in ["hub", "certificates"] { mkdir("\(directory)/\(name)", 0o700) }
         child = Child([
             binary, "hub", "--listen", "127.0.0.1:0", "--hub", "bench", "--partitions", "4", "--store",
-            "\(directory)/hub", "--certificate-directory", "\(directory)/certificates",
+            "\(directory)/hub", "--retention", "64MiB", "--certificate-directory", "\(directory)/certificates",
         ])
         var connectionString = ""
         var authority = ""

@@ -94,16 +94,9 @@ final class HubPartition: Sendable {
         }
     }
 
-    /// Retention: with the disk limit reached, the oldest quarter goes.
-    private func makeRoom() {
-        let statistics = spool.statistics()
-        guard statistics.trouble == .full else { return }
-        let first = max(statistics.firstSequence, statistics.released)
-        spool.release(below: first + max(1, (statistics.committed - min(first, statistics.committed)) / 4))
-    }
-
     /// On the spool's thread.
     private func committed(_ next: UInt64) {
+        spool.releaseOldest()
         var receipts: [Receipt] = []
         let receivers = state.withLock { state in
             state.committed = next
@@ -128,7 +121,7 @@ final class HubPartition: Sendable {
     func retry() {
         state.withLock { state in
             guard !state.waiting.isEmpty || !state.inFlight.isEmpty else { return }
-            makeRoom()
+            spool.releaseOldest()
             takeWaiting(&state)
         }
     }

@@ -44,6 +44,8 @@ package struct LocalHubConfiguration: Sendable {
     package var onDelivery: (@Sendable (HubDelivery) -> HubFault?)?
 
     package static let maximumPartitions = 1024
+    /// Four segments that each hold a few messages.
+    package static let minimumPartitionSize: UInt64 = 16 << 20
 
     package init() {}
 }
