@@ -91,6 +91,15 @@ enum EventMessage {
         var partitionKey: String?
     }
 
+    // What is the same for every event, encoded once.
+    /// Descriptor and constructor of the section, then room for size and count.
+    private static let mapStart: [UInt8] = [0x00, 0x53, 0x72, 0xD1, 0, 0, 0, 0, 0, 0, 0, 0]
+    private static let sequenceName = symbol("x-opt-sequence-number")
+    private static let offsetName = symbol("x-opt-offset")
+    private static let timeName = symbol("x-opt-enqueued-time")
+
+    private static func symbol(_ text: String) -> [UInt8] { [0xA3, UInt8(text.utf8.count)] + Array(text.utf8) }
+
     private static let ours: Set<String> = ["x-opt-sequence-number", "x-opt-offset", "x-opt-enqueued-time"]
 
     /// Appends `event` to `output` with the hub's annotations among its own.
@@ -138,17 +147,15 @@ enum EventMessage {
     }
 
     private static func write(_ added: Annotations, own: AMQPMap, into output: inout ByteBuffer) {
-        output.writeAMQP(descriptor: MessageSection.Kind.messageAnnotations.rawValue)
-        output.writeInteger(0xD1 as UInt8)
-        let size = output.writerIndex
-        output.writeMultipleIntegers(0 as UInt32, 0 as UInt32)
+        output.writeBytes(Self.mapStart)
+        let size = output.writerIndex - 8
         var count: UInt32 = 6
-        output.writeAMQP(symbol: "x-opt-sequence-number")
-        output.writeAMQP(long: Int64(clamping: added.sequence))
-        output.writeAMQP(symbol: "x-opt-offset")
+        output.writeBytes(Self.sequenceName)
+        output.writeMultipleIntegers(0x81 as UInt8, Int64(clamping: added.sequence))
+        output.writeBytes(Self.offsetName)
         output.writeAMQP(string: String(EventOffset.of(added.sequence)))
-        output.writeAMQP(symbol: "x-opt-enqueued-time")
-        output.writeAMQP(timestamp: added.enqueuedTime)
+        output.writeBytes(Self.timeName)
+        output.writeMultipleIntegers(0x83 as UInt8, added.enqueuedTime)
         if let key = added.partitionKey, own[symbol: EventHubsName.partitionKey] == nil {
             output.writeAMQP(symbol: EventHubsName.partitionKey)
             output.writeAMQP(string: key)

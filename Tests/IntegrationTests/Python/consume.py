@@ -66,7 +66,7 @@ def main():
             state["error"] = str(error)
 
     position = arguments.position if arguments.sequence is None else arguments.sequence
-    options = {"starting_position": position, "max_wait_time": 0.1, "max_batch_size": 1000, "prefetch": 1000}
+    options = {"starting_position": position, "max_wait_time": 0.1, "max_batch_size": 5000, "prefetch": 20000}
     if arguments.partition is not None:
         options["partition_id"] = arguments.partition
     if arguments.owner_level is not None:
