@@ -112,7 +112,7 @@ package final class Ledger: Sendable {
     @discardableResult
     package func flush(timeoutMilliseconds: Int = 10_000) -> Bool { core.flush(timeoutMilliseconds) }
 
-    /// Syncs and stops the thread. Idempotent; no update may follow.
+    /// Syncs and stops the thread. Idempotent; an update after it throws `.closed`.
     package func close() {
         core.stop()
         thread.join()

@@ -44,8 +44,8 @@ final class LedgerCore: @unchecked Sendable {
             throw .configuration(
                 "\(state.partitions.count) partitions; a ledger holds up to \(LedgerFormat.maximumPartitions)")
         }
-        let mustWrite = monitor.withLock {
-            precondition(!isStopping, "update of a closed ledger")
+        let mustWrite = try monitor.withLock { () throws(SpoolError) in
+            guard !isStopping else { throw .closed }
             self.state = state
             isStale = true
             // Whoever is writing takes this state along.

@@ -92,7 +92,8 @@ enum LedgerFormat {
         guard slot.count >= 56, let base = slot.baseAddress else { return slot.isEmpty ? .empty : .damaged }
         let length = Int(base.load(at: 12, as: UInt32.self))
         guard base.load(at: 0, as: UInt64.self) == magic, length >= 40, length <= slot.count - 16,
-            base.load(at: 8, as: UInt32.self) == checksum(of: UnsafeRawBufferPointer(rebasing: slot[12..<(16 + length)]))
+            base.load(at: 8, as: UInt32.self)
+                == checksum(of: UnsafeRawBufferPointer(rebasing: slot[12..<(16 + length)]))
         else { return slot.allSatisfy { $0 == 0 } ? .empty : .damaged }
         let version = base.load(at: 16, as: UInt8.self)
         guard version <= Self.version else { return .newer(version: version) }

@@ -6,7 +6,9 @@ extension RecoveryReport {
         if !foreignFiles.isEmpty {
             logger.warning(
                 "files in the spool's directory that are not ours were left alone",
-                metadata: ["files": "\(foreignFiles.prefix(10).joined(separator: " "))", "count": "\(foreignFiles.count)"])
+                metadata: [
+                    "files": "\(foreignFiles.prefix(10).joined(separator: " "))", "count": "\(foreignFiles.count)",
+                ])
         }
         guard !isClean else { return }
         logger.warning(

@@ -28,7 +28,7 @@ package enum SpoolError: Error, Equatable, Sendable, CustomStringConvertible {
             "a batch of \(bytes) bytes exceeds the largest frame of \(limit): make batches smaller or the spool larger"
         case .positionsTooLarge(let bytes, let limit):
             "the positions of all sources take \(bytes) bytes, more than \(limit): forget sources that are gone"
-        case .closed: "the spool is closed"
+        case .closed: "the spool or ledger is closed"
         case .released(let wanted, let first):
             "record \(wanted) was released after every output acknowledged it; the spool begins at \(first)"
         case .beyondEnd(let wanted, let next): "record \(wanted) does not exist yet; the next id is \(next)"

@@ -90,7 +90,8 @@ package final class SpoolReader: @unchecked Sendable {
         }
         let found = try core.monitor.withLock { () throws(SpoolError) -> SegmentInfo? in
             guard expected < core.state.committed else { return nil }
-            if let current = segment, let same = core.state.segments.first(where: { $0.generation == current.generation }),
+            if let current = segment,
+                let same = core.state.segments.first(where: { $0.generation == current.generation }),
                 expected < same.end || !same.isSealed
             {
                 return expected < same.end ? same : nil

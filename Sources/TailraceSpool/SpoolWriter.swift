@@ -277,7 +277,8 @@ final class SpoolWriter {
         case .file(let error):
             trouble = error.isNoSpace ? .noSpace(error.description) : .failing(error.description)
             // One failure is answered with a new segment at once, a repeated one with patience.
-            let wait = consecutiveFailures == 1 && !error.isNoSpace ? 0 : core.configuration.retryInterval.nanosecondsClamped
+            let isFirst = consecutiveFailures == 1 && !error.isNoSpace
+            let wait = isFirst ? 0 : core.configuration.retryInterval.nanosecondsClamped
             retryAt = monotonicNanoseconds() + wait
         }
         let isNew = core.monitor.withLock {

@@ -33,7 +33,9 @@ func framePlaces(_ directory: String) throws -> [FramePlace] {
 
 @Suite struct DamageTests {
     /// A spool of three segments with frames of one to three records, closed; and what is in it.
-    static func threeSegments(_ directory: TemporaryDirectory) throws -> (Snapshot, [ReadRecord], [SourceKey: [UInt8]]) {
+    static func threeSegments(
+        _ directory: TemporaryDirectory
+    ) throws -> (Snapshot, [ReadRecord], [SourceKey: [UInt8]]) {
         let settings = unsynced(configuration(directory, segment: 8 << 10))
         let spool = try openSpool(settings)
         var records: [ReadRecord] = []

@@ -132,8 +132,8 @@ final class Faults: Sendable {
         let spool = try openSpool(settings)
         defer { spool.close() }
         for number in 0..<30 {
-            guard spool.tryAppend(batch([number.description + String(repeating: ".", count: 700)], position: "\(number)"))
-            else { continue }
+            let body = number.description + String(repeating: ".", count: 700)
+            guard spool.tryAppend(batch([body], position: "\(number)")) else { continue }
             spool.flush(timeoutMilliseconds: 5)
             committed = spool.committed
             if number == 20 { spool.release(below: min(15, spool.committed)) }

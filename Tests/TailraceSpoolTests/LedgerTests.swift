@@ -178,7 +178,8 @@ import Testing
             let oldest = synced.withLock { $0 }
             // The power goes: each 512-byte sector is old or new, or garbage where both differ.
             var disk = oldest
-            for sector in stride(from: 0, to: disk.count, by: 512) where oldest[sector..<(sector + 512)] != newest[sector..<(sector + 512)] {
+            for sector in stride(from: 0, to: disk.count, by: 512) {
+                if oldest[sector..<(sector + 512)] == newest[sector..<(sector + 512)] { continue }
                 switch Int.random(in: 0..<3, using: &generator) {
                 case 0: break
                 case 1: disk.replaceSubrange(sector..<(sector + 512), with: newest[sector..<(sector + 512)])

@@ -23,7 +23,8 @@ import Testing
         var generator = seed == 0 ? SeededGenerator.fresh("randomLives") : SeededGenerator(seed: seed)
         let directory = TemporaryDirectory()
         var settings = configuration(directory, segment: 8 << 10, maximum: 2 << 20)
-        settings.sync = [.always, .always, .interval(.milliseconds(2)), .never][Int.random(in: 0..<4, using: &generator)]
+        let policies: [SyncPolicy] = [.always, .always, .interval(.milliseconds(2)), .never]
+        settings.sync = policies[Int.random(in: 0..<4, using: &generator)]
         settings.spareLimit = Int.random(in: 0...3, using: &generator)
         settings.groupByteLimit = [200, 4 << 20][Int.random(in: 0...1, using: &generator)]
         var spool = try openSpool(settings)

@@ -221,15 +221,26 @@ final class Gate: Sendable {
 
     private let monitor = Monitor()
     private let changed: Monitor.Condition
-    private let state = Mutex((isOpen: true, visitors: 0))
+    private let state = Mutex((isOpen: true, visitors: 0, passes: 0))
 
     init() { changed = Monitor.Condition(monitor) }
 
-    func close() { state.withLock { $0 = (false, 0) } }
+    func close() { state.withLock { $0 = (false, 0, 0) } }
 
     func open() {
         monitor.withLock {
             state.withLock { $0.isOpen = true }
+            changed.broadcast()
+        }
+    }
+
+    /// Lets the visitor that waits go on, and holds the next one.
+    func letOnePass() {
+        monitor.withLock {
+            state.withLock {
+                $0.passes += 1
+                $0.visitors -= 1
+            }
             changed.broadcast()
         }
     }
@@ -239,7 +250,16 @@ final class Gate: Sendable {
         defer { monitor.unlock() }
         state.withLock { $0.visitors += 1 }
         changed.broadcast()
-        while !state.withLock({ $0.isOpen }) { changed.wait() }
+        while !mayPass() { changed.wait() }
+    }
+
+    private func mayPass() -> Bool {
+        state.withLock {
+            if $0.isOpen { return true }
+            guard $0.passes > 0 else { return false }
+            $0.passes -= 1
+            return true
+        }
     }
 
     func awaitVisitor() {
