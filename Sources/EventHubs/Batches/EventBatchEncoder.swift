@@ -35,18 +35,67 @@ package struct EventBatchEncoder: Sendable {
         return room - 16
     }
 
+    /// An event as it goes into a batch.
+    package struct Event {
+        /// The record's bytes, unchanged.
+        package var body: UnsafeRawBufferPointer
+        /// The record's position in its source.
+        package var offset: Int64
+        /// Milliseconds since 1970.
+        package var timestamp: Int64
+
+        package init(body: UnsafeRawBufferPointer, offset: Int64, timestamp: Int64) {
+            self.body = body
+            self.offset = offset
+            self.timestamp = timestamp
+        }
+    }
+
     /// Adds one event; false, and nothing changed, when it would not fit.
-    ///
-    /// - Parameters:
-    ///   - body: the record's bytes, unchanged.
-    ///   - offset: the record's position in its source.
-    ///   - timestamp: milliseconds since 1970.
     package mutating func append(
         _ template: EventTemplate, body: UnsafeRawBufferPointer, offset: Int64, timestamp: Int64
     ) -> Bool {
-        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        return append(template.narrow ?? template.wide, body, offset, timestamp, extra: nothing, itemCount: 0)
+        append(template, upTo: 1) { _ in Event(body: body, offset: offset, timestamp: timestamp) } == 1
     }
+
+    /// Adds events of one template until one does not fit, and returns how many. What is done once per call and not per
+    /// event: finding the template's form, and making sure that the buffer is nobody else's.
+    ///
+    /// - Parameter next: the event with this index, asked for in order; nil ends the row early.
+    package mutating func append(
+        _ template: EventTemplate, upTo limit: Int, _ next: (_ index: Int) -> Event?
+    ) -> Int {
+        let form = template.narrow ?? template.wide
+        return form.bytes.withUnsafeBytes { head in
+            var done = 0
+            var pending = limit > 0 ? next(0) : nil
+            while let first = pending {
+                let needed = Self.size(head.count, first.body.count)
+                guard needed <= maximumSize - size else { break }
+                if count == 0 { begin(needed) }
+                let room = maximumSize - size
+                let before = done
+                buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: needed) { target in
+                    let start = target.baseAddress.unsafelyUnwrapped
+                    var to = start
+                    var left = min(room, target.count)
+                    while let event = pending {
+                        let size = Self.size(head.count, event.body.count)
+                        guard size <= left else { break }
+                        to = Self.write(event, head, form, Self.nothing, 0, to)
+                        left -= size
+                        done += 1
+                        pending = done < limit ? next(done) : nil
+                    }
+                    return to - start
+                }
+                count += done - before
+            }
+            return done
+        }
+    }
+
+    private static var nothing: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
 
     /// `properties`: what this record has beyond its source's template.
     package mutating func append(
@@ -54,45 +103,57 @@ package struct EventBatchEncoder: Sendable {
         properties: borrowing EventProperties
     ) -> Bool {
         let itemCount = template.itemCount + properties.count * 2
-        return properties.bytes.withUnsafeBytes {
-            append(template.wide, body, offset, timestamp, extra: $0, itemCount: itemCount)
+        let event = Event(body: body, offset: offset, timestamp: timestamp)
+        let form = template.wide
+        return properties.bytes.withUnsafeBytes { extra in
+            form.bytes.withUnsafeBytes { head in
+                let needed = Self.size(head.count + extra.count, body.count)
+                guard needed <= maximumSize - size else { return false }
+                if count == 0 { begin(needed) }
+                buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: needed) { target in
+                    _ = Self.write(event, head, form, extra, itemCount, target.baseAddress.unsafelyUnwrapped)
+                    return needed
+                }
+                count += 1
+                return true
+            }
         }
     }
 
+    /// Bytes of an event in a batch: two data sections around `head` bytes of sections and the body.
+    @inline(__always)
+    private static func size(_ head: Int, _ body: Int) -> Int {
+        let event = head + BatchEnvelope.overhead(of: body) + body
+        return event + BatchEnvelope.overhead(of: event)
+    }
+
+    /// Writes `size` bytes, which the caller has made room for, and returns the place after them.
+    ///
     /// `itemCount`: of the property map when `extra` lengthens it; 0: the map stays as the template has it.
     @inline(__always)
-    private mutating func append(
-        _ form: EventTemplate.Form, _ body: UnsafeRawBufferPointer, _ offset: Int64, _ timestamp: Int64,
-        extra: UnsafeRawBufferPointer, itemCount: Int
-    ) -> Bool {
-        let head = form.bytes.count + extra.count
-        let event = head + BatchEnvelope.overhead(of: body.count) + body.count
-        let size = event + BatchEnvelope.overhead(of: event)
-        guard size <= maximumSize - self.size else { return false }
-        if count == 0 { begin(size) }
-        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: size) { target in
-            // Everything below writes `size` bytes in all, which the buffer has.
-            var to = target.baseAddress.unsafelyUnwrapped
-            to = Self.writeDataHeader(event, to)
-            _ = form.bytes.withUnsafeBytes { memcpy(to, $0.baseAddress.unsafelyUnwrapped, $0.count) }
-            to.storeBytes(of: offset.bigEndian, toByteOffset: form.offsetIndex, as: Int64.self)
-            to.storeBytes(of: timestamp.bigEndian, toByteOffset: form.timestampIndex, as: Int64.self)
-            if itemCount > 0 {
-                let mapSize = UInt32(head - form.sizeIndex - 4)
-                to.storeBytes(of: mapSize.bigEndian, toByteOffset: form.sizeIndex, as: UInt32.self)
-                to.storeBytes(of: UInt32(itemCount).bigEndian, toByteOffset: form.sizeIndex + 4, as: UInt32.self)
-            }
-            to += form.bytes.count
-            if let from = extra.baseAddress {
-                memcpy(to, from, extra.count)
-                to += extra.count
-            }
-            to = Self.writeDataHeader(body.count, to)
-            if let from = body.baseAddress { memcpy(to, from, body.count) }
-            return size
+    private static func write(
+        _ event: Event, _ head: UnsafeRawBufferPointer, _ form: EventTemplate.Form, _ extra: UnsafeRawBufferPointer,
+        _ itemCount: Int, _ start: UnsafeMutableRawPointer
+    ) -> UnsafeMutableRawPointer {
+        let body = event.body
+        let length = head.count + extra.count + BatchEnvelope.overhead(of: body.count) + body.count
+        var to = writeDataHeader(length, start)
+        memcpy(to, head.baseAddress.unsafelyUnwrapped, head.count)
+        to.storeBytes(of: event.offset.bigEndian, toByteOffset: form.offsetIndex, as: Int64.self)
+        to.storeBytes(of: event.timestamp.bigEndian, toByteOffset: form.timestampIndex, as: Int64.self)
+        if itemCount > 0 {
+            let mapSize = UInt32(head.count + extra.count - form.sizeIndex - 4)
+            to.storeBytes(of: mapSize.bigEndian, toByteOffset: form.sizeIndex, as: UInt32.self)
+            to.storeBytes(of: UInt32(itemCount).bigEndian, toByteOffset: form.sizeIndex + 4, as: UInt32.self)
         }
-        count += 1
-        return true
+        to += head.count
+        if let from = extra.baseAddress {
+            memcpy(to, from, extra.count)
+            to += extra.count
+        }
+        to = writeDataHeader(body.count, to)
+        if let from = body.baseAddress { memcpy(to, from, body.count) }
+        return to + body.count
     }
 
     /// Descriptor, constructor and length of a data section.

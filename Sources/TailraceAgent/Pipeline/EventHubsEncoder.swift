@@ -47,9 +47,20 @@ package struct EventHubsEncoder: BatchEncoder {
     }
 
     package mutating func append(_ run: RecordRun, _ header: Header) -> Int {
+        let first = run.indices.lowerBound
         var count = 0
-        for index in run.indices {
-            guard append(run[index], header.template, truncatedFrom: nil) else { break }
+        while count < run.count {
+            // Nearly all records have nothing of their own: they go in a row.
+            let start = first + count
+            let row = encoder.append(header.template, upTo: run.count - count) { index in
+                let record = run[start + index]
+                guard record.attributes.isEmpty else { return nil }
+                return .init(body: record.body, offset: Int64(clamping: record.offset), timestamp: record.time)
+            }
+            count += row
+            guard count < run.count else { break }
+            let record = run[first + count]
+            guard !record.attributes.isEmpty, append(record, header.template, truncatedFrom: nil) else { break }
             count += 1
         }
         note(run, count, header)
