@@ -178,6 +178,32 @@ import Testing
         await second.stop()
     }
 
+    @Test func aFullSpoolHoldsTheInputsAndAStopDoesNotWaitForIt() async throws {
+        let first = try await hubThatComesBack()
+        let (port, connectionString) = (first.port, first.connectionString)
+        await first.stop()
+        let agent = try AgentProcess(directory, spoolSize: "16MiB", output: output(connectionString))
+        // More than the spool may hold, in lines that are easy to tell apart.
+        let lines = (0..<300).map { number in
+            Array("line \(number) ".utf8) + [UInt8](repeating: UInt8(ascii: "a") + UInt8(number % 26), count: 100_000)
+        }
+        for line in lines { try agent.log(line + [0x0A]) }
+        let status = try agent.status { $0.text.contains("\"failure\":\"full") }
+        let existed = try #require(status.number("existed", in: "inputs"))
+        #expect(existed < lines.count)
+        #expect(status.number("bytes", in: "spool") ?? 0 <= 16 << 20)
+        #expect(agent.stop() == .code(0))
+        try agent.restart()
+        let second = try await hub(port: port)
+        let consumer = try await consumer(second)
+        let events = await consumer.events(atLeast: lines.count)
+        #expect(events.map(\.body) == lines)
+        #expect(agent.stop() == .code(0))
+        #expect(consumer.events.count == lines.count)
+        try await consumer.close()
+        await second.stop()
+    }
+
     @Test func everyOutputHasItsOwnLedgerAndTheSlowestHoldsTheSpool() async throws {
         let hub = try await hub()
         // The second output's hub is not there.

@@ -9,8 +9,11 @@ final class AgentProcess {
 
     /// - Parameters:
     ///   - settings: appended to `[input.app]`.
+    ///   - spoolSize: of `[spool]`.
     ///   - output: the keys of `[output.hub]` besides its type.
-    init(_ directory: TemporaryDirectory, settings: String = "", output: String) throws {
+    init(
+        _ directory: TemporaryDirectory, settings: String = "", spoolSize: String = "256MiB", output: String
+    ) throws {
         self.directory = directory
         configurationPath = directory("tailrace.toml")
         mkdir(directory("logs"), 0o755)
@@ -19,7 +22,7 @@ final class AgentProcess {
             state_directory = "\(directory("state"))"
             host = "test-host"
             [spool]
-            maximum_size = "256MiB"
+            maximum_size = "\(spoolSize)"
             [input.app]
             type = "file"
             include = ["\(directory("logs"))/*.log"]

@@ -106,7 +106,7 @@ import Testing
         #expect(problems.count == 1)
         #expect(problems.first?.message.contains("/nonexistent/hub.key") == true)
         #expect(problems.first?.message.contains("No such file") == true)
-        #expect(problems.first?.line == 21)
+        #expect(problems.first?.line == 22)
     }
 
     @Test(arguments: [
