@@ -37,6 +37,7 @@ import Testing
         #expect(writer.linesWritten == 200_000)
         try installation.settle(lines: 200_000)
         let balance = try installation.balance(written: writer.written)
+        for note in installation.recoveryNotes { print(note) }
         print("200,000 lines, 20 kills: \(balance.duplicates) duplicates")
         #expect(balance.lost == 0, "seed \(generator.seed)")
         #expect(balance.misplaced == 0, "seed \(generator.seed)")

@@ -66,10 +66,17 @@ final class Installation {
     /// What the agent said last, for a failed test.
     var lastWords: String { agent?.lastErrors ?? "" }
 
+    /// What the agent said about the spool that it found, each time that it was not in order.
+    var recoveryNotes: [String] {
+        ChildProcess.text(directory("agent.err")).split(separator: "\n").filter {
+            $0.contains("ids_skipped") || $0.contains("damaged") || $0.contains("quarantine")
+        }.map(String.init)
+    }
+
     /// Waits until the agent has read everything and everything that it has read is acknowledged.
     func settle(lines: Int, seconds: Int = 60) throws {
         for _ in 0..<(seconds * 20) {
-            if let status, status.lagBytes == 0, status.acknowledged == status.spooled, status.acknowledged >= lines {
+            if let status, status.lagBytes == 0, status.unsettled == 0, status.acknowledged >= lines {
                 return
             }
             if agent?.hasEnded == true { throw Failure(description: "the agent ended by itself: \(lastWords)") }

@@ -4,6 +4,8 @@ import TailraceAgent
 struct DemoStatus {
     var spooled = 0
     var acknowledged = 0
+    /// Sent or not, but not yet acknowledged.
+    var unsettled = 0
     /// Per partition, the last acknowledged id of the spool.
     var partitions: [Int?] = []
     var lagBytes = 0
@@ -20,6 +22,7 @@ struct DemoStatus {
         let output = json[outputs...]
         spooled = Self.number("spooled", in: output) ?? 0
         acknowledged = Self.number("acknowledged", in: output) ?? 0
+        unsettled = (Self.number("in_flight", in: output) ?? 0) + (Self.number("waiting", in: output) ?? 0)
         lagBytes = Self.number("lag_bytes", in: json[...]) ?? 0
         var rest = output
         while let start = Self.end(of: "\"last_acknowledged\":", in: rest) {
