@@ -293,6 +293,57 @@ import Testing
         #expect(running.tailer.statistics.polledDirectories == 1)
     }
 
+    @Test func directoriesBeyondTheWatchLimitArePolled() throws {
+        let directory = TemporaryDirectory()
+        let sink = FakeSink()
+        for index in 0..<10 { mkdir(directory("d\(index)"), 0o755) }
+        var limits = FileTailLimits.test
+        limits.maximumWatches = 4
+        let running = try RunningTailer([input(directory("*/*.log"))], sink, limits: limits)
+        for index in 0..<10 { write("one\n", to: directory("d\(index)/a.log")) }
+        #expect(sink.wait { $0.lineCount == 10 })
+        for index in 0..<10 {
+            write("two\n", to: directory("d\(index)/a.log"))
+            rename(directory("d\(index)/a.log"), directory("d\(index)/a.log.1"))
+            write("three\n", to: directory("d\(index)/a.log"))
+        }
+        #expect(sink.wait { $0.lineCount == 30 })
+        #expect(running.tailer.statistics.polledDirectories == 7)
+        running.stop()
+        for index in 0..<10 { #expect(sink.texts(directory("d\(index)/a.log")) == ["one", "two", "three"]) }
+    }
+
+    @Test func whenTheQueueOfEventsOverflowsEverythingIsLookedAtAgain() throws {
+        let directory = TemporaryDirectory()
+        let sink = FakeSink()
+        write("0\n", to: directory("a.log"))
+        var limits = FileTailLimits.test
+        limits.rescanInterval = .seconds(600)
+        let running = try RunningTailer([input(directory("*.log"))], sink, limits: limits)
+        #expect(sink.wait { $0.lineCount == 1 })
+        sink.block(true)
+        write("1\n", to: directory("a.log"))
+        // More events than the kernel keeps (16,384 by default), then what must not be missed.
+        let text = ChildProcess.text("/proc/sys/fs/inotify/max_queued_events")
+        let limit = try #require(Int(text.filter(\.isNumber)))
+        for index in 0...(limit / 2) {
+            write("", to: directory("noise\(index % 7)"))
+            unlink(directory("noise\(index % 7)"))
+        }
+        for index in 2...5 {
+            nextTick(after: directory("a.log"))
+            rename(directory("a.log"), directory("a.log.\(6 - index)"))
+            write("\(index)\n", to: directory("a.log"))
+        }
+        write("new\n", to: directory("b.log"))
+        sink.block(false)
+        #expect(sink.wait { $0.lineCount == 7 })
+        #expect(sink.wait { _ in running.tailer.statistics.queueOverflows > 0 })
+        running.stop()
+        #expect(sink.texts(directory("a.log")) == ["0", "1", "2", "3", "4", "5"])
+        #expect(sink.texts(directory("b.log")) == ["new"])
+    }
+
     @Test func aThousandFilesWithFewDescriptors() throws {
         let directory = TemporaryDirectory()
         let sink = FakeSink()

@@ -27,6 +27,7 @@ final class FakeSink: BatchSink {
         var committed: (lines: [String: [Line]], lineCount: Int, positions: [SourceKey: [UInt8]]) = ([:], 0, [:])
         var isClosed = false
         var isHeld = false
+        var isBlocked = false
         var maximumBatchBytes = 0
     }
     private let state = Mutex(State())
@@ -47,6 +48,7 @@ final class FakeSink: BatchSink {
     }
 
     func append(_ batch: RecordBatch) -> Bool {
+        while state.withLock({ $0.isBlocked && !$0.isClosed }) { usleep(1000) }
         defer { batch.recycle() }
         let context = batch.context.withUnsafeBytes { RecordContext(decoding: $0) }
         guard let context else { fatalError("a context that cannot be read") }
@@ -88,6 +90,8 @@ final class FakeSink: BatchSink {
 
     func close() { state.withLock { $0.isClosed = true } }
     func reopen() { state.withLock { $0.isClosed = false } }
+    /// Blocked: `append` does not return, as with a full spool.
+    func block(_ isBlocked: Bool) { state.withLock { $0.isBlocked = isBlocked } }
     func hold(_ isHeld: Bool) { state.withLock { $0.isHeld = isHeld } }
 
     var positions: [SourceKey: [UInt8]] { state.withLock { $0.positions } }

@@ -36,6 +36,8 @@ package struct FileTailLimits: Sendable {
     package var maximumOpenFiles = 512
     /// Files whose position is kept although they cannot be found; the oldest are forgotten first.
     package var maximumMissingFiles = 10_000
+    /// inotify watches used; directories beyond are polled, as those are for which the kernel has none left.
+    package var maximumWatches = 100_000
     /// False: never use inotify (network file systems), look at every directory each `pollInterval`.
     package var usesInotify = true
 

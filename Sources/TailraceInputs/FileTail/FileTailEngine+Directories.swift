@@ -80,9 +80,10 @@ extension FileTailEngine {
     /// False when the directory is another path to one that is watched already.
     private func watch(_ directory: WatchedDirectory) -> Bool {
         guard directory.watch < 0, let inotify else { return true }
-        let watch = inotify.add(directory.path, mask: Inotify.directoryMask)
+        let isExhausted = watches.count >= limits.maximumWatches
+        let watch = isExhausted ? -1 : inotify.add(directory.path, mask: Inotify.directoryMask)
         if watch < 0 {
-            let code = errno
+            let code = isExhausted ? ENOSPC : errno
             if code == ENOSPC || code == EMFILE || code == ENOMEM {
                 if !saidWatchLimit {
                     saidWatchLimit = true
