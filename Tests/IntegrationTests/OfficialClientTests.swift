@@ -62,7 +62,8 @@ import Testing
         let description = ChildProcess.text(python.directory("received.json")).prefix { $0 != "\n" }
         #expect(description.contains(#""partition_ids": ["0", "1", "2", "3"]"#))
         #expect(description.contains(#""last_enqueued_sequence_number": 49, "last_enqueued_offset": "392""#))
-        let late = try await python.consume(from: hub, count: 40, ["--partition", "2", "--sequence", "9", "--owner-level", "1"])
+        let late = try await python.consume(
+            from: hub, count: 40, ["--partition", "2", "--sequence", "9", "--owner-level", "1"])
         #expect(late.map(\.sequence) == Array(10..<50))
         let behind = try await python.consume(from: hub, count: 20, ["--partition", "2", "--position", all[29].offset])
         #expect(behind.map(\.sequence) == Array(30..<50))
@@ -100,7 +101,8 @@ import Testing
         }.joined(separator: ";")
         let event = [Sent(body: [1])]
         let refused = try await python.run(
-            "produce.py", ["--mode", "batch", "--retries", "0", "--input", try python.input(event)], hub, connectionString: wrongKey)
+            "produce.py", ["--mode", "batch", "--retries", "0", "--input", try python.input(event)], hub,
+            connectionString: wrongKey)
         #expect(refused.exit == .code(1))
         #expect(refused.errorOutput.contains("401") && refused.errorOutput.contains("InvalidSignature"))
         #expect(hub.statistics.partitions.allSatisfy { $0.eventsStored == 0 })

@@ -34,7 +34,8 @@ struct Python {
         scripts = parts.joined(separator: "/") + "/Python"
         parts = parts.dropLast(2)
         interpreter =
-            getenv("TAILRACE_PYTHON").map { String(cString: $0) } ?? parts.joined(separator: "/") + "/.build/venv/bin/python"
+            getenv("TAILRACE_PYTHON").map { String(cString: $0) } ?? parts.joined(separator: "/")
+            + "/.build/venv/bin/python"
         guard access(interpreter, X_OK) == 0 else {
             throw Missing(
                 description: "no Python with azure-eventhub at \(interpreter): run `make test`, which installs it")
@@ -160,11 +161,13 @@ private final class Waiter: @unchecked Sendable {
     func start() {
         var thread = pthread_t()
         let box = Unmanaged.passRetained(self)
-        pthread_create(&thread, nil, { pointer in
-            guard let pointer else { return nil }
-            Unmanaged<Waiter>.fromOpaque(pointer).takeRetainedValue().body()
-            return nil
-        }, box.toOpaque())
+        pthread_create(
+            &thread, nil,
+            { pointer in
+                guard let pointer else { return nil }
+                Unmanaged<Waiter>.fromOpaque(pointer).takeRetainedValue().body()
+                return nil
+            }, box.toOpaque())
         pthread_detach(thread)
     }
 }

@@ -15,7 +15,10 @@ import Testing
             ("amqp.annotation.x-opt-offset >= '128'", .offset(128, inclusive: true)),
             ("amqp.annotation.x-opt-sequence-number > '7'", .sequenceNumber(7, inclusive: false)),
             ("amqp.annotation.x-opt-sequence-number >= 7", .sequenceNumber(7, inclusive: true)),
-            ("amqp.annotation.x-opt-enqueued-time > '1700000000000'", .enqueuedTime(1_700_000_000_000, inclusive: false)),
+            (
+                "amqp.annotation.x-opt-enqueued-time > '1700000000000'",
+                .enqueuedTime(1_700_000_000_000, inclusive: false)
+            ),
             ("amqp.annotation.x-opt-enqueuedtimeutc >= 5", .enqueuedTime(5, inclusive: true)),
             ("amqp.annotation.x-opt-offset > ''", nil), ("amqp.annotation.x-opt-offset > '", nil),
             ("x-opt-offset > '1'", nil), ("", nil), ("amqp.annotation.>", nil),
@@ -45,7 +48,9 @@ import Testing
             #expect(try address(prefix + "$cbs") == .claims)
             #expect(try address(prefix + "$management") == .management)
         }
-        for text in ["", "other", "logs/Partitions", "logs/Partitions/4", "logs/Partitions/-1", "logs/Partitions/+1", "logs/x/1"] {
+        for text in [
+            "", "other", "logs/Partitions", "logs/Partitions/4", "logs/Partitions/-1", "logs/Partitions/+1", "logs/x/1",
+        ] {
             #expect(throws: AMQPError.self) { try address(text) }
         }
         #expect(throws: AMQPError.self) { try HubAddress(.null, hub: "logs", partitionCount: 1) }
@@ -84,7 +89,10 @@ import Testing
             case .refused(let text): String(text.prefix { $0 != ":" })
             }
         }
-        func token(_ resource: String = "sb://ns/hub", _ name: String = "RootManageSharedAccessKey", _ key: String = "SAS_KEY_VALUE") -> String {
+        func token(
+            _ resource: String = "sb://ns/hub", _ name: String = "RootManageSharedAccessKey",
+            _ key: String = "SAS_KEY_VALUE"
+        ) -> String {
             SharedAccessSignature(resource: resource, keyName: name, key: key, expiry: Self.now + 10).token
         }
         #expect(check(token()) == "accepted")

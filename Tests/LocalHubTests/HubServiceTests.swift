@@ -92,7 +92,8 @@ import Testing
             #expect(try await read("com.microsoft:eventhub", [("name", "other")]).status == 404)
             #expect(try await read("com.microsoft:else", [("name", "logs")]).status == 400)
             let token = client.token(key: "wrong")
-            #expect(try await read("com.microsoft:eventhub", [("name", "logs"), ("security_token", token)]).status == 401)
+            #expect(
+                try await read("com.microsoft:eventhub", [("name", "logs"), ("security_token", token)]).status == 401)
             client.connection.close()
         }
     }
@@ -203,8 +204,9 @@ import Testing
         try await withHub { hub in
             let client = try await HubClient.authorized(hub)
             let sender = try await client.attachSender("logs/Partitions/0")
-            guard case .settled(.rejected(let error)) =
-                try await sender.send(payload: ByteBuffer(string: "nonsense"), messageFormat: 0x8001_3700).get()
+            guard
+                case .settled(.rejected(let error)) =
+                    try await sender.send(payload: ByteBuffer(string: "nonsense"), messageFormat: 0x8001_3700).get()
             else {
                 Issue.record("not rejected")
                 return
@@ -237,10 +239,12 @@ import Testing
                 .unknown(AMQPTermination(scope: scope, origin: .peer, error: cut))
             }
             let dropped = DeliveryResult.unknown(AMQPTermination(scope: .connection, origin: .transport))
-            #expect(results == [
-                .settled(.accepted), .settled(.rejected(busy)), .settled(.released), .settled(.accepted), unknown(.link),
-                unknown(.link), unknown(.session), unknown(.connection), dropped, dropped,
-            ])
+            #expect(
+                results == [
+                    .settled(.accepted), .settled(.rejected(busy)), .settled(.released), .settled(.accepted),
+                    unknown(.link),
+                    unknown(.link), unknown(.session), unknown(.connection), dropped, dropped,
+                ])
             let client = try await HubClient.authorized(hub)
             let (_, events) = try await client.attachReceiver("logs/ConsumerGroups/g/Partitions/0")
             #expect(await events.first(6).map(\.text) == ["e0", "e3", "e4", "e6", "e7", "e8"])
@@ -259,7 +263,9 @@ import Testing
             let sender = try await client.attachSender("logs")
             let text = String(repeating: "x", count: 10_000)
             for i in 0..<300 {
-                let result = try await sender.send(payload: HubClient.batch(["\(i) \(text)"]), messageFormat: 0x8001_3700).get()
+                let result = try await sender.send(
+                    payload: HubClient.batch(["\(i) \(text)"]), messageFormat: 0x8001_3700
+                ).get()
                 #expect(result == .settled(.accepted))
             }
             let statistics = hub.statistics.partitions[0]
@@ -280,7 +286,8 @@ import Testing
                     .connect(host: "127.0.0.1", port: hub.port).get()
                 var bytes: [UInt8] = Array("AMQP".utf8) + [3, 1, 0, 0]
                 for _ in 0..<4 {
-                    let body = generator.mutate(Array(repeating: 0x41, count: Int.random(in: 0...60, using: &generator)))
+                    let body = generator.mutate(
+                        Array(repeating: 0x41, count: Int.random(in: 0...60, using: &generator)))
                     bytes += [0, 0, 0, UInt8(8 + min(body.count, 200)), 2, 1, 0, 0] + body.prefix(200)
                 }
                 try? await channel.writeAndFlush(ByteBuffer(bytes: generator.mutate(bytes)))

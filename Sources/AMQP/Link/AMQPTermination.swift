@@ -29,11 +29,12 @@ public struct AMQPTermination: Error, Hashable, Sendable, CustomStringConvertibl
     }
 
     public var description: String {
-        let who = switch origin {
-        case .peer: "by the peer"
-        case .local: "by this side"
-        case .transport: "by the loss of the transport"
-        }
+        let who =
+            switch origin {
+            case .peer: "by the peer"
+            case .local: "by this side"
+            case .transport: "by the loss of the transport"
+            }
         return "\(scope.rawValue) ended \(who)" + (error.map { ": \($0)" } ?? "")
     }
 }

@@ -51,7 +51,8 @@ extension SessionMachine {
         // Taken out of the table while it grows, so that its buffer has one owner.
         links[handle]?.receiver.partial = nil
         let bytes = payload?.readableBytes ?? 0
-        let limit = receiver.maximumMessageSize == 0
+        let limit =
+            receiver.maximumMessageSize == 0
             ? configuration.messageSizeLimit : min(receiver.maximumMessageSize, configuration.messageSizeLimit)
         let before = receiver.partial?.payload.readableBytes ?? 0
         defer { links[handle]?.receiver = receiver }

@@ -188,7 +188,9 @@ struct SessionMachine {
             return
         }
         guard let handle = remoteHandles[remoteHandle], let link = links[handle] else {
-            self.end(AMQPError(AMQPCondition.unattachedHandle, "flow names handle \(remoteHandle), which no link uses"), &out)
+            self.end(
+                AMQPError(AMQPCondition.unattachedHandle, "flow names handle \(remoteHandle), which no link uses"), &out
+            )
             return
         }
         guard link.state != .detachSent, link.state != .refused else { return }
@@ -203,7 +205,8 @@ struct SessionMachine {
         guard let granted = flow.linkCredit, let link = links[handle] else { return }
         // A receiver that has not seen our attach yet cannot name a count: it means the initial one.
         let limit = (flow.deliveryCount ?? 0) &+ granted
-        let credit = granted > UInt32(Int32.max)
+        let credit =
+            granted > UInt32(Int32.max)
             ? granted : UInt32(max(0, Int64(SerialNumber.distance(limit, from: link.sender.deliveryCount))))
         links[handle]?.sender.credit = credit
         links[handle]?.sender.drain = flow.drain

@@ -54,7 +54,8 @@ struct HubManagement {
     func read(_ request: AMQPMessage, _ authorization: HubAuthorization, now: Int64) -> Answer {
         let properties = request.applicationProperties
         guard properties[string: "operation"] == .string("READ") else {
-            return Answer(status: 400, text: "the operation on $management is READ", condition: AMQPCondition.notImplemented)
+            return Answer(
+                status: 400, text: "the operation on $management is READ", condition: AMQPCondition.notImplemented)
         }
         guard case .string(let name)? = properties[string: "name"],
             name.lowercased() == hub.configuration.hubName.lowercased()

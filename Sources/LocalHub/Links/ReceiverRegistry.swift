@@ -28,7 +28,8 @@ final class ReceiverRegistry: Sendable {
                     return .failure(
                         AMQPError(
                             AMQPCondition.stolen,
-                            "a receiver with owner level \(highest) holds partition \(place.partition) of \(place.group)"))
+                            "a receiver with owner level \(highest) holds partition \(place.partition) of \(place.group)"
+                        ))
                 }
                 guard present.count < limit else {
                     return .failure(
@@ -59,7 +60,8 @@ final class ReceiverRegistry: Sendable {
                         link,
                         AMQPError(
                             AMQPCondition.stolen,
-                            "a receiver with owner level \(receiver.ownerLevel ?? 0) took partition \(place.partition)"))
+                            "a receiver with owner level \(receiver.ownerLevel ?? 0) took partition \(place.partition)")
+                    )
                 }
             }
             return nil

@@ -33,7 +33,8 @@ enum EventMessage {
             case .data:
                 try check(payload, section.content)
                 batch.append(
-                    RecordEntry(start: UInt32(section.content.lowerBound - base), length: UInt32(section.content.count)))
+                    RecordEntry(start: UInt32(section.content.lowerBound - base), length: UInt32(section.content.count))
+                )
             default: break
             }
         }

@@ -40,7 +40,9 @@ enum EventPosition: Equatable {
 enum EventOffset {
     static let step: Int64 = 8
 
-    static func of(_ sequence: UInt64) -> Int64 { Int64(clamping: sequence).multipliedReportingOverflow(by: step).partialValue }
+    static func of(_ sequence: UInt64) -> Int64 {
+        Int64(clamping: sequence).multipliedReportingOverflow(by: step).partialValue
+    }
 
     /// The first sequence number at or behind (or only behind) an offset that a client names.
     static func sequence(from offset: Int64, inclusive: Bool) -> Int64 {

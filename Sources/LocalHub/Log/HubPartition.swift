@@ -149,7 +149,7 @@ final class HubPartition: Sendable {
         case .latest: sequence = Int64(clamping: next)
         case .offset(let offset, let inclusive): sequence = EventOffset.sequence(from: offset, inclusive: inclusive)
         case .sequenceNumber(let number, let inclusive):
-            sequence = inclusive ? number : number.addingReportingOverflow(1).partialValue
+            sequence = inclusive || number == .max ? number : number + 1
         case .enqueuedTime(let time, let inclusive):
             sequence = Int64(clamping: try find(time: time, inclusive: inclusive, first, next))
         }

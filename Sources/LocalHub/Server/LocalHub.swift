@@ -59,7 +59,8 @@ package final class LocalHub: Sendable {
         let store = try configuration.storeDirectory ?? temporary.path("store")
         try HubDirectory.make(store)
         partitions = try (0..<configuration.partitionCount).map {
-            try HubPartition(index: $0, directory: "\(store)/partition-\($0)", configuration: configuration, logger: logger)
+            try HubPartition(
+                index: $0, directory: "\(store)/partition-\($0)", configuration: configuration, logger: logger)
         }
         if configuration.isPlain {
             tls = nil
@@ -95,7 +96,10 @@ package final class LocalHub: Sendable {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
             .childChannelOption(.writeBufferWaterMark, value: .init(low: 256 << 10, high: 1 << 20))
-            .childChannelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 1 << 10, initial: 1 << 16, maximum: 1 << 18))
+            .childChannelOption(
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(minimum: 1 << 10, initial: 1 << 16, maximum: 1 << 18)
+            )
             .childChannelOption(.maxMessagesPerRead, value: 4)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {

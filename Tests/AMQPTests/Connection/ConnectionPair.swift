@@ -73,7 +73,8 @@ final class ConnectionPair {
         clientConfiguration(&clientSettings)
         var serverSettings = ConnectionConfiguration(containerID: "server")
         serverConfiguration(&serverSettings)
-        client = AMQPConnectionHandler(AMQPHandlerConfiguration(.client(credential), clientSettings), delegate: clientSide)
+        client = AMQPConnectionHandler(
+            AMQPHandlerConfiguration(.client(credential), clientSettings), delegate: clientSide)
         server = AMQPConnectionHandler(
             AMQPHandlerConfiguration(
                 .server(mechanisms: ["ANONYMOUS", "PLAIN"], allowsNoSASL: allowsNoSASL), serverSettings),

@@ -1,7 +1,7 @@
 import NIOCore
 import NIOEmbedded
-import Testing
 import TestSupport
+import Testing
 
 @testable import AMQP
 
@@ -35,7 +35,9 @@ import TestSupport
                 }
                 if case .success(let token) = pair.send(link, Array(repeating: 1, count: 1500)) { tokens.insert(token) }
                 if i % 3 == 0 { pair.run() }
-                if i % 4 == 0, let delivery = pair.serverSide.deliveries.last, let session = pair.serverSide.sessions.first {
+                if i % 4 == 0, let delivery = pair.serverSide.deliveries.last,
+                    let session = pair.serverSide.sessions.first
+                {
                     pair.server.settle(session, delivery.id, .accepted)
                 }
             }
@@ -134,9 +136,12 @@ import TestSupport
                 if script.machine.isClosed { break }
                 let frame: Performative
                 switch Int.random(in: 0..<12, using: &generator) {
-                case 0: frame = .begin(Begin(nextOutgoingID: number(), incomingWindow: number(), outgoingWindow: number()))
+                case 0:
+                    frame = .begin(Begin(nextOutgoingID: number(), incomingWindow: number(), outgoingWindow: number()))
                 case 1:
-                    var attach = Attach(name: "l\(number())", handle: number(), role: Bool.random(using: &generator) ? .sender : .receiver)
+                    var attach = Attach(
+                        name: "l\(number())", handle: number(),
+                        role: Bool.random(using: &generator) ? .sender : .receiver)
                     attach.initialDeliveryCount = number()
                     attach.maxMessageSize = UInt64(number())
                     frame = .attach(attach)

@@ -56,8 +56,9 @@ import Testing
         for i in 0..<300 { _ = try pair.send(link, [UInt8(i & 255)], settled: true).get() }
         pair.run()
         #expect(pair.clientSide.results == Array(repeating: .sentSettled, count: 300))
-        #expect(pair.serverSide.deliveries.map { $0.payload.getInteger(at: $0.payload.readerIndex, as: UInt8.self) }
-            == (0..<300).map { UInt8($0 & 255) })
+        #expect(
+            pair.serverSide.deliveries.map { $0.payload.getInteger(at: $0.payload.readerIndex, as: UInt8.self) }
+                == (0..<300).map { UInt8($0 & 255) })
         pair.finish()
     }
 

@@ -106,8 +106,9 @@ struct MachineScript {
     }
 
     mutating func queue(_ link: LinkID, _ bytes: [UInt8], settled: Bool = false) -> UInt64 {
-        guard case .success(let token) = machine.send(
-            link, OutgoingDelivery(payload: ByteBuffer(bytes: bytes), settled: settled))
+        guard
+            case .success(let token) = machine.send(
+                link, OutgoingDelivery(payload: ByteBuffer(bytes: bytes), settled: settled))
         else { preconditionFailure("the link takes deliveries") }
         return token
     }
@@ -131,7 +132,9 @@ struct MachineScript {
         return .disposition(disposition)
     }
 
-    var transfers: [Transfer] { sent.compactMap { if case .transfer(let value) = $0.performative { value } else { nil } } }
+    var transfers: [Transfer] {
+        sent.compactMap { if case .transfer(let value) = $0.performative { value } else { nil } }
+    }
     var flows: [Flow] { sent.compactMap { if case .flow(let value) = $0.performative { value } else { nil } } }
     var dispositions: [Disposition] {
         sent.compactMap { if case .disposition(let value) = $0.performative { value } else { nil } }

@@ -126,7 +126,8 @@ import Testing
         detach.closed = true
         detach.error = AMQPError(AMQPCondition.notFound, "no such hub")
         script.receive(.detach(detach))
-        #expect(script.events.last == .linkEnded(link, AMQPTermination(scope: .link, origin: .peer, error: detach.error)))
+        #expect(
+            script.events.last == .linkEnded(link, AMQPTermination(scope: .link, origin: .peer, error: detach.error)))
         #expect(script.detaches.count == 1)
     }
 

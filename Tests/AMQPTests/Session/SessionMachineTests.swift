@@ -108,7 +108,10 @@ import Testing
         script.machine.settle(script.session, 5, .released)
         script.machine.settle(script.session, 4, through: 7, .accepted)
         script.take()
-        #expect(script.dispositions.map { [$0.first, $0.last ?? $0.first] } == [[0, 3], [6, 6], [5, 5], [4, 4], [7, 7]])
+        #expect(
+            script.dispositions.map { [$0.first, $0.last ?? $0.first] } == [
+                [0, 3], [6, 6], [5, 5], [4, 4], [7, 7],
+            ])
         #expect(script.dispositions.allSatisfy { $0.settled })
         // Settled twice: nothing more is said.
         script.machine.settle(script.session, 0, through: 7, .accepted)
@@ -134,10 +137,11 @@ import Testing
             if case .result(_, let token, let result) = event { (token, result) } else { nil }
         }
         #expect(results.map(\.0) == [6, 7, 0, 1, 2, 3, 4, 5].map { tokens[$0] })
-        #expect(results.map(\.1) == [
-            .settled(.released), .settled(.released), .settled(.accepted), .settled(rejected), .settled(modified),
-            .settled(nil), .settled(nil), .settled(nil),
-        ])
+        #expect(
+            results.map(\.1) == [
+                .settled(.released), .settled(.released), .settled(.accepted), .settled(rejected), .settled(modified),
+                .settled(nil), .settled(nil), .settled(nil),
+            ])
     }
 
     @Test func anOutcomeWithoutSettlementIsSettledByTheSender() {
