@@ -10,6 +10,10 @@ void tailrace_tune_memory(void);
 /// Gives free memory back to the system.
 void tailrace_trim_memory(void);
 
+/// Lets go of the pages of programs and libraries that the start needed and the long run does not: what is needed comes
+/// back from the page cache by itself. Only touches mappings that are never written.
+void tailrace_release_startup_pages(void);
+
 /// Keeps this process's memory out of core dumps and away from other users' debuggers: it holds keys.
 void tailrace_hide_memory(void);
 

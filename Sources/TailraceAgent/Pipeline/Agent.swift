@@ -13,6 +13,8 @@ internal import TailraceSpool
 package final class Agent: Sendable {
     /// A stop takes at most this long in order, and then at most as long again by force.
     static let stopLimit = Duration.seconds(12)
+    /// After so long, what the start took of memory is given back.
+    static let settlingTime = TimeAmount.seconds(2)
     /// Batches that inputs may fill at the same time, in bytes: the agent's largest piece of memory.
     static let batchMemory = 8 << 20
 
@@ -149,6 +151,11 @@ package final class Agent: Sendable {
                 "version": "\(Version.text)", "state": "\(configuration.stateDirectory)",
                 "inputs": "\(configuration.inputs.count)", "outputs": "\(configuration.outputs.count)",
             ])
+        // What the start needed is not needed for the weeks after it.
+        self.group.next().scheduleTask(in: Self.settlingTime) {
+            tailrace_trim_memory()
+            tailrace_release_startup_pages()
+        }
         do {
             try await ServiceGroup(configuration: group).run()
         } catch {
