@@ -122,7 +122,7 @@ package final class Agent: Sendable {
             if mkdir(path, 0o750) == 0 || errno == EEXIST { return }
         }
         throw AgentError(
-            "cannot make the state directory \(path): \(SmallFile.describe(errno)); make it, writable by the agent's user")
+            "cannot make the state directory \(path): \(SmallFile.describe(errno)); make it for the agent's user")
     }
 
     /// Runs until SIGTERM or SIGINT, and returns after everything was stopped in order.
@@ -215,7 +215,9 @@ package final class Agent: Sendable {
                 $0.note(
                     output.name, acknowledged: output.acknowledged, backlog: output.inFlight + output.waiting, now: now)
             }
-            if let stuck { troubles.append("output \(output.name): no progress for \(stuck / 1000) s, \(output.state)") }
+            if let stuck {
+                troubles.append("output \(output.name): no progress for \(stuck / 1000) s, \(output.state)")
+            }
         }
         let text = troubles.isEmpty ? "ok\n" : troubles.joined(separator: "\n") + "\n"
         return .init(isHealthy: troubles.isEmpty, body: Array(text.utf8))
