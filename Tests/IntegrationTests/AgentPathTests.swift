@@ -129,6 +129,7 @@ import Testing
         #expect(status.number("waiting", in: "outputs") == 2)
         #expect(agent.stop() == .code(0))
         #expect(!agent.process.errorOutput.contains("ThisIsNotTheKey"))
+        #expect(!status.text.contains("ThisIsNotTheKey"))
         try AgentProcess.write(right, to: keyFile)
         try agent.restart()
         let consumer = try await consumer(hub)

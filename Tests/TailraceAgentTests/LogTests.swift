@@ -1,3 +1,4 @@
+import Glibc
 import Logging
 import Synchronization
 import TailraceAgent
@@ -84,5 +85,23 @@ import Testing
         let logger = Logger(label: "agent") { StandardErrorLog(label: $0, shared: shared) }
         for number in 0..<10_000 { logger.warning("failure \(number)") }
         #expect(lines.all.withLock { $0.count } < 100)
+    }
+
+    @Test func aLogThatNobodyReadsHoldsNothingUp() {
+        var ends: [Int32] = [0, 0]
+        #expect(pipe(&ends) == 0)
+        defer { for end in ends { close(end) } }
+        let line = [UInt8](repeating: UInt8(ascii: "x"), count: StandardErrorLog.maximumLine)
+        var written = 0
+        while StandardErrorLog.write(line, to: ends[1]) { written += 1 }
+        #expect((1...64).contains(written))
+        #expect(!StandardErrorLog.write(line, to: ends[1]))
+        var bytes = [UInt8](repeating: 0, count: 1 << 20)
+        #expect(read(ends[0], &bytes, bytes.count) == written * line.count)
+        #expect(StandardErrorLog.write(line, to: ends[1]))
+        let count = read(ends[0], &bytes, bytes.count)
+        let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+        #expect(text.contains("messages before this one were lost"))
+        #expect(text.contains("\nxxxx"))
     }
 }

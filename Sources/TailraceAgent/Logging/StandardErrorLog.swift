@@ -8,8 +8,8 @@ import Synchronization
 /// time, which journald adds itself. Line breaks and control characters in a message are escaped, and a line has at
 /// most `maximumLine` bytes, so what a peer sends cannot forge lines.
 package struct StandardErrorLog: LogHandler {
-    /// Bytes.
-    package static let maximumLine = 4096
+    /// Bytes. Less than what a pipe that is ready takes without waiting (PIPE_BUF).
+    package static let maximumLine = 4000
 
     package var metadata: Logger.Metadata = [:]
     package var logLevel: Logger.Level
@@ -102,10 +102,27 @@ package struct StandardErrorLog: LogHandler {
         return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
     }
 
-    /// One write per line, so that lines of several threads do not mix. What cannot be written is lost: the log must
-    /// not stop the agent.
-    package static func writeToStandardError(_ line: [UInt8]) {
-        _ = line.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    package static func writeToStandardError(_ line: [UInt8]) { write(line, to: STDERR_FILENO) }
+
+    /// Lines that nobody was ready to take.
+    private static let lost = Atomic<Int>(0)
+
+    /// One write per line, so that lines of several threads do not mix. Where nobody reads (a pipe that is full), lines
+    /// are counted and told of later, for the log must not hold up the agent.
+    @discardableResult
+    package static func write(_ line: [UInt8], to descriptor: Int32) -> Bool {
+        var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        guard poll(&request, 1, 0) == 1, request.revents & Int16(POLLOUT) != 0 else {
+            lost.wrappingAdd(1, ordering: .relaxed)
+            return false
+        }
+        var line = line
+        let count = lost.exchange(0, ordering: .relaxed)
+        if count > 0 {
+            line = Array("tailrace: \(count) messages before this one were lost: nobody read them\n".utf8) + line
+        }
+        _ = line.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+        return true
     }
 }
 
