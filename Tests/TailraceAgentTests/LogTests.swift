@@ -79,6 +79,18 @@ import Testing
         #expect(lines.all.withLock { $0 } == ["<6>agent: started\n", "<2>agent: stopped\n"])
     }
 
+    @Test func theJournalIsOnlyWhereStandardErrorLeadsToIt() {
+        var ends: [Int32] = [0, 0]
+        #expect(pipe(&ends) == 0)
+        defer { for end in ends { close(end) } }
+        var status = stat()
+        #expect(fstat(ends[1], &status) == 0)
+        #expect(StandardErrorLog.leadsToJournal("\(status.st_dev):\(status.st_ino)", descriptor: ends[1]))
+        #expect(!StandardErrorLog.leadsToJournal("\(status.st_dev):\(status.st_ino + 1)", descriptor: ends[1]))
+        #expect(!StandardErrorLog.leadsToJournal("nonsense", descriptor: ends[1]))
+        #expect(!StandardErrorLog.leadsToJournal(nil, descriptor: ends[1]))
+    }
+
     @Test func aFloodFromOneLineOfCodeIsLimited() {
         let lines = Lines()
         let shared = StandardErrorLog.Shared(journal: true, write: lines.write)

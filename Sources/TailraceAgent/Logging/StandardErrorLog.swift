@@ -4,7 +4,7 @@ import Synchronization
 
 /// Writes each log message as one line to standard error: time, level, label, message, `key=value` pairs.
 ///
-/// Under systemd (JOURNAL_STREAM is set) the line begins with the priority that journald understands, `<6>`, and has no
+/// Under systemd (see `leadsToJournal`) the line begins with the priority that journald understands, `<6>`, and has no
 /// time, which journald adds itself. Line breaks and control characters in a message are escaped, and a line has at
 /// most `maximumLine` bytes, so what a peer sends cannot forge lines.
 package struct StandardErrorLog: LogHandler {
@@ -23,7 +23,7 @@ package struct StandardErrorLog: LogHandler {
         fileprivate let write: @Sendable ([UInt8]) -> Void
 
         package init(
-            journal: Bool = getenv("JOURNAL_STREAM") != nil,
+            journal: Bool = StandardErrorLog.leadsToJournal(getenv("JOURNAL_STREAM").map { String(cString: $0) }),
             write: @escaping @Sendable ([UInt8]) -> Void = StandardErrorLog.writeToStandardError
         ) {
             self.journal = journal
@@ -100,6 +100,14 @@ package struct StandardErrorLog: LogHandler {
         var time = timespec()
         clock_gettime(CLOCK_BOOTTIME, &time)
         return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+    }
+
+    /// Whether standard error is the very stream that JOURNAL_STREAM names (`device:inode`): a shell in a service may
+    /// have sent it elsewhere.
+    package static func leadsToJournal(_ stream: String?, descriptor: Int32 = STDERR_FILENO) -> Bool {
+        var status = stat()
+        guard let stream, fstat(descriptor, &status) == 0 else { return false }
+        return stream == "\(status.st_dev):\(status.st_ino)"
     }
 
     package static func writeToStandardError(_ line: [UInt8]) { write(line, to: STDERR_FILENO) }
