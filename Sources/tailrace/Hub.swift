@@ -10,8 +10,8 @@ struct Hub: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Runs an Event Hubs compatible server on this machine, for trying things out and for tests.",
         discussion: """
-            Prints what a client needs, one line each, once it listens: the address, the connection string, and the file \
-            with the authority to trust. Ends on SIGTERM or SIGINT.
+            Prints what a client needs, one line each, once it listens: the address, the connection string, and the \
+            file with the authority to trust. Ends on SIGTERM or SIGINT.
             """)
 
     @Option(help: ArgumentHelp("Where to listen; port 0 takes any free one.", valueName: "host:port"))

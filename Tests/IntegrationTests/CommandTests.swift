@@ -84,7 +84,7 @@ import Testing
         let result = try run("check", "--config", path)
         #expect(result.exit == .code(0))
         #expect(result.error.isEmpty)
-        #expect(result.output.contains("input app: \(directory.path)/*.log"))
+        #expect(result.output.contains("input app: \(directory.path)/*.log: 0 files match now"))
         #expect(!result.output.contains("SecretCanary"))
         #expect(access(directory("state"), F_OK) != 0)
     }

@@ -1,5 +1,6 @@
 import EventHubs
 import Glibc
+import OpenSSLTransport
 import TestSupport
 import Testing
 
@@ -36,7 +37,8 @@ import Testing
     }
 
     @Test func everyKeyIsRead() throws {
-        write("ca.pem", "")
+        let maker = try ThrowAwayAuthority()
+        try maker.writeCertificate(to: directory("ca.pem"))
         let configuration = try load(
             """
             [agent]
@@ -134,6 +136,7 @@ import Testing
         ("[input.x]\ntype = \"file\"\ninclude = \"/a\"", 3, "not an array", "[\"…\"]"),
         ("[input.x]\ntype = \"file\"\ninclude = [\n\"/a\",\n5]", 5, "an element", "quotes"),
         ("[input.x]\ntype = \"file\"\ninclude = [\"a/*.log\"]", 3, "not absolute", "\"/\""),
+        ("[input.x]\ntype = \"file\"\ninclude = [\"/var/log/\"]", 3, "names no file", "*.log"),
         ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nstart = \"begin\"", 4, "is \"begin\"", "beginning"),
         ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nmaximum_line = 1", 4, "is 1 B", "from 64 B"),
         ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nmultiline = { start = 'x' }", 4, "not supported", "remove"),
@@ -177,6 +180,13 @@ import Testing
         #expect(found.count == 1)
         #expect(found.first?.line == 7)
         #expect(found.first?.message.contains(message) == true, "\(found)")
+    }
+
+    @Test func aFileThatHoldsNoCertificateIsNoAuthority() {
+        write("ca.pem", "nonsense")
+        let found = problems(Self.inputLines + Self.outputLines + "ca_file = \"\(directory("ca.pem"))\"")
+        #expect(found.map(\.line) == [7])
+        #expect(found.first?.message.contains("cannot be used") == true, "\(found)")
     }
 
     @Test func allMistakesAreToldAtOnceInTheOrderOfTheFile() {

@@ -103,7 +103,7 @@ package final class EventHubConnection: @unchecked Sendable {
                 }
             }
         return bootstrap.connect(host: endpoint.host, port: endpoint.port).flatMapErrorThrowing {
-            throw EventHubsError(.connectFailed, "cannot connect to \(place): \($0)")
+            throw EventHubsError(.connectFailed, "cannot connect to \(place): \(ConnectFailure.text($0))")
         }.flatMap { channel in
             AMQPClientConnection.open(on: channel, self.handlerConfiguration).flatMapErrorThrowing { error in
                 channel.close(promise: nil)

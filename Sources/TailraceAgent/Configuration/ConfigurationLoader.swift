@@ -1,5 +1,6 @@
 internal import EventHubs
 import Glibc
+internal import TailraceInputs
 
 /// Turns the text of a configuration file into an `AgentConfiguration`, or into the list of everything wrong with it.
 ///
@@ -242,6 +243,10 @@ package struct ConfigurationLoader {
                 reader.report(
                     key, "holds \"\(SettingsReader.shortened(pattern))\", which is not absolute",
                     remedy: "write the path from \"/\" on")
+            } else if absolute, GlobPattern(pattern) == nil {
+                reader.report(
+                    key, "holds \"\(SettingsReader.shortened(pattern))\", which names no file",
+                    remedy: "write a file's path, or a pattern of files such as \"/var/log/app/*.log\"")
             }
         }
     }
@@ -294,7 +299,20 @@ package struct ConfigurationLoader {
             output.key = key
         }
         reader.finish()
+        checkEndpoint(output, reader)
         return output
+    }
+
+    /// Finds what only shows when TLS and tokens are set up, such as a CA file without certificates.
+    private func checkEndpoint(_ output: EventHubsOutputSettings, _ reader: SettingsReader) {
+        guard collector.problems.isEmpty, let string = output.connectionString?.reveal() else { return }
+        do throws(EventHubsError) {
+            _ = try EventHubEndpoint(string, eventHubName: output.eventHub, caFile: output.caFile)
+        } catch {
+            reader.report(
+                output.caFile == nil ? "connection_string" : "ca_file", "cannot be used: \(error.message)",
+                remedy: "correct it, or the file that it names")
+        }
     }
 
     private mutating func readConnectionString(_ reader: inout SettingsReader) -> Secret<String>? {

@@ -1,3 +1,5 @@
+internal import TailraceInputs
+
 /// What `tailrace check` says about a valid configuration.
 package enum ConfigurationReport {
     package static func text(_ configuration: AgentConfiguration) -> String {
@@ -6,10 +8,15 @@ package enum ConfigurationReport {
         let size = Quantity.describe(bytes: configuration.spool.maximumSize)
         lines.append("spool: \(configuration.stateDirectory), at most \(size), sync \(sync(configuration.spool.sync))")
         for input in configuration.inputs {
-            lines.append("input \(input.name): \(input.include.joined(separator: ", "))")
+            let walk = GlobWalk(
+                include: input.include.compactMap { GlobPattern($0) }, exclude: input.exclude.map { ExcludePattern($0) })
+            let count = walk.isComplete ? "\(walk.files)" : "more than \(walk.files)"
+            lines.append("input \(input.name): \(input.include.joined(separator: ", ")): \(count) files match now")
+            for path in walk.unreadable { lines.append("    cannot be read by this user: \(path)") }
         }
         for output in configuration.outputs {
-            lines.append("output \(output.name): key \(output.key.rawValue)")
+            let host = output.connectionString?.reveal().host ?? ""
+            lines.append("output \(output.name): hub \(output.eventHub) at \(host), key \(output.key.rawValue)")
         }
         return lines.joined(separator: "\n")
     }

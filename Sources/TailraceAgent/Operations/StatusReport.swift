@@ -80,7 +80,7 @@ package struct StatusReport: Equatable, Sendable {
         package var lag: UInt64 { size > offset ? size - offset : 0 }
     }
 
-    /// spooled = acknowledged + in flight + waiting + dead-lettered + dropped, all by sequence id since the spool began.
+    /// spooled = acknowledged + in flight + waiting + dead-lettered + dropped: by sequence id since the spool began.
     package struct Output: Equatable, Sendable {
         package var name = ""
         package var type = "eventhubs"
