@@ -219,7 +219,8 @@ import Testing
         let (snapshot, records, _) = try DamageTests.threeSegments(directory)
         let files = names(settings.directory, suffix: ".spool")
         for (seed, rounds) in [(1, 40), (2, 40), (0, 40)] {
-            var generator = seed == 0
+            var generator =
+                seed == 0
                 ? SeededGenerator.fresh("mutatedSegments") : SeededGenerator(seed: UInt64(seed))
             for round in 0..<rounds {
                 snapshot.restore(to: settings.directory)

@@ -9,7 +9,8 @@ package enum ConfigurationReport {
         lines.append("spool: \(configuration.stateDirectory), at most \(size), sync \(sync(configuration.spool.sync))")
         for input in configuration.inputs {
             let walk = GlobWalk(
-                include: input.include.compactMap { GlobPattern($0) }, exclude: input.exclude.map { ExcludePattern($0) })
+                include: input.include.compactMap { GlobPattern($0) }, exclude: input.exclude.map { ExcludePattern($0) }
+            )
             let count = walk.isComplete ? "\(walk.files)" : "more than \(walk.files)"
             lines.append("input \(input.name): \(input.include.joined(separator: ", ")): \(count) files match now")
             for path in walk.unreadable { lines.append("    cannot be read by this user: \(path)") }
