@@ -323,6 +323,7 @@ import Testing
         #expect(sink.wait { $0.lineCount == 1 })
         sink.block(true)
         write("1\n", to: directory("a.log"))
+        #expect(sink.wait { $0.isWaiting })
         // More events than the kernel keeps (16,384 by default), then what must not be missed.
         let text = ChildProcess.text("/proc/sys/fs/inotify/max_queued_events")
         let limit = try #require(Int(text.filter(\.isNumber)))

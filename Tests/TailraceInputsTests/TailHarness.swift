@@ -28,6 +28,7 @@ final class FakeSink: BatchSink {
         var isClosed = false
         var isHeld = false
         var isBlocked = false
+        var isWaiting = false
         var maximumBatchBytes = 0
     }
     private let state = Mutex(State())
@@ -48,7 +49,10 @@ final class FakeSink: BatchSink {
     }
 
     func append(_ batch: RecordBatch) -> Bool {
-        while state.withLock({ $0.isBlocked && !$0.isClosed }) { usleep(1000) }
+        while state.withLock({
+            $0.isWaiting = $0.isBlocked && !$0.isClosed
+            return $0.isWaiting
+        }) { usleep(1000) }
         defer { batch.recycle() }
         let context = batch.context.withUnsafeBytes { RecordContext(decoding: $0) }
         guard let context else { fatalError("a context that cannot be read") }
@@ -92,6 +96,7 @@ final class FakeSink: BatchSink {
     func reopen() { state.withLock { $0.isClosed = false } }
     /// Blocked: `append` does not return, as with a full spool.
     func block(_ isBlocked: Bool) { state.withLock { $0.isBlocked = isBlocked } }
+    var isWaiting: Bool { state.withLock { $0.isWaiting } }
     func hold(_ isHeld: Bool) { state.withLock { $0.isHeld = isHeld } }
 
     var positions: [SourceKey: [UInt8]] { state.withLock { $0.positions } }

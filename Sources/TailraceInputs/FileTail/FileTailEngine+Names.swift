@@ -195,7 +195,9 @@ extension FileTailEngine {
             return true
         }
         guard let file = youngest[label], file.eldestBirth < status.identity.birth else { return false }
-        return file.isRotated || status.identity.birth < file.identity.birth
+        if file.isRotated || status.identity.birth < file.identity.birth { return true }
+        // The youngest that we know may have been renamed by an event that is still to come.
+        return FileStatus(path: label)?.identity != file.identity
     }
 
     private func savedPosition(of identity: FileIdentity) -> FilePosition? {
