@@ -215,7 +215,7 @@ extension FileTailEngine {
         directory.names[name] = file
         file.move(to: directory, name: name)
         file.missingSince = 0
-        file.wasSearched = false
+        file.searchedSince = nil
         enqueue(file)
     }
 

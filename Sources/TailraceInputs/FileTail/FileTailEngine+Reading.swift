@@ -53,12 +53,15 @@ extension FileTailEngine {
         var next = file
         while let before = next.predecessor, before.predecessor != nil { next = before }
         guard let first = next.predecessor else { return }
-        if first.descriptor < 0, first.directory == nil, !first.isRemoved, !first.wasSearched {
-            // It was closed, and now it has no name that we know of: perhaps a rename that is still to be heard of.
-            first.wasSearched = true
-            wantsWalk = true
-            enqueue(file)
-            return
+        if first.descriptor < 0, first.directory == nil, !first.isRemoved {
+            // It is not open, and it has no name that we know of: perhaps a rename is still to be heard of.
+            let since = first.searchedSince ?? walk
+            if since == walk {
+                first.searchedSince = since
+                wantsWalk = true
+                enqueue(file)
+                return
+            }
         }
         if first.isRemoved || first.descriptor < 0 && first.directory == nil || first.trouble != 0 {
             next.predecessor = nil

@@ -47,8 +47,8 @@ final class TailedFile {
     var lastChange: Int64 = 0
     /// Monotonic nanoseconds since when it cannot be found; 0 = it can.
     var missingSince: Int64 = 0
-    /// It was looked for in every directory since it was lost.
-    var wasSearched = false
+    /// It is to be looked for in every directory: by a walk later than this one.
+    var searchedSince: UInt64?
     /// Birth of the oldest generation of the same log that was known when this one was the youngest.
     var eldestBirth: Int64
     /// The generation of the same log before this one, until it has been read to its end.
