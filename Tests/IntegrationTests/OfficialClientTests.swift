@@ -4,6 +4,8 @@ import Logging
 import TestSupport
 import Testing
 
+@testable import TailraceAgent
+
 /// The official `azure-eventhub` package for Python against the hub, unmodified.
 @Suite(.serialized) struct OfficialClientTests {
     struct Sent {
@@ -47,6 +49,32 @@ import Testing
             #expect(own.map(\.sequence) == Array(0..<own.count))
             #expect(zip(own, own.dropFirst()).allSatisfy { $0.time <= $1.time })
         }
+        await hub.stop()
+    }
+
+    @Test func whatTheAgentShipsTheOfficialClientReadsBackByteForByte() async throws {
+        let python = try Python()
+        let directory = TemporaryDirectory("official")
+        var configuration = LocalHubConfiguration()
+        configuration.certificateDirectory = directory("certificates")
+        let hub = try LocalHub(configuration, logger: Logger(label: "hub", factory: { _ in SwiftLogNoOpLogHandler() }))
+        _ = try await hub.start()
+        let agent = try AgentProcess(
+            directory,
+            output: """
+                connection_string = "\(hub.connectionString)"
+                ca_file = "\(directory("certificates/ca.pem"))"
+                """)
+        // Whatever a line can hold (everything but a newline), and one that is too long.
+        let long = (0..<(2 << 20)).map { UInt8(ascii: "a") + UInt8($0 % 26) }
+        let lines = Self.awkward.map { $0.filter { $0 != 0x0A } } + [long, Array("the last".utf8)]
+        try agent.log(Array(lines.map { $0 + [0x0A] }.joined()))
+        let received = try await python.consume(from: hub, count: lines.count)
+        let limit = FileInputSettings.defaultMaximumLine
+        let everythingCame = received.map(\.body) == lines.map { Array($0.prefix(limit)) }
+        #expect(everythingCame, "\(received.count) of \(lines.count) came")
+        #expect(received.allSatisfy { $0.key == "test-host" })
+        #expect(agent.stop() == .code(0))
         await hub.stop()
     }
 
