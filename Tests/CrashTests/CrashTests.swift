@@ -1,4 +1,3 @@
-import Glibc
 import TestSupport
 import Testing
 
@@ -6,7 +5,7 @@ import Testing
 
 /// The real command, killed with SIGKILL: nothing may be lost, and what is first of a source must come in order.
 @Suite(.serialized) struct CrashTests {
-    @Test func twentyKillsOfTheAgentAndFourOfTheHubLoseNothing() throws {
+    @Test func twentyKillsOfTheAgentAndFourOfTheHubLoseNothing() async throws {
         var generator = SeededGenerator.fresh("twenty kills")
         let installation = try Installation()
         try installation.startHub()
@@ -19,23 +18,23 @@ import Testing
         let writer = LogWriter(plan)
         let thread = WriterThread(writer)
         for kill in 0..<20 {
-            usleep(UInt32.random(in: 50_000...1_000_000, using: &generator))
+            try await pause(.random(in: 50_000...1_000_000, using: &generator))
             let alsoHub = kill % 5 == 2
             if alsoHub { installation.killHub() }
-            if alsoHub { usleep(UInt32.random(in: 0...50_000, using: &generator)) }
+            if alsoHub { try await pause(.random(in: 0...50_000, using: &generator)) }
             installation.killAgent()
-            if Bool.random(using: &generator) { usleep(UInt32.random(in: 0...200_000, using: &generator)) }
+            if Bool.random(using: &generator) { try await pause(.random(in: 0...200_000, using: &generator)) }
             // Which of the two is there first is left to chance.
             let agentFirst = Bool.random(using: &generator)
             if agentFirst { try installation.startAgent() }
             if alsoHub { try installation.startHub() }
             if !agentFirst { try installation.startAgent() }
         }
-        while !writer.isDone { usleep(10_000) }
+        while !writer.isDone { try await pause(10_000) }
         thread.stop()
         #expect(writer.problem == nil)
         #expect(writer.linesWritten == 200_000)
-        try installation.settle(lines: 200_000)
+        try await installation.settle(lines: 200_000)
         let balance = try installation.balance(written: writer.written)
         for note in installation.recoveryNotes { print(note) }
         print("200,000 lines, 20 kills: \(balance.duplicates) duplicates")
@@ -44,7 +43,7 @@ import Testing
         #expect(balance.foreign == 0, "seed \(generator.seed)")
     }
 
-    @Test func anAgentWithoutItsHubKeepsEverythingUntilItComes() throws {
+    @Test func anAgentWithoutItsHubKeepsEverythingUntilItComes() async throws {
         let installation = try Installation()
         try installation.startHub()
         installation.killHub()
@@ -56,12 +55,14 @@ import Testing
         let writer = LogWriter(plan)
         writer.run()
         // Everything is in the spool before the hub is there; a kill does not change that.
-        for _ in 0..<600 where (installation.status?.spooled ?? 0) < 20_000 { usleep(50_000) }
+        for _ in 0..<600 where (installation.status?.spooled ?? 0) < 20_000 {
+            try await pause(50_000)
+        }
         #expect(installation.status?.acknowledged == 0)
         installation.killAgent()
         try installation.startAgent()
         try installation.startHub()
-        try installation.settle(lines: 20_000)
+        try await installation.settle(lines: 20_000)
         let balance = try installation.balance(written: writer.written)
         #expect(balance.closes)
         #expect(balance.duplicates == 0)
@@ -84,5 +85,10 @@ import Testing
         #expect(balance.misplaced == 1)
         #expect(balance.foreign == 3)
         #expect(!balance.closes)
+    }
+
+    /// Microseconds; leaves the thread to other tests.
+    private func pause(_ microseconds: Int64) async throws {
+        try await Task.sleep(for: .microseconds(microseconds))
     }
 }

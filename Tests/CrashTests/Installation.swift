@@ -74,13 +74,13 @@ final class Installation {
     }
 
     /// Waits until the agent has read everything and everything that it has read is acknowledged.
-    func settle(lines: Int, seconds: Int = 60) throws {
+    func settle(lines: Int, seconds: Int = 60) async throws {
         for _ in 0..<(seconds * 20) {
             if let status, status.lagBytes == 0, status.unsettled == 0, status.acknowledged >= lines {
                 return
             }
             if agent?.hasEnded == true { throw Failure(description: "the agent ended by itself: \(lastWords)") }
-            usleep(50_000)
+            try await Task.sleep(for: .milliseconds(50))
         }
         throw Failure(description: "not settled: \(status.map { "\($0)" } ?? "no status"); \(lastWords)")
     }

@@ -66,7 +66,7 @@ import Testing
             #expect(event.message.messageAnnotations[symbol: "x-opt-partition-key"] == .string("test-host"))
             offset += Int64(line.count) + 1
         }
-        let status = try agent.status { $0.acknowledged(lines.count) }
+        let status = try await agent.status { $0.acknowledged(lines.count) }
         for section in ["inputs", "outputs"] { #expect(status.number("unexplained", in: section) == 0, "\(status)") }
         #expect(status.number("lag_bytes", in: "inputs") == 0)
         #expect(status.text.contains("\"state\":\"connected\""))
@@ -106,7 +106,7 @@ import Testing
             #expect(own.map(\.body) == (0..<(perRound * rounds)).map { Array("\(name) \($0)".utf8) })
             #expect(Set(own.map(\.partition)).count == 1)
         }
-        _ = try agent.status { $0.acknowledged(total) }
+        _ = try await agent.status { $0.acknowledged(total) }
         #expect(agent.stop() == .code(0))
         try await consumer.close()
         await hub.stop()
@@ -122,7 +122,7 @@ import Testing
             directory,
             output: "connection_string_file = \"\(keyFile)\"\nca_file = \"\(directory("certificates/ca.pem"))\"")
         try agent.log(Array("one\ntwo\n".utf8))
-        let status = try agent.status {
+        let status = try await agent.status {
             $0.text.contains("\"state\":\"unauthorized") && $0.number("existed", in: "inputs") == 2
         }
         #expect(status.number("spooled", in: "inputs") == 2)
@@ -147,7 +147,7 @@ import Testing
         await first.stop()
         let agent = try AgentProcess(directory, output: output(connectionString))
         try agent.log(Array("early\n".utf8))
-        _ = try agent.status { $0.number("existed", in: "inputs") == 1 && $0.text.contains("not connected") }
+        _ = try await agent.status { $0.number("existed", in: "inputs") == 1 && $0.text.contains("not connected") }
         #expect(agent.stop() == .code(0))
         try agent.restart()
         let second = try await hub(port: port)
@@ -165,15 +165,15 @@ import Testing
         let port = first.port
         let agent = try AgentProcess(directory, output: output(first.connectionString))
         try agent.log(Array("before\n".utf8))
-        _ = try agent.status { $0.acknowledged(1) }
+        _ = try await agent.status { $0.acknowledged(1) }
         await first.stop()
         try agent.log(Array("meanwhile\n".utf8))
-        _ = try agent.status { $0.number("existed", in: "inputs") == 2 }
+        _ = try await agent.status { $0.number("existed", in: "inputs") == 2 }
         let second = try await hub(port: port)
         let consumer = try await consumer(second)
         let events = await consumer.events(atLeast: 2)
         #expect(events.map(\.body) == [Array("before".utf8), Array("meanwhile".utf8)])
-        _ = try agent.status { $0.acknowledged(2) }
+        _ = try await agent.status { $0.acknowledged(2) }
         #expect(agent.stop() == .code(0))
         try await consumer.close()
         await second.stop()
@@ -189,7 +189,7 @@ import Testing
             Array("line \(number) ".utf8) + [UInt8](repeating: UInt8(ascii: "a") + UInt8(number % 26), count: 100_000)
         }
         for line in lines { try agent.log(line + [0x0A]) }
-        let status = try agent.status { $0.text.contains("\"failure\":\"full") }
+        let status = try await agent.status { $0.text.contains("\"failure\":\"full") }
         let existed = try #require(status.number("existed", in: "inputs"))
         #expect(existed < lines.count)
         #expect(status.number("bytes", in: "spool") ?? 0 <= 16 << 20)
@@ -220,7 +220,7 @@ import Testing
         let consumer = try await consumer(hub)
         let events = await consumer.events(atLeast: 2)
         #expect(events.map(\.body) == [Array("one".utf8), Array("two".utf8)])
-        let status = try agent.status { $0.number("acknowledged", in: "outputs") == 2 }
+        let status = try await agent.status { $0.number("acknowledged", in: "outputs") == 2 }
         #expect(status.number("acknowledged", in: "inputs") == 0)
         #expect(status.number("spooled", in: "inputs") == 2)
         #expect(status.number("released", in: "spool") == 0)
@@ -237,11 +237,11 @@ import Testing
                 connection_string = "Endpoint=sb://localhost:1/;SharedAccessKeyName=a;SharedAccessKey=b"
                 eventhub = "x"
                 """)
-        _ = try agent.status { _ in true }
+        _ = try await agent.status { _ in true }
         let second = try ChildProcess(ChildProcess.built("tailrace"), ["run", "--config", agent.configurationPath])
         #expect(second.wait() == .code(1))
         #expect(second.errorOutput.contains("is in use by process \(agent.process.identifier)"))
-        _ = try agent.status { _ in true }
+        _ = try await agent.status { _ in true }
         #expect(agent.stop() == .code(0))
     }
 }

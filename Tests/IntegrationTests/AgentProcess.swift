@@ -53,7 +53,7 @@ final class AgentProcess {
     }
 
     /// Asks until `isExpected`; the status then. What never comes is ended by the time limit of whoever runs the tests.
-    func status(until isExpected: (Status) -> Bool) throws -> Status {
+    func status(until isExpected: (Status) -> Bool) async throws -> Status {
         while true {
             let asked = try ChildProcess(
                 ChildProcess.built("tailrace"), ["status", "--json", "--config", configurationPath])
@@ -61,7 +61,8 @@ final class AgentProcess {
                 let status = Status(text: asked.output)
                 if isExpected(status) { return status }
             }
-            usleep(20_000)
+            // Leaves the thread to other tests.
+            try await Task.sleep(for: .milliseconds(30))
         }
     }
 

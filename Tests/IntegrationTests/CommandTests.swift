@@ -89,11 +89,13 @@ import Testing
         #expect(access(directory("state"), F_OK) != 0)
     }
 
-    @Test func theHubTellsWhatAClientNeedsAndStopsOnSignal() throws {
+    @Test func theHubTellsWhatAClientNeedsAndStopsOnSignal() async throws {
         let hub = try ChildProcess(
             ChildProcess.built("tailrace"),
             ["hub", "--listen", "127.0.0.1:0", "--hub", "events", "--certificate-directory", directory("certificates")])
-        while !hub.output.contains("ca file:"), !hub.output.contains("\n\n") { usleep(10_000) }
+        while !hub.output.contains("ca file:"), !hub.output.contains("\n\n") {
+            try await Task.sleep(for: .milliseconds(10))
+        }
         let lines = hub.output.split(separator: "\n").map(String.init)
         #expect(lines.count == 3)
         #expect(lines[0].wholeMatch(of: /listening on 127\.0\.0\.1:[0-9]+/) != nil, "\(lines[0])")
