@@ -90,14 +90,17 @@ final class DrainLoop<D: Destination> {
         if let readAgainAt, now < readAgainAt { return nil }
         readAgainAt = nil
         do {
-            guard let view = try parts.reader.next() else { return nil }
-            let first = view.firstSequence + UInt64(view.startIndex)
+            let unusedBefore = parts.reader.unusedSequences
+            let view = try parts.reader.next()
+            let first = view.map { $0.firstSequence + UInt64($0.startIndex) } ?? parts.reader.nextSequence
             if first > cursor {
-                statistics.damaged += first - cursor
+                let unused = min(parts.reader.unusedSequences - unusedBefore, first - cursor)
+                statistics.unused += unused
+                statistics.damaged += first - cursor - unused
                 cursor = first
                 ledgerIsBehind = true
             }
-            return (view, view.startIndex)
+            return view.map { ($0, $0.startIndex) }
         } catch {
             statistics.localFailures += 1
             readAgainAt = now.advanced(by: configuration.readRetryInterval)

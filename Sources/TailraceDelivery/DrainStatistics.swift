@@ -1,6 +1,6 @@
 /// What a drain has done since it started, and how it stands. The balance of an output:
-/// `read − startedAt = alreadyAcknowledged + acknowledged + deadLettered + dropped + damaged + queued`, and what is
-/// between `read` and the spool's end waits.
+/// `read − startedAt = alreadyAcknowledged + acknowledged + deadLettered + dropped + damaged + unused + queued`, and what
+/// is between `read` and the spool's end waits.
 package struct DrainStatistics: Equatable, Sendable {
     package struct Partition: Equatable, Sendable {
         /// Everything of this partition below this id is acknowledged (or dead-lettered).
@@ -34,6 +34,8 @@ package struct DrainStatistics: Equatable, Sendable {
     package var dropped: UInt64 = 0
     /// Records that the spool lost to damage on the disk.
     package var damaged: UInt64 = 0
+    /// Ids that no record ever had: a recovery of the spool skipped them.
+    package var unused: UInt64 = 0
     /// Records that were cut to fit; they are counted above as well.
     package var truncated: UInt64 = 0
 

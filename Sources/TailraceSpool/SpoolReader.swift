@@ -26,6 +26,9 @@ package final class SpoolReader: @unchecked Sendable {
     /// The id that the next frame begins with, unless it begins below what was asked for, or records were lost.
     package var nextSequence: UInt64 { expected }
 
+    /// Ids passed over so far that no record ever had: a recovery skipped them, so that none is given out twice.
+    package private(set) var unusedSequences: UInt64 = 0
+
     /// The next durable frame with records, or nil when there is none yet. The frame is valid until the next call.
     ///
     /// Damaged frames are skipped, counted and copied to the quarantine. Throws `.released` when the reader has fallen
@@ -99,7 +102,10 @@ package final class SpoolReader: @unchecked Sendable {
             guard expected >= core.state.firstSequence else {
                 throw .released(wanted: expected, first: core.state.firstSequence)
             }
-            return core.state.segments.first { $0.end > expected }
+            if let next = core.state.segments.first(where: { $0.end > expected }) { return next }
+            // No segment has them, so a recovery skipped these ids, and nothing was stored since.
+            passUnused(until: core.state.committed)
+            return nil
         }
         guard let found else { return false }
         if let current = segment, current.generation == found.generation {
@@ -123,8 +129,14 @@ package final class SpoolReader: @unchecked Sendable {
         }
         segment = found
         // Ids that a recovery skipped lie between segments and belong to none.
-        if expected < found.first { expected = found.first }
+        passUnused(until: found.first)
         return true
+    }
+
+    private func passUnused(until sequence: UInt64) {
+        guard sequence > expected else { return }
+        unusedSequences += sequence - expected
+        expected = sequence
     }
 
     /// At the end of what may be read: true when the reader can go on (more came, or the next segment follows).

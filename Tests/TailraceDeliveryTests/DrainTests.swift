@@ -32,6 +32,26 @@ import Testing
         #expect(statistics.waiting(committed: bench.spool.committed) == 0)
     }
 
+    @Test func idsThatARecoverySkippedAreNeitherWaitedForNorCountedAsLost() async throws {
+        let bench = try Workbench()
+        let hub = FakeHub(partitions: 2)
+        try bench.append((0..<10).map { "\($0)" }, source: "p0/a")
+        try bench.restart(minimumNextSequence: 35)
+        let drain = try bench.drain(hub)
+        drain.start()
+        // Nothing follows the skipped ids, and still they are behind us.
+        await bench.floor.wait { $0 == 35 }
+        while drain.statistics.read < 35 { await Task.yield() }
+        #expect(drain.statistics.waiting(committed: bench.spool.committed) == 0)
+        try bench.append(["next"], source: "p1/a")
+        await bench.floor.wait { $0 == 36 }
+        await drain.stop(within: .seconds(10))
+        let statistics = drain.statistics
+        #expect(statistics.acknowledged == 11 && statistics.unused == 25 && statistics.damaged == 0)
+        #expect(statistics.balances)
+        #expect(hub.stored.value.sequences == Array(0..<10) + [35])
+    }
+
     @Test func framesThatCameMeanwhileShareABatch() async throws {
         let bench = try Workbench()
         let hub = FakeHub(partitions: 1, answer: nil)

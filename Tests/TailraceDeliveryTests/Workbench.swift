@@ -24,8 +24,9 @@ final class Workbench {
 
     private static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-    private static func openSpool(_ directory: TemporaryDirectory) throws -> Spool {
+    private static func openSpool(_ directory: TemporaryDirectory, minimumNextSequence: UInt64 = 0) throws -> Spool {
         var configuration = SpoolConfiguration(directory: directory("spool"))
+        configuration.minimumNextSequence = minimumNextSequence
         configuration.segmentSize = 64 << 10
         configuration.maximumSize = 64 << 20
         configuration.sync = .never
@@ -39,10 +40,12 @@ final class Workbench {
     }
 
     /// Ends the process, as it were, and begins the next one.
-    func restart() throws {
+    ///
+    /// - Parameter minimumNextSequence: above what was given out: the ids between are skipped.
+    func restart(minimumNextSequence: UInt64 = 0) throws {
         ledger.close()
         spool.abandon()
-        spool = try Self.openSpool(directory)
+        spool = try Self.openSpool(directory, minimumNextSequence: minimumNextSequence)
         ledger = try Self.openLedger(directory, spool)
         floor = Watched(0)
     }
@@ -120,6 +123,6 @@ final class Workbench {
 extension DrainStatistics {
     /// Promise 7, for what this drain has read.
     var balances: Bool {
-        read - startedAt == alreadyAcknowledged + acknowledged + deadLettered + dropped + damaged + queued
+        read - startedAt == alreadyAcknowledged + acknowledged + deadLettered + dropped + damaged + unused + queued
     }
 }

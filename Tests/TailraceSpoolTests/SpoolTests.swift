@@ -53,6 +53,27 @@ import Testing
         spool.close()
     }
 
+    @Test func aReaderPassesIdsThatARecoverySkippedAndThenWaits() throws {
+        let directory = TemporaryDirectory()
+        var settings = configuration(directory)
+        let first = try openSpool(settings)
+        try first.append(batch(["a", "b"]))
+        #expect(first.flush())
+        first.close()
+        settings.minimumNextSequence = 100
+        let spool = try openSpool(settings)
+        let reader = try spool.reader(from: 0)
+        #expect(try reader.next()?.recordCount == 2)
+        #expect(try reader.next() == nil)
+        #expect(reader.nextSequence == 100 && reader.unusedSequences == 98)
+        #expect(!reader.waitForMore(timeoutMilliseconds: 1))
+        try spool.append(batch(["c"]))
+        #expect(spool.flush())
+        #expect(try reader.next()?.firstSequence == 100)
+        #expect(reader.unusedSequences == 98)
+        spool.close()
+    }
+
     @Test func aReaderSeesOnlyWhatIsSyncedAndIsTold() throws {
         let directory = TemporaryDirectory()
         let blocked = Gate()

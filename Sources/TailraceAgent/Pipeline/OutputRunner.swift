@@ -168,6 +168,7 @@ package final class OutputRunner: Service, CustomStringConvertible {
             report.waiting = next &- ledger.state.floor
             return report
         }
+        report.spooled = next &- statistics.unused
         report.acknowledged = statistics.startedAt &+ statistics.alreadyAcknowledged &+ statistics.acknowledged
         report.inFlight = statistics.inFlight
         report.waiting = (statistics.queued &- statistics.inFlight) &+ (next &- statistics.read)
