@@ -192,14 +192,18 @@ final class Faults: Sendable {
     }
 
     @Test func aTinyFileSystemFillsAndIsFreedAgain() throws {
-        // Only root can mount; others have the simulated full disk above.
-        guard geteuid() == 0 else { return }
+        // Only root can mount; others have the simulated full disk above, and are told.
+        guard geteuid() == 0 else {
+            print("not root, so no file system was mounted: a full disk was only simulated")
+            return
+        }
         let directory = TemporaryDirectory()
         let mountPoint = directory("tiny")
         mkdir(mountPoint, 0o700)
         guard mount("tmpfs", mountPoint, "tmpfs", 0, "size=2m") == 0 else {
             // Root without the right to mount, as in many containers.
             #expect(errno == EPERM || errno == EACCES)
+            print("no right to mount, so a full disk was only simulated")
             return
         }
         defer { umount2(mountPoint, CInt(MNT_DETACH)) }
