@@ -11,8 +11,9 @@ package enum ConfigurationReport {
             let walk = GlobWalk(
                 include: input.include.compactMap { GlobPattern($0) }, exclude: input.exclude.map { ExcludePattern($0) }
             )
-            let count = walk.isComplete ? "\(walk.files)" : "more than \(walk.files)"
-            lines.append("input \(input.name): \(input.include.joined(separator: ", ")): \(count) files match now")
+            let count = (walk.isComplete ? "" : "more than ") + counted(walk.files, "file")
+            let verb = walk.files == 1 ? "matches" : "match"
+            lines.append("input \(input.name): \(input.include.joined(separator: ", ")): \(count) \(verb) now")
             for path in walk.unreadable { lines.append("    cannot be read by this user: \(path)") }
         }
         for output in configuration.outputs {

@@ -40,3 +40,8 @@ package enum Quantity {
         return (number, String(text.dropFirst(digits.count).drop { $0 == " " }))
     }
 }
+
+/// "1 file", "2 files".
+package func counted(_ number: some BinaryInteger, _ noun: String) -> String {
+    "\(number) \(noun)\(number == 1 ? "" : "s")"
+}

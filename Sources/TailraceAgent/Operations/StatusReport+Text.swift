@@ -5,7 +5,7 @@ extension StatusReport {
         let seconds = max(0, now - started) / 1000
         lines.append("tailrace \(version), process \(process) on \(host), up \(Self.period(seconds))")
         let bytes = Quantity.describe(bytes: spool.bytes), maximum = Quantity.describe(bytes: spool.maximumBytes)
-        lines.append("spool   \(spool.directory): \(bytes) of \(maximum) in \(spool.segments) segments")
+        lines.append("spool   \(spool.directory): \(bytes) of \(maximum) in \(counted(spool.segments, "segment"))")
         lines.append(
             "        next id \(spool.nextSequence), durable below \(spool.committed), released below \(spool.released)"
                 + (spool.carriedOver > 0 ? ", \(spool.carriedOver) records from before this start" : ""))
@@ -33,7 +33,9 @@ extension StatusReport {
 
 extension StatusReport.Input {
     fileprivate var text: [String] {
-        var lines = ["input   \(name) (\(type)): \(files) files, \(Quantity.describe(bytes: lagBytes)) not read yet"]
+        var lines = [
+            "input   \(name) (\(type)): \(counted(files, "file")), \(Quantity.describe(bytes: lagBytes)) not read yet"
+        ]
         lines.append(
             "        existed \(existed) = acknowledged \(acknowledged) + spooled \(spooled) + filtered \(filtered)"
                 + " + dropped \(dropped): \(StatusReport.verdict(unexplained))")

@@ -1,0 +1,66 @@
+import Glibc
+import TestSupport
+import Testing
+
+/// The README's configuration and commands, typed as they stand there; only the places are a test's own.
+@Suite struct ReadmeTests {
+    private let directory = TemporaryDirectory("readme")
+
+    /// The fenced blocks of a language, in order.
+    private func blocks(_ language: String) -> [String] {
+        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let parts = ChildProcess.text("/\(root)/README.md").split(separator: "```", omittingEmptySubsequences: false)
+        return parts.indices.filter { $0 % 2 == 1 && parts[$0].hasPrefix(language + "\n") }
+            .map { String(parts[$0].dropFirst(language.count + 1)) }
+    }
+
+    /// Starts the README's command that begins with `beginning`.
+    private func start(_ beginning: String) throws -> ChildProcess {
+        let lines = blocks("sh").flatMap { $0.split(separator: "\n") }
+        let line = try #require(lines.first { $0.hasPrefix(beginning) }, "the README has no command \(beginning)")
+        let words = line.prefix { $0 != "#" }.split(separator: " ").dropFirst().map {
+            switch $0 {
+            case "127.0.0.1:5671": "127.0.0.1:0"
+            case "certificates", "tailrace.toml": directory(String($0))
+            default: String($0)
+            }
+        }
+        return try ChildProcess(ChildProcess.built("tailrace"), words)
+    }
+
+    @Test func whatTheReadmeShowsWorksAsItStands() async throws {
+        let hub = try start("tailrace hub")
+        while !hub.output.contains("ca file:") { try await Task.sleep(for: .milliseconds(10)) }
+        let connection = try #require(hub.output.split(separator: "\n").first { $0.contains("Endpoint=") })
+        try AgentProcess.write(
+            String(connection.drop { $0 != "E" }) + "\n", to: directory("hub.key"))
+        mkdir(directory("app"), 0o755)
+        try AgentProcess.write("one\ntwo\nthree\n", to: directory("app/a.log"))
+
+        let tables = blocks("toml")
+        try #require(tables.count == 2)
+        let text = "[agent]\nstate_directory = \"\(directory("state"))\"\n" + tables.joined()
+        try AgentProcess.write(
+            text.replacing("/var/log/app", with: directory("app"))
+                .replacing("/etc/tailrace/hub.key", with: directory("hub.key"))
+                .replacing("certificates/", with: directory("certificates/")),
+            to: directory("tailrace.toml"))
+
+        let check = try start("tailrace check")
+        #expect(check.wait() == .code(0), "\(check.errorOutput)")
+        #expect(check.output.contains("1 file matches now"))
+        let agent = try start("tailrace run")
+        while true {
+            let status = try start("tailrace status")
+            if status.wait() == .code(0), status.output.contains("spooled 3 = acknowledged 3 + in flight 0") {
+                #expect(!status.output.contains("DOES NOT CLOSE"))
+                break
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        agent.signal(SIGTERM)
+        #expect(agent.wait() == .code(0))
+        hub.signal(SIGTERM)
+        #expect(hub.wait() == .code(0))
+    }
+}
