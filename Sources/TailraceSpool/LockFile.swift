@@ -25,7 +25,12 @@ final class LockFile: Sendable {
         throw .locked(directory: directory.path, holder: holder ?? "unknown")
     }
 
-    func release() { file.withLock { $0 = nil } }
+    func release() {
+        file.withLock {
+            $0?.unlock()
+            $0 = nil
+        }
+    }
 }
 
 /// A pthread that can be joined once, from wherever.

@@ -184,6 +184,9 @@ package final class SpoolFile: Sendable {
         }
     }
 
+    /// Gives the lock back at once. Closing alone would not, as long as a child between fork and exec shares the file.
+    package func unlock() { _ = flock(descriptor, LOCK_UN) }
+
     /// Makes one call, again while it is interrupted.
     fileprivate static func call<T: SignedInteger>(
         _ operation: SpoolFileOperation, _ path: String, _ fault: SpoolFault?, _ body: () -> T

@@ -131,8 +131,8 @@ import Testing
         await #expect(throws: TLSError.self) { try await handshake.get() }
         await #expect(throws: TLSError.self) { try await waiting.futureResult.get() }
         let report = try await client.recorder.end.get()
-        // A reset, where the system reports one, comes before it.
-        #expect(report.errors.last == expected.description)
+        // A reset, where the system reports one, comes before it or after it.
+        #expect(report.errors.contains(expected.description), "\(report.errors)")
         try await listener.close().get()
     }
 

@@ -211,6 +211,23 @@ func diskUsage(_ directory: String) -> Int {
         try openSpool(settings).close()
     }
 
+    @Test func aClosedSpoolIsFreeThoughAChildStillHasItsDescriptors() throws {
+        let directory = TemporaryDirectory()
+        let settings = configuration(directory)
+        let spool = try openSpool(settings)
+        // Between fork and exec a child shares every open file of ours, and with it the lock.
+        let copies = (0..<1024).filter { descriptor in
+            var name = [CChar](repeating: 0, count: 4096)
+            let length = readlink("/proc/self/fd/\(descriptor)", &name, name.count)
+            let target = String(decoding: name.prefix(max(0, length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            return target == settings.directory + "/lock"
+        }.map { dup(CInt($0)) }
+        #expect(copies.count == 1)
+        spool.close()
+        try openSpool(settings).close()
+        copies.forEach { close($0) }
+    }
+
     @Test func anotherProcessKeepsUsOutUntilItIsGone() throws {
         let directory = TemporaryDirectory()
         let settings = configuration(directory)
