@@ -1,4 +1,5 @@
 import Glibc
+import LocalHub
 
 /// Where the demo keeps its files: a new directory that goes with it, or one that the user wants to keep.
 struct DemoDirectory {
@@ -11,7 +12,7 @@ struct DemoDirectory {
             guard mkdir(keep, 0o700) == 0 || errno == EEXIST else {
                 throw OwnProcess.Failure(description: "cannot make \(keep): \(String(cString: strerror(errno)))")
             }
-            guard Self.names(in: keep)?.isEmpty == true else {
+            guard ScratchDirectory.entries(of: keep)?.isEmpty == true else {
                 throw OwnProcess.Failure(
                     description: "\(keep) is not an empty directory; name one that is, or a new one")
             }
@@ -23,38 +24,11 @@ struct DemoDirectory {
             isKept = true
             return
         }
-        let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-        var template = Array("\(base)/tailrace-demo-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else {
-            throw OwnProcess.Failure(
-                description: "cannot make a directory in \(base): \(String(cString: strerror(errno)))")
-        }
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        path = try ScratchDirectory.make("tailrace-demo")
         isKept = false
     }
 
     func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
 
-    func removeUnlessKept() { if !isKept { Self.removeTree(path) } }
-
-    /// Nil when it cannot be listed.
-    private static func names(in path: String) -> [(name: String, isDirectory: Bool)]? {
-        guard let directory = opendir(path) else { return nil }
-        defer { closedir(directory) }
-        var result: [(String, Bool)] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != ".", name != ".." { result.append((name, entry.pointee.d_type == UInt8(DT_DIR))) }
-        }
-        return result
-    }
-
-    private static func removeTree(_ path: String) {
-        for (name, isDirectory) in names(in: path) ?? [] {
-            if isDirectory { removeTree("\(path)/\(name)") } else { unlink("\(path)/\(name)") }
-        }
-        rmdir(path)
-    }
+    func removeUnlessKept() { if !isKept { ScratchDirectory.remove(path) } }
 }

@@ -178,6 +178,6 @@ struct DemoRun {
     }
 
     private static func reason(_ duplicates: Int) -> String {
-        duplicates == 0 ? "" : "  (batches in flight at the kill: the hub had them, the agent did not know yet)"
+        duplicates == 0 ? "" : "  (sent again after the kill: the ledger did not have them as acknowledged)"
     }
 }

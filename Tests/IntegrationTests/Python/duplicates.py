@@ -3,7 +3,8 @@
     .build/venv/bin/python Tests/IntegrationTests/Python/duplicates.py .build/release/tailrace [KILLS]
 
 With one partition the ledger's floor is the number of acknowledged records, so what the hub has stored beyond it when the
-agent is dead are the batches in flight at that kill. Exit 1 when anything else was duplicated, or anything is lost.
+agent is dead are the batches in flight at that kill. Exit 1 when the numbers of both differ, as they would also when a
+line is lost, or when a recovery of the spool has skipped ids (the agent's log says so).
 """
 
 import os
