@@ -40,11 +40,17 @@ package final class Ledger: Sendable {
         let directory = SpoolDirectory(path: path, fault: fault)
         let found = try read(directory, name)
         do throws(SpoolFileError) {
-            if let (file, contents) = found, let state = contents.state {
+            if var (file, contents) = found, let state = contents.state {
                 if contents.damagedSlots > 0 {
                     logger.warning(
                         "the ledger has damaged slots; the newest whole one counts",
                         metadata: ["ledger": "\(file.path)", "slots": "\(contents.damagedSlots)"])
+                }
+                if contents.version < LedgerFormat.version {
+                    (file, contents) = try upgrade(directory, name, contents)
+                    logger.notice(
+                        "the ledger's format was upgraded",
+                        metadata: ["ledger": "\(file.path)", "version": "\(contents.version)"])
                 }
                 let core = LedgerCore(
                     file: file, state: state, revision: contents.revision, durable: contents.slot,

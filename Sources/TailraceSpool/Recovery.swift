@@ -147,7 +147,7 @@ struct Recovery {
 
     private static func isOurs(_ name: String) -> Bool {
         name == "lock" || name == "quarantine" || name.hasSuffix(".ledger") || name.hasSuffix(".ledger.damaged")
-            || SegmentName.generation(name, suffix: ".spare") != nil
+            || name.hasSuffix(Ledger.unfinishedSuffix) || SegmentName.generation(name, suffix: ".spare") != nil
             || SegmentName.generation(name, suffix: ".new") != nil
     }
 

@@ -5,7 +5,7 @@ import Glibc
 // handling of EINTR and short counts exists once.
 
 package enum SpoolFileOperation: String, Sendable, CaseIterable {
-    case open, create, read, write, sync, truncate, preallocate, link, unlink, list, syncDirectory, makeDirectory, lock
+    case open, create, read, write, sync, truncate, preallocate, link, unlink, rename, list, syncDirectory, makeDirectory, lock
 }
 
 /// Asked before each call: 0 lets it through, any other value makes the call fail with that errno.
@@ -240,7 +240,12 @@ package struct SpoolDirectory: Sendable {
         _ = try SpoolFile.call(.unlink, self(name), fault) { Glibc.unlink(self(name)) }
     }
 
-    /// Makes creations, links and unlinks durable.
+    /// Puts the file in the place of `other`, in one step.
+    package func rename(_ name: String, to other: String) throws(SpoolFileError) {
+        _ = try SpoolFile.call(.rename, self(other), fault) { Glibc.rename(self(name), self(other)) }
+    }
+
+    /// Makes creations, links, unlinks and renames durable.
     package func sync() throws(SpoolFileError) {
         let descriptor = try SpoolFile.call(.open, path, fault) {
             Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)

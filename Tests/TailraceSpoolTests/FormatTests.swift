@@ -5,7 +5,7 @@ import Testing
 @testable import TailraceSpool
 
 /// Writes the format from its specification, without the module's own encoder: what version 1 is, for ever.
-private struct ByHand {
+struct ByHand {
     var bytes: [UInt8] = []
 
     mutating func add<T: FixedWidthInteger>(_ value: T) {
@@ -156,36 +156,5 @@ private struct ByHand {
         expected += ByHand.frame(kind: 3, flags: 0, generation: 1, first: 1, committed: 1, payload: [])
         #expect(Array(bytes[..<expected.count]) == expected)
         #expect(bytes[expected.count...].allSatisfy { $0 == 0 })
-    }
-
-    @Test func aLedgerWrittenFromTheSpecificationIsRead() throws {
-        let directory = TemporaryDirectory()
-        var body = ByHand()
-        body.add(UInt8(1))
-        body.bytes += [UInt8](repeating: 0, count: 7)
-        body.add(UInt64(77))
-        body.add(UInt64(1000))
-        body.add(UInt64(3))
-        body.add(UInt32(2))
-        body.add(UInt32(0))
-        for partition in 0..<2 {
-            body.add(UInt64(1000 + partition))
-            body.add(Int64(-1 - partition))
-        }
-        var checked = ByHand()
-        checked.add(UInt32(body.bytes.count))
-        checked.bytes += body.bytes
-        var slot = ByHand()
-        slot.add("TRLEDGER")
-        slot.add(ByHand.crc32c(checked.bytes))
-        slot.bytes += checked.bytes
-        let file = [UInt8](repeating: 0, count: 64 << 10) + slot.bytes
-        writeFile(directory("x.ledger"), file)
-        let ledger = try Ledger.open(directory: directory.path, name: "x.ledger", firstSequence: 0, logger: quiet)
-        let expected = LedgerState(
-            floor: 1000, generation: 3,
-            partitions: [.init(acknowledged: 1000, serviceNumber: -1), .init(acknowledged: 1001, serviceNumber: -2)])
-        #expect(ledger.state == expected)
-        #expect(LedgerFormat.encode(expected, revision: 77) == slot.bytes)
     }
 }

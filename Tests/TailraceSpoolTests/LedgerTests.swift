@@ -14,8 +14,12 @@ import Testing
 
     private func state(_ number: UInt64) -> LedgerState {
         LedgerState(
-            floor: number, generation: number % 3,
-            partitions: (0..<4).map { .init(acknowledged: number + $0, serviceNumber: Int64(number) - 100) })
+            floor: number, generation: number % 3, keyKind: number % 2 == 0 ? .host : .source,
+            partitions: (0..<4).map {
+                .init(
+                    acknowledged: number + $0, serviceNumber: Int64(number) - 100,
+                    producer: $0 == 0 ? nil : .init(groupID: -Int64(number) << 33, ownerLevel: Int16($0) - 2))
+            })
     }
 
     @Test func theLastUpdateSurvivesReopening() throws {
@@ -36,7 +40,7 @@ import Testing
         #expect(throws: SpoolError.self) {
             try ledger.update(
                 LedgerState(
-                    floor: 0, partitions: Array(repeating: .init(acknowledged: 0, serviceNumber: 0), count: 4001)))
+                    floor: 0, partitions: Array(repeating: .init(acknowledged: 0), count: 4001)))
         }
     }
 
@@ -63,7 +67,7 @@ import Testing
         let bytes = readFile(path)
         let known = [LedgerState(floor: 5)] + (1...4).map { state($0) }
         for slot in 0..<LedgerFormat.slotCount {
-            for offset in 0..<(56 + 64) {
+            for offset in 0..<(56 + 4 * 32) {
                 for isCut in [false, true] {
                     let at = slot * LedgerFormat.slotSize + offset
                     var damaged = bytes
@@ -110,13 +114,13 @@ import Testing
         let directory = TemporaryDirectory()
         try open(directory).close()
         var bytes = readFile(directory("hub.ledger"))
-        bytes[16] = 2
+        bytes[16] = 3
         bytes.withUnsafeMutableBytes {
             let length = Int($0.baseAddress!.loadUnaligned(fromByteOffset: 12, as: UInt32.self))
             $0.baseAddress!.store(checksum(of: UnsafeRawBufferPointer(rebasing: $0[12..<(16 + length)])), at: 8)
         }
         writeFile(directory("hub.ledger"), bytes)
-        #expect(throws: SpoolError.newerVersion(path: directory("hub.ledger"), version: 2)) { try open(directory) }
+        #expect(throws: SpoolError.newerVersion(path: directory("hub.ledger"), version: 3)) { try open(directory) }
         #expect(readFile(directory("hub.ledger")) == bytes)
     }
 
