@@ -34,22 +34,32 @@ package final class Drain<D: Destination>: Sendable {
         }
         // What was released was acknowledged, though a power cut may have taken the ledger's last word on it.
         state.floor = max(state.floor, present.firstSequence)
-        if state.partitions.count != count {
-            if !state.partitions.isEmpty {
-                logger.warning(
-                    "the number of partitions has changed: keys move, and records in flight then may arrive twice",
-                    metadata: [
-                        "destination": "\(destination.name)", "before": "\(state.partitions.count)", "now": "\(count)",
-                    ])
-                state.generation += 1
-            }
-            state.partitions = Array(
-                repeating: LedgerState.Partition(acknowledged: state.floor, serviceNumber: 0), count: count)
-        }
+        Self.route(&state, configuration.key.kind, partitions: count, destination.name, logger)
         parts = DrainParts(
             configuration: configuration, destination: destination, spool: spool, ledger: ledger, state: state,
             reader: try spool.reader(from: state.floor), deadLetterDirectory: deadLetterDirectory, logger: logger,
             release: release)
+    }
+
+    /// Holds the ledger's routing against the one in force. What a partition has had acknowledged says nothing of the
+    /// partition that its records would go to by another routing, so then everything counts from the floor again.
+    private static func route(
+        _ state: inout LedgerState, _ kind: LedgerState.KeyKind, partitions count: Int, _ name: String, _ logger: Logger
+    ) {
+        defer { state.keyKind = kind }
+        // Before format 2 the ledger did not tell the kind: then it is taken for the one of now.
+        let isSameKind = state.keyKind == kind || state.keyKind == .unknown
+        guard state.partitions.count != count || !isSameKind else { return }
+        if !state.partitions.isEmpty {
+            logger.warning(
+                "the routing has changed: keys move, and records in flight then may arrive twice",
+                metadata: [
+                    "destination": "\(name)", "partitions_before": "\(state.partitions.count)",
+                    "partitions_now": "\(count)", "key_changed": "\(!isSameKind)",
+                ])
+            state.generation += 1
+        }
+        state.partitions = Array(repeating: LedgerState.Partition(acknowledged: state.floor), count: count)
     }
 
     /// How things stand; at most a few milliseconds old.

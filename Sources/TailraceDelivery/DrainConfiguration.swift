@@ -1,8 +1,17 @@
 package import Producing
+internal import TailraceSpool
 
 /// Which part of a record's context decides its partition, and so what is kept in order.
 package enum RoutingKey: String, Equatable, Sendable {
     case host, source
+
+    /// As the ledger keeps it.
+    var kind: LedgerState.KeyKind {
+        switch self {
+        case .host: .host
+        case .source: .source
+        }
+    }
 }
 
 package struct DrainConfiguration: Sendable {

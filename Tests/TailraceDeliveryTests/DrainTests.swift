@@ -273,6 +273,46 @@ import Testing
         #expect(bench.ledger.state.generation == 1 && bench.ledger.state.partitions.count == 8)
     }
 
+    /// What partition 0 had acknowledged by the one key says nothing of the records that go there by the other.
+    @Test func anotherKindOfKeyIsANewGenerationAndLosesNothing() async throws {
+        let bench = try Workbench()
+        try bench.append(["0"], source: "p1/a")
+        try bench.append(["1"], source: "p0/a")
+        let first = try bench.drain(
+            FakeHub(partitions: 2) { _, partition in
+                partition == 0 ? (.accepted, true) : (.retry(reason: "not now"), false)
+            })
+        first.start()
+        while first.statistics.acknowledged < 1 { await Task.yield() }
+        await first.stop(within: .seconds(10))
+        #expect(bench.ledger.state.partitions.map(\.acknowledged) == [2, 0])
+        #expect(bench.ledger.state.keyKind == .source)
+        try bench.restart()
+        // By the host, both go to partition 0.
+        let hub = FakeHub(partitions: 2)
+        let second = try bench.drain(hub) { $0.key = .host }
+        second.start()
+        await bench.floor.wait { $0 == 2 }
+        await second.stop(within: .seconds(10))
+        #expect(hub.stored.value.partitions.map { $0.map(\.sequence) } == [[0, 1], []])
+        #expect(bench.ledger.state.generation == 1 && bench.ledger.state.keyKind == .host)
+    }
+
+    @Test func aLedgerThatDoesNotTellTheKindOfKeyKeepsWhatItHas() async throws {
+        let bench = try Workbench()
+        try bench.append(["0"], source: "p1/a")
+        try bench.append(["1"], source: "p0/a")
+        try bench.ledger.update(
+            LedgerState(floor: 0, generation: 4, partitions: [.init(acknowledged: 2), .init(acknowledged: 0)]))
+        let hub = FakeHub(partitions: 2)
+        let drain = try bench.drain(hub)
+        drain.start()
+        await bench.floor.wait { $0 == 2 }
+        await drain.stop(within: .seconds(10))
+        #expect(hub.stored.value.partitions.map { $0.map(\.sequence) } == [[], [0]])
+        #expect(bench.ledger.state.generation == 4 && bench.ledger.state.keyKind == .source)
+    }
+
     @Test func aLedgerAheadOfItsSpoolIsAnErrorThatSaysWhatToDo() async throws {
         let bench = try Workbench()
         try bench.ledger.update(LedgerState(floor: 10))
