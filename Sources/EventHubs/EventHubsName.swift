@@ -9,6 +9,15 @@ package enum EventHubsName {
     /// Bytes of a message when the service names no limit.
     package static let fallbackMessageSize = 1_048_576
 
+    // Idempotent publishing: a link's capability; its properties, which are events' annotations too (protocol notes, 8.1).
+    package static let idempotentProducer = "com.microsoft:idempotent-producer"
+    /// A long.
+    package static let producerID = "com.microsoft:producer-id"
+    /// A short.
+    package static let producerEpoch = "com.microsoft:producer-epoch"
+    /// An int.
+    package static let producerSequenceNumber = "com.microsoft:producer-sequence-number"
+
     /// The address of a sender link.
     package static func senderAddress(hub: String, partitionID: String?) -> String {
         partitionID.map { "/\(hub)/Partitions/\($0)" } ?? "/\(hub)"

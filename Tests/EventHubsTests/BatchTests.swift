@@ -42,6 +42,48 @@ import Testing
         #expect(EventDataBatch(maximumSizeInBytes: 100, partitionKey: "k1").sizeInBytes == 31)
     }
 
+    @Test func theSizeIsThatOfTheMessageWhateverItsEventsHold() throws {
+        for var generator in [SeededGenerator(seed: 9), .fresh("batch sizes")] {
+            for _ in 0..<60 {
+                let key: String? = Bool.random(using: &generator) ? "key" : nil
+                let maximum = Int.random(in: 30...3000, using: &generator)
+                var batch = EventDataBatch(
+                    maximumSizeInBytes: maximum, partitionKey: key, reservesNumbers: .random(using: &generator))
+                for _ in 0..<40 {
+                    var event = EventData(
+                        body: ByteBuffer(repeating: 1, count: Int.random(in: 0...300, using: &generator)))
+                    if Bool.random(using: &generator) {
+                        event.properties = ["p": .binary(ByteBuffer(repeating: 2, count: 240))]
+                    }
+                    if Bool.random(using: &generator) { event.messageID = 7 }
+                    if Bool.random(using: &generator) { event.message.header = AMQPMessage.Header(durable: true) }
+                    let before = batch
+                    // What it would become, by the rule of the protocol notes' section 6.5.
+                    var encoded = ByteBuffer()
+                    event.encode(into: &encoded, partitionKey: key, reservesNumbers: batch.reservesNumbers)
+                    let size = encoded.readableBytes
+                    let expected = batch.sizeInBytes + size + (size < 256 ? 5 : 8)
+                    let added = try batch.tryAdd(event)
+                    #expect(added == (expected <= maximum))
+                    #expect(batch.sizeInBytes == (added ? expected : before.sizeInBytes))
+                    #expect(batch.payload == before.payload || added)
+                }
+                let (envelope, events) = try Self.events(batch.payload)
+                #expect(events.count == batch.count)
+                #expect(envelope.messageAnnotations[symbol: "x-opt-partition-key"] == key.map { .string($0) })
+                #expect(zip(events, batch.events).allSatisfy { $0.body == $1.message.body })
+            }
+        }
+    }
+
+    @Test func aBatchKeepsItsEventsAsTheyWereGiven() throws {
+        var batch = EventDataBatch(maximumSizeInBytes: 100, partitionKey: "k")
+        let added = try batch.tryAdd(EventData("one"))
+        let large = try batch.tryAdd(EventData(body: ByteBuffer(repeating: 0, count: 100)))
+        #expect(added && !large)
+        #expect(batch.events == [EventData("one")])
+    }
+
     @Test func theKeyIsAnnotatedOnEnvelopeAndEvents() throws {
         var batch = EventDataBatch(maximumSizeInBytes: 10000, partitionKey: "k1")
         var event = EventData("one", properties: AMQPMap([.init(.string("p"), .int(5))]))

@@ -2,19 +2,35 @@ public import AMQP
 public import NIOCore
 
 /// One event.
+///
+/// ```swift
+/// var event = EventData("21.5", properties: ["sensor": "t-7", "reading": 1042])
+/// event.contentType = "text/plain"
+/// event.partitionKey = "t-7"
+/// ```
+///
+/// Its body is one run of bytes, as almost every event's, or whatever an `AMQPMessage` can hold: several data sections,
+/// sequences, a value (`init(_:)` and `message`).
 public struct EventData: Hashable, Sendable {
-    /// The event's bytes.
-    public var body: ByteBuffer
-    /// What the consumer sees as the event's properties: string keys, values of any simple AMQP type.
+    /// The single data section; empty when `rest` holds a body of another shape.
+    var data: ByteBuffer
+    /// What the consumer sees as the event's properties: string keys, values of any simple AMQP type. A whole number as
+    /// a literal becomes a long. Empty by default; the section is then left out.
     public var properties: AMQPMap
-    public var messageID: AMQPValue = .null
-    public var correlationID: AMQPValue = .null
-    public var contentType: String?
-    /// Message annotations; the partition key is one of them.
+    /// The message's annotations; the partition key is one of them, and what the service adds to an event are others.
     public var annotations = AMQPMap()
+    /// A string, ulong, uuid or binary; `.null`, the default, for none.
+    public var messageID: AMQPValue = .null
+    /// A string, ulong, uuid or binary; `.null`, the default, for none.
+    public var correlationID: AMQPValue = .null
+    /// MIME type of the body, such as `application/json`; nil by default.
+    public var contentType: String?
+    /// The sections that few events have.
+    var rest: Rest?
 
+    /// An event of one data section, which may be empty.
     public init(body: ByteBuffer, properties: AMQPMap = AMQPMap()) {
-        self.body = body
+        data = body
         self.properties = properties
     }
 
@@ -23,7 +39,23 @@ public struct EventData: Hashable, Sendable {
         self.init(body: ByteBuffer(string: text), properties: properties)
     }
 
-    /// The annotation `x-opt-partition-key`.
+    /// `bytes` as they are.
+    public init(_ bytes: some Sequence<UInt8>, properties: AMQPMap = AMQPMap()) {
+        self.init(body: ByteBuffer(bytes: bytes), properties: properties)
+    }
+
+    /// An event of one data section per item. In a batch and alone it keeps its sections.
+    public init(sections: [ByteBuffer], properties: AMQPMap = AMQPMap()) {
+        self.init(AMQPMessage(body: .data(sections)))
+        self.properties = properties
+    }
+
+    /// An event as a received message has it.
+    ///
+    /// - Throws: `AMQPCodecError` for bytes that are no message.
+    public init(decoding bytes: ByteBuffer) throws(AMQPCodecError) { self.init(try AMQPMessage(decoding: bytes)) }
+
+    /// The annotation `x-opt-partition-key`: events with the same key go to the same partition, in their order.
     public var partitionKey: String? {
         get {
             guard case .string(let key)? = annotations[symbol: EventHubsName.partitionKey] else { return nil }
@@ -32,18 +64,23 @@ public struct EventData: Hashable, Sendable {
         set { annotations[symbol: EventHubsName.partitionKey] = newValue.map(AMQPValue.string) }
     }
 
-    /// The event as a complete AMQP message.
-    package var message: AMQPMessage {
-        var message = AMQPMessage(body: .data([body]))
-        message.messageAnnotations = annotations
-        message.applicationProperties = properties
-        if messageID != .null || correlationID != .null || contentType != nil {
-            var properties = AMQPMessage.Properties()
-            properties.messageID = messageID
-            properties.correlationID = correlationID
-            properties.contentType = contentType
-            message.properties = properties
+    /// The sections that few events have, and bodies that are not one data section.
+    final class Rest: Hashable, Sendable {
+        /// Without what `EventData` keeps itself.
+        let message: AMQPMessage
+        /// The event's body is this message's, not `data`.
+        let hasBody: Bool
+
+        init(_ message: AMQPMessage, hasBody: Bool) {
+            self.message = message
+            self.hasBody = hasBody
         }
-        return message
+
+        static func == (a: Rest, b: Rest) -> Bool { a === b || a.message == b.message && a.hasBody == b.hasBody }
+
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(message)
+            hasher.combine(hasBody)
+        }
     }
 }

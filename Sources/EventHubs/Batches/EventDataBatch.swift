@@ -9,43 +9,54 @@ public struct EventDataBatch: Sendable {
     public let partitionID: String?
     /// The key that all its events share; the service picks their partition by it.
     public let partitionKey: String?
-    /// How many events are in it.
-    public private(set) var count = 0
+    /// The events in it, as they were given.
+    public private(set) var events: [EventData] = []
     /// The message's bytes so far.
     package private(set) var payload: ByteBuffer
+    /// Its events have room for the annotations of idempotent publishing.
+    package let reservesNumbers: Bool
 
-    package init(maximumSizeInBytes: Int, partitionID: String? = nil, partitionKey: String? = nil) {
+    package init(
+        maximumSizeInBytes: Int, partitionID: String? = nil, partitionKey: String? = nil, reservesNumbers: Bool = false
+    ) {
         self.maximumSizeInBytes = maximumSizeInBytes
         self.partitionID = partitionID
         self.partitionKey = partitionKey
+        self.reservesNumbers = reservesNumbers
         payload = ByteBuffer()
         BatchEnvelope.writeStart(partitionKey: partitionKey, into: &payload)
     }
 
-    /// Bytes of the message as it stands; exact, with the envelope's own.
+    /// How many events are in it.
+    public var count: Int { events.count }
+
+    /// Bytes of the message as it stands; exact, with the envelope's own (protocol notes, section 6.5).
     public var sizeInBytes: Int { payload.readableBytes }
 
-    /// Adds `event` if it fits.
+    /// Adds `event` if it fits. With a batch of a partition key, the event goes out with that key.
     ///
     /// - Returns: false when the batch would become larger than `maximumSizeInBytes`; it is then unchanged.
     /// - Throws: `EventHubsError` with code `invalidArgument` when the event carries another partition key.
     public mutating func tryAdd(_ event: EventData) throws(EventHubsError) -> Bool {
-        var event = event
-        if let partitionKey {
-            if let own = event.partitionKey, own != partitionKey {
-                throw EventHubsError(
-                    .invalidArgument,
-                    "the event's partition key differs from the batch's; remove it, or use another batch")
-            }
-            event.partitionKey = partitionKey
-        }
-        let encoded = event.message.encoded()
-        let size = encoded.readableBytes + BatchEnvelope.overhead(of: encoded.readableBytes)
-        guard size <= maximumSizeInBytes - payload.readableBytes else { return false }
-        payload.writeAMQP(descriptor: 0x75)
-        payload.writeAMQP(binary: encoded)
-        count += 1
+        if let partitionKey { try event.checkKey(partitionKey) }
+        guard
+            BatchEnvelope.append(
+                event, to: &payload, limit: maximumSizeInBytes, partitionKey: partitionKey,
+                reservesNumbers: reservesNumbers)
+        else { return false }
+        events.append(event)
         return true
+    }
+}
+
+extension EventData {
+    /// An event goes out under one key: its own must not differ from the one that it is sent with.
+    func checkKey(_ partitionKey: String) throws(EventHubsError) {
+        if let own = self.partitionKey, own != partitionKey {
+            throw EventHubsError(
+                .invalidArgument,
+                "the event's partition key differs from the one that it is sent with; remove its own, or send it apart")
+        }
     }
 }
 
@@ -61,5 +72,36 @@ package enum BatchEnvelope {
         var message = AMQPMessage()
         message.messageAnnotations[symbol: EventHubsName.partitionKey] = .string(partitionKey)
         message.encode(into: &buffer)
+    }
+
+    /// Appends `event` as a data section, encoded in place.
+    ///
+    /// - Returns: false when the message would have more than `limit` bytes; its bytes are then as before.
+    package static func append(
+        _ event: EventData, to buffer: inout ByteBuffer, limit: Int, partitionKey: String? = nil,
+        reservesNumbers: Bool = false
+    ) -> Bool {
+        // The longest part alone does not fit: not worth encoding.
+        guard event.data.readableBytes <= limit - buffer.readableBytes else { return false }
+        let start = buffer.writerIndex
+        // The long form first; an event that turns out to be short moves by three bytes.
+        buffer.writeInteger(UInt64(0x0053_75B0_0000_0000))
+        event.encode(into: &buffer, partitionKey: partitionKey, reservesNumbers: reservesNumbers)
+        let size = buffer.writerIndex - start - 8
+        if size < 256 {
+            do { try buffer.copyBytes(at: start + 8, to: start + 5, length: size) } catch {
+                preconditionFailure("the bytes were written just now: \(error)")
+            }
+            buffer.setInteger(0xA0 as UInt8, at: start + 3)
+            buffer.setInteger(UInt8(size), at: start + 4)
+            buffer.moveWriterIndex(to: start + 5 + size)
+        } else {
+            buffer.setInteger(UInt32(size), at: start + 4)
+        }
+        guard buffer.readableBytes <= limit else {
+            buffer.moveWriterIndex(to: start)
+            return false
+        }
+        return true
     }
 }
