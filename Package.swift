@@ -37,14 +37,17 @@ let package = Package(
             name: "AMQP",
             dependencies: [nioCore, logging, .product(name: "DequeModule", package: "swift-collections")],
             swiftSettings: strict),
+        .target(name: "Transports", dependencies: ["OpenSSLTransport", nioCore, nioPosix], swiftSettings: strict),
         .target(name: "Producing", dependencies: [nioCore, logging], swiftSettings: strict),
         .target(
             name: "EventHubs",
-            dependencies: ["AMQP", "Producing", "OpenSSLTransport", nioCore, nioPosix, logging],
+            dependencies: ["AMQP", "Producing", "Transports", "OpenSSLTransport", nioCore, nioPosix, logging],
             swiftSettings: strict),
         .target(
             name: "LocalHub",
-            dependencies: ["AMQP", "EventHubs", "OpenSSLTransport", "TailraceSpool", nioCore, nioPosix, logging],
+            dependencies: [
+                "AMQP", "EventHubs", "Transports", "OpenSSLTransport", "TailraceSpool", nioCore, nioPosix, logging,
+            ],
             swiftSettings: strict),
 
         // The agent.
@@ -76,6 +79,10 @@ let package = Package(
         .testTarget(
             name: "OpenSSLTransportTests",
             dependencies: ["OpenSSLTransport", "TestSupport", nioPosix, nioEmbedded], swiftSettings: strict),
+        .testTarget(
+            name: "TransportsTests",
+            dependencies: ["Transports", "OpenSSLTransport", "TestSupport", nioPosix, nioEmbedded],
+            swiftSettings: strict),
         .testTarget(name: "ProducingTests", dependencies: ["Producing", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "EventHubsTests", dependencies: ["EventHubs", "LocalHub", "TestSupport"], swiftSettings: strict),

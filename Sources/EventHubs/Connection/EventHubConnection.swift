@@ -2,8 +2,7 @@ internal import AMQP
 import Glibc
 package import Logging
 package import NIOCore
-internal import NIOPosix
-internal import OpenSSLTransport
+internal import Transports
 
 /// One connection to an event hub, with what runs over it: authorisation, questions, one sender link per partition.
 ///
@@ -89,26 +88,14 @@ package final class EventHubConnection: @unchecked Sendable {
     private var closedError: EventHubsError { EventHubsError(.clientClosed, "the client is closed; make a new one") }
 
     private func connect() -> EventLoopFuture<Established> {
-        let place = "\(endpoint.host):\(endpoint.port)"
-        let bootstrap = ClientBootstrap(group: eventLoop)
-            .connectTimeout(TimeAmount(options.connectTimeout))
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(.socketOption(.so_keepalive), value: 1)
-            .channelOption(.writeBufferWaterMark, value: .init(low: 512 * 1024, high: 1024 * 1024))
-            .channelInitializer { [endpoint] channel in
-                channel.eventLoop.makeCompletedFuture {
-                    guard let tls = endpoint.tls else { return }
-                    let handler = try TLSHandler(client: tls, serverName: endpoint.host)
-                    try channel.pipeline.syncOperations.addHandler(handler)
-                }
-            }
-        return bootstrap.connect(host: endpoint.host, port: endpoint.port).flatMapErrorThrowing {
-            throw EventHubsError(.connectFailed, "cannot connect to \(place): \(ConnectFailure.text($0))")
+        let route = endpoint.route(options)
+        return Dialer.dial(route, on: eventLoop).flatMapErrorThrowing { error in
+            throw EventHubsError(dialling: error)
         }.flatMap { channel in
             AMQPClientConnection.open(on: channel, self.handlerConfiguration).flatMapErrorThrowing { error in
                 channel.close(promise: nil)
                 let cause = (error as? AMQPTermination)?.error.map { $0.text ?? $0.condition } ?? "\(error)"
-                throw EventHubsError(.connectFailed, "cannot open an AMQP connection to \(place): \(cause)")
+                throw EventHubsError(.connectFailed, "cannot open an AMQP connection to \(route.place): \(cause)")
             }
         }.flatMap { self.authorize($0) }
     }

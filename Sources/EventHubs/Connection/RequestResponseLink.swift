@@ -1,5 +1,6 @@
 internal import AMQP
 internal import NIOCore
+internal import Transports
 
 /// A pair of links to a node that answers questions: `$cbs`, `$management`. Used on the event loop only, which is why
 /// it may be Sendable.
@@ -152,18 +153,5 @@ extension AMQPValue {
         case .string(let text), .symbol(let text): text
         default: nil
         }
-    }
-}
-
-extension TimeAmount {
-    init(_ duration: Duration) {
-        let (seconds, attoseconds) = duration.components
-        let (nanoseconds, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        self = overflow ? .hours(24 * 365) : .nanoseconds(nanoseconds &+ attoseconds / 1_000_000_000)
-    }
-
-    /// For messages.
-    var text: String {
-        nanoseconds % 1_000_000_000 == 0 ? "\(nanoseconds / 1_000_000_000) s" : "\(nanoseconds / 1_000_000) ms"
     }
 }

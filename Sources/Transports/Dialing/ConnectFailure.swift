@@ -3,8 +3,8 @@ internal import NIOCore
 internal import NIOPosix
 
 /// Says in plain words why a TCP connection could not be made.
-enum ConnectFailure {
-    static func text(_ error: any Error) -> String {
+package enum ConnectFailure {
+    package static func text(_ error: any Error) -> String {
         switch error {
         case let error as NIOConnectionError:
             if let single = error.connectionErrors.first {
