@@ -39,6 +39,9 @@ struct Hub: AsyncParsableCommand {
     @Flag(help: "Plain TCP without TLS.")
     var plain = false
 
+    @Flag(help: "As a namespace without idempotent publishing: producers cannot number their events.")
+    var noIdempotent = false
+
     @Option(help: ArgumentHelp("The name of the one key that the hub knows.", valueName: "name"))
     var sasName = "RootManageSharedAccessKey"
 
@@ -74,6 +77,7 @@ struct Hub: AsyncParsableCommand {
         configuration.storeDirectory = store
         configuration.partitionSize = retention
         configuration.isPlain = plain
+        configuration.supportsIdempotentPublishing = !noIdempotent
         configuration.sharedAccessKeyName = sasName
         configuration.sharedAccessKey = sasKey ?? Base64.encode((0..<32).map { _ in UInt8.random(in: 0 ... .max) })
         configuration.certificateDirectory = certificateDirectory

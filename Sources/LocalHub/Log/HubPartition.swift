@@ -1,4 +1,5 @@
 internal import AMQP
+import EventHubs
 import Glibc
 internal import Logging
 internal import NIOCore
@@ -21,9 +22,46 @@ final class HubPartition: Sendable {
         let fault: HubFault?
     }
 
-    private struct Waiting {
-        var batch: RecordBatch
-        var receipt: Receipt
+    /// An idempotent producer's link that waits for its grant to be durable.
+    struct Admission: Sendable {
+        let connection: HubConnection
+        let link: LinkID
+        let answer: Attach
+    }
+
+    enum Completion: Sendable {
+        case stored(Receipt)
+        case admitted(Admission)
+
+        var connection: HubConnection {
+            switch self {
+            case .stored(let receipt): receipt.connection
+            case .admitted(let admission): admission.connection
+            }
+        }
+    }
+
+    /// What goes through a partition in order.
+    private enum Waiting {
+        case message(RecordBatch, Completion)
+        /// A frame without records: it only changes what is known of producers.
+        case change(SourcePosition)
+        /// Nothing to store: done when everything before it is.
+        case completion(Completion)
+    }
+
+    private struct InFlight {
+        /// The id behind the last event; of a change: of what came before.
+        var end: UInt64
+        var isChange: Bool
+        var completion: Completion?
+    }
+
+    /// A link on which an idempotent producer publishes.
+    private struct ProducerLink {
+        let connection: HubConnection
+        let link: LinkID
+        let epoch: Int16
     }
 
     private struct State {
@@ -31,12 +69,14 @@ final class HubPartition: Sendable {
         var next: UInt64
         var committed: UInt64
         var lastTime: Int64
-        /// Taken by the spool, not committed: the id behind the message's last event.
-        var inFlight = CircularBuffer<(end: UInt64, receipt: Receipt)>()
+        /// Taken by the spool, not committed.
+        var inFlight = CircularBuffer<InFlight>()
         /// Not taken yet, because the spool's queue is full.
         var waiting = CircularBuffer<Waiting>()
         var receivers: [ObjectIdentifier: @Sendable () -> Void] = [:]
         var statistics = HubPartitionStatistics(firstSequenceNumber: 0, nextSequenceNumber: 0)
+        var producers: ProducerTable
+        var producerLinks: [Int64: [ProducerLink]] = [:]
     }
 
     /// Carries the spool's commits here; the spool wants them before a partition can exist.
@@ -62,7 +102,8 @@ final class HubPartition: Sendable {
         if next > self.spool.statistics().firstSequence, let frame = try self.spool.reader(from: next - 1).next() {
             lastTime = frame.time
         }
-        state = Mutex(State(next: next, committed: next, lastTime: lastTime))
+        let producers = ProducerTable(limit: configuration.producerLimit, positions: self.spool.positions())
+        state = Mutex(State(next: next, committed: next, lastTime: lastTime, producers: producers))
         relay.partition.withLock { $0.value = self }
     }
 
@@ -72,59 +113,178 @@ final class HubPartition: Sendable {
 
     /// Stores a message's events; the receipt comes back when they are.
     func append(_ batch: RecordBatch, _ receipt: Receipt) {
-        state.withLock { state in
-            // The enqueued time never runs backwards in a partition, whatever the clock does.
-            state.lastTime = max(state.lastTime, Self.now())
-            batch.time = state.lastTime
-            state.statistics.messagesStored += 1
-            state.statistics.eventsStored += batch.recordCount
-            state.statistics.bytesStored += batch.length
-            state.waiting.append(Waiting(batch: batch, receipt: receipt))
-            takeWaiting(&state)
+        let done = state.withLock { state in
+            enqueue(batch, receipt, &state)
+            return completed(&state)
         }
+        tell(done)
+    }
+
+    /// Stores a message of an idempotent producer unless it is stored already; the receipt comes back either way, once
+    /// its events are durable. Returns why not, with the batch still the caller's, when the numbers do not fit.
+    func append(
+        _ batch: RecordBatch, _ numbers: PublishedNumbers, of producer: (id: Int64, epoch: Int16), _ receipt: Receipt
+    ) -> AMQPError? {
+        let (done, error) = state.withLock { state -> ([Completion], AMQPError?) in
+            let verdict = state.producers.publish(
+                numbers, producerID: producer.id, epoch: producer.epoch, now: Self.now())
+            switch verdict {
+            case .refused(let error): return ([], error)
+            case .store(let position):
+                batch.position = position
+                enqueue(batch, receipt, &state)
+            case .duplicate:
+                batch.recycle()
+                state.statistics.duplicateMessages += 1
+                state.waiting.append(.completion(.stored(receipt)))
+                takeWaiting(&state)
+            }
+            return (completed(&state), nil)
+        }
+        tell(done)
+        return error
+    }
+
+    private func enqueue(_ batch: RecordBatch, _ receipt: Receipt, _ state: inout State) {
+        // The enqueued time never runs backwards in a partition, whatever the clock does.
+        state.lastTime = max(state.lastTime, Self.now())
+        batch.time = state.lastTime
+        state.statistics.messagesStored += 1
+        state.statistics.eventsStored += batch.recordCount
+        state.statistics.bytesStored += batch.length
+        state.waiting.append(.message(batch, .stored(receipt)))
+        takeWaiting(&state)
     }
 
     private func takeWaiting(_ state: inout State) {
         while let first = state.waiting.first {
-            let count = UInt64(first.batch.recordCount)
-            guard spool.tryAppend(first.batch) else { return }
+            switch first {
+            case .message(let batch, let completion):
+                let count = UInt64(batch.recordCount)
+                guard spool.tryAppend(batch) else { return }
+                state.next += count
+                state.inFlight.append(InFlight(end: state.next, isChange: false, completion: completion))
+            case .change(let position):
+                // Commits are told by ids and a change has none: with nothing before it, the next commit is its own.
+                guard state.inFlight.isEmpty else { return }
+                let batch = RecordBatch(capacity: 1)
+                batch.position = position
+                guard spool.tryAppend(batch) else { return }
+                state.inFlight.append(InFlight(end: state.next, isChange: true, completion: nil))
+            case .completion(let completion):
+                state.inFlight.append(InFlight(end: state.next, isChange: false, completion: completion))
+            }
             state.waiting.removeFirst()
-            state.next += count
-            state.inFlight.append((state.next, first.receipt))
+        }
+    }
+
+    /// Takes from the front what is durable.
+    private func completed(_ state: inout State) -> [Completion] {
+        var done: [Completion] = []
+        while true {
+            while let first = state.inFlight.first, !first.isChange, first.end <= state.committed {
+                if let completion = first.completion { done.append(completion) }
+                state.inFlight.removeFirst()
+            }
+            // A change that waited for the others may go now.
+            guard state.inFlight.isEmpty, !state.waiting.isEmpty else { return done }
+            takeWaiting(&state)
+            guard let first = state.inFlight.first, !first.isChange, first.end <= state.committed else { return done }
+        }
+    }
+
+    private func tell(_ done: [Completion]) {
+        var rest = done[...]
+        while let connection = rest.first?.connection {
+            let own = rest.prefix { $0.connection === connection }
+            rest = rest.dropFirst(own.count)
+            connection.eventLoop.execute { connection.completed(Array(own)) }
         }
     }
 
     /// On the spool's thread.
     private func committed(_ next: UInt64) {
         spool.releaseOldest()
-        var receipts: [Receipt] = []
-        let receivers = state.withLock { state in
+        let (done, receivers) = state.withLock { state in
             state.committed = next
-            while let first = state.inFlight.first, first.end <= next {
-                receipts.append(first.receipt)
-                state.inFlight.removeFirst()
-            }
+            if state.inFlight.first?.isChange == true { state.inFlight.removeFirst() }
+            var done = completed(&state)
             takeWaiting(&state)
+            done += completed(&state)
             defer { state.receivers.removeAll() }
-            return state.receivers
+            return (done, state.receivers)
         }
-        var rest = receipts[...]
-        while let connection = rest.first?.connection {
-            let own = rest.prefix { $0.connection === connection }
-            rest = rest.dropFirst(own.count)
-            connection.eventLoop.execute { connection.stored(Array(own)) }
-        }
+        tell(done)
         for receiver in receivers.values { receiver() }
     }
 
     /// Looks whether the spool is stuck for want of space, and tries again what it did not take: called now and then.
     func retry() {
-        state.withLock { state in
-            guard !state.waiting.isEmpty || !state.inFlight.isEmpty else { return }
+        let done = state.withLock { state -> [Completion] in
+            guard !state.waiting.isEmpty || !state.inFlight.isEmpty else { return [] }
             spool.releaseOldest()
             takeWaiting(&state)
+            return completed(&state)
+        }
+        tell(done)
+    }
+
+    // MARK: - Idempotent producers
+
+    /// Lets an idempotent producer in: the link is told once the grant, and everything that its number speaks for, is
+    /// durable. Links of the producer with a lower epoch are detached.
+    func admit(
+        _ request: ProducerTable.Request, _ connection: HubConnection, _ link: LinkID, _ answer: Attach
+    ) throws(AMQPError) -> ProducerTable.Grant {
+        let (result, done, losers) = state.withLock {
+            state -> (Result<ProducerTable.Grant, AMQPError>, [Completion], [ProducerLink]) in
+            let links = state.producerLinks
+            let result = state.producers.attach(
+                request, now: Self.now(), newID: { Int64.random(in: 1 ... .max) },
+                isAttached: { links[$0]?.isEmpty == false })
+            guard case .success(let grant) = result else { return (result, [], []) }
+            for position in grant.forgotten { state.waiting.append(.change(position)) }
+            if let change = grant.change { state.waiting.append(.change(change)) }
+            var answer = answer
+            answer.properties[symbol: EventHubsName.producerID] = .long(grant.producerID)
+            answer.properties[symbol: EventHubsName.producerEpoch] = .short(grant.epoch)
+            answer.properties[symbol: EventHubsName.producerSequenceNumber] = .int(grant.last)
+            state.waiting.append(
+                .completion(.admitted(Admission(connection: connection, link: link, answer: answer))))
+            let present = state.producerLinks[grant.producerID, default: []]
+            let losers = present.filter { $0.epoch < grant.epoch }
+            state.producerLinks[grant.producerID] =
+                present.filter { $0.epoch >= grant.epoch }
+                + [ProducerLink(connection: connection, link: link, epoch: grant.epoch)]
+            takeWaiting(&state)
+            return (result, completed(&state), losers)
+        }
+        tell(done)
+        let grant = try result.get()
+        for loser in losers {
+            let (connection, link) = (loser.connection, loser.link)
+            connection.eventLoop.execute {
+                connection.detach(
+                    link,
+                    AMQPError(
+                        ProducerTable.epochStolen,
+                        "producer \(grant.producerID) was attached with the epoch \(grant.epoch)"))
+            }
+        }
+        return grant
+    }
+
+    func leave(_ producerID: Int64, _ connection: HubConnection, _ link: LinkID) {
+        state.withLock { state in
+            let rest = (state.producerLinks[producerID] ?? []).filter {
+                $0.connection !== connection || $0.link != link
+            }
+            state.producerLinks[producerID] = rest.isEmpty ? nil : rest
         }
     }
+
+    /// What is known of idempotent producers.
+    var producers: [Int64: ProducerTable.Producer] { state.withLock { $0.producers.producers } }
 
     // MARK: - Reading
 

@@ -16,6 +16,8 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
     private enum Link {
         /// Nil: the hub routes.
         case producer(partition: Int?)
+        /// One that numbers its events.
+        case idempotentProducer(partition: Int, id: Int64, epoch: Int16)
         case receiver(HubReceiver, ReceiverRegistry.Place)
         /// A client's sender to `$cbs` or `$management`.
         case requests(HubAddress)
@@ -81,9 +83,12 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
     }
 
     private func ended(_ link: LinkID, _ termination: AMQPTermination) {
-        if case .receiver(let receiver, let place)? = links.removeValue(forKey: link) {
+        switch links.removeValue(forKey: link) {
+        case .receiver(let receiver, let place):
             receiver.end()
             hub.receivers.leave(receiver, place)
+        case .idempotentProducer(let partition, let id, _): hub.partitions[partition].leave(id, self, link)
+        case .producer, .requests, .responses, nil: break
         }
     }
 
@@ -117,11 +122,14 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
             let asked = attach.maxMessageSize ?? 0
             let limit = hub.configuration.maximumMessageSize
             answer.maxMessageSize = asked == 0 ? limit : min(asked, limit)
-            if case .partition(let index) = address {
-                links[link] = .producer(partition: index)
-            } else {
-                links[link] = .producer(partition: nil)
+            let partition: Int? = if case .partition(let index) = address { index } else { nil }
+            if hub.configuration.supportsIdempotentPublishing,
+                attach.desiredCapabilities.contains(EventHubsName.idempotentProducer)
+            {
+                try admit(link, attach, answer, partition)
+                return
             }
+            links[link] = .producer(partition: partition)
             handler?.accept(link, answer, credit: .window(hub.configuration.linkCredit))
         case (.receiver(let group, let partition), .receiver):
             try acceptReceiver(link, attach, answer, group, partition)
@@ -132,6 +140,27 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
 
     /// Bytes of a request on `$cbs` or `$management`.
     private static let requestSize: UInt64 = 64 << 10
+
+    /// A producer that numbers its events: see the protocol page, 8.2.
+    private func admit(
+        _ link: LinkID, _ attach: Attach, _ answer: Attach, _ partition: Int?
+    ) throws(AMQPError) {
+        guard let partition else {
+            throw AMQPError(
+                AMQPCondition.notAllowed, "an idempotent producer publishes to a partition, not to the hub")
+        }
+        var answer = answer
+        answer.offeredCapabilities = [EventHubsName.idempotentProducer]
+        let grant = try hub.partitions[partition].admit(
+            ProducerTable.Request(attach.properties), self, link, answer)
+        links[link] = .idempotentProducer(partition: partition, id: grant.producerID, epoch: grant.epoch)
+    }
+
+    private func admitted(_ admission: HubPartition.Admission) {
+        // The client may have gone meanwhile.
+        guard links[admission.link] != nil else { return }
+        handler?.accept(admission.link, admission.answer, credit: .window(hub.configuration.linkCredit))
+    }
 
     private func acceptReceiver(
         _ link: LinkID, _ attach: Attach, _ answer: Attach, _ group: String, _ partition: Int
@@ -188,6 +217,8 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
     private func received(_ link: LinkID, _ delivery: IncomingDelivery) {
         switch links[link] {
         case .producer(let partition): store(link, delivery, partition)
+        case .idempotentProducer(let partition, let id, let epoch):
+            store(link, delivery, partition, producer: (id, epoch))
         case .requests(let address): answer(link, delivery, address)
         case .receiver, .responses, nil: break
         }
@@ -226,7 +257,9 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
         return fallback
     }
 
-    private func store(_ link: LinkID, _ delivery: IncomingDelivery, _ partition: Int?) {
+    private func store(
+        _ link: LinkID, _ delivery: IncomingDelivery, _ partition: Int?, producer: (id: Int64, epoch: Int16)? = nil
+    ) {
         let batch = hub.takeBatch(delivery.payload.readableBytes)
         let key: String?
         do throws(AMQPCodecError) {
@@ -257,25 +290,43 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
             handler?.settle(link.session, delivery.id, .accepted)
             return
         }
-        hub.partitions[index].append(
-            batch,
-            HubPartition.Receipt(
-                connection: self, link: link, deliveryID: delivery.id, settled: delivery.settled, fault: fault))
+        let receipt = HubPartition.Receipt(
+            connection: self, link: link, deliveryID: delivery.id, settled: delivery.settled, fault: fault)
+        guard let producer else {
+            hub.partitions[index].append(batch, receipt)
+            return
+        }
+        var refusal: AMQPError?
+        do throws(AMQPError) {
+            refusal = hub.partitions[index].append(batch, try PublishedNumbers(batch), of: producer, receipt)
+        } catch {
+            refusal = error
+        }
+        guard let refusal else { return }
+        batch.recycle()
+        handler?.settle(link.session, delivery.id, .rejected(refusal))
     }
 
     /// Bytes of a partition key that are kept.
     private static let keyLimit = 1024
 
-    /// The spool has these messages.
-    func stored(_ receipts: [HubPartition.Receipt]) {
-        for receipt in receipts {
-            switch receipt.fault {
-            case .storeThenEnd(let cut): perform(cut, receipt.link)
-            case .silence: break
-            case .delay(let time):
-                eventLoop.assumeIsolated().scheduleTask(in: time) { self.accept(receipt) }
-            default: accept(receipt)
+    /// The spool has what these speak for.
+    func completed(_ completions: [HubPartition.Completion]) {
+        for completion in completions {
+            switch completion {
+            case .stored(let receipt): stored(receipt)
+            case .admitted(let admission): admitted(admission)
             }
+        }
+    }
+
+    private func stored(_ receipt: HubPartition.Receipt) {
+        switch receipt.fault {
+        case .storeThenEnd(let cut): perform(cut, receipt.link)
+        case .silence: break
+        case .delay(let time):
+            eventLoop.assumeIsolated().scheduleTask(in: time) { self.accept(receipt) }
+        default: accept(receipt)
         }
     }
 
@@ -297,7 +348,7 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
     func detachAll(_ error: AMQPError) {
         for (link, kind) in links {
             switch kind {
-            case .producer, .receiver: handler?.detach(link, error)
+            case .producer, .idempotentProducer, .receiver: handler?.detach(link, error)
             case .requests, .responses: break
             }
         }
@@ -322,6 +373,7 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
             let address: HubAddress
             switch kind {
             case .producer(let partition): address = partition.map { .partition($0) } ?? .hub
+            case .idempotentProducer(let partition, _, _): address = .partition(partition)
             case .receiver(_, let place): address = .receiver(group: place.group, partition: place.partition)
             case .requests(let node), .responses(let node, _): address = node
             }

@@ -50,6 +50,9 @@ package final class LocalHub: Sendable {
         guard !configuration.hubName.isEmpty, !configuration.hubName.contains("/") else {
             throw LocalHubError("\"\(configuration.hubName)\" is no name of a hub: it is empty or contains a slash")
         }
+        guard (1...LocalHubConfiguration.maximumProducers).contains(configuration.producerLimit) else {
+            throw LocalHubError("a partition remembers 1 to \(LocalHubConfiguration.maximumProducers) producers")
+        }
         self.configuration = configuration
         self.logger = logger
         let temporary = try HubDirectory()

@@ -38,12 +38,20 @@ package struct LocalHubConfiguration: Sendable {
     package var linkCredit: UInt32 = 64
     /// Receivers without owner level per consumer group and partition, as the service has it.
     package var receiverLimit = 5
+    /// Whether producers may number their events, so that none is stored twice. Off: as a namespace that knows nothing of
+    /// it, the hub ignores the wish.
+    package var supportsIdempotentPublishing = true
+    /// Idempotent producers remembered per partition, 1 to `maximumProducers`. One more makes room by taking the place of
+    /// the one without a link that published longest ago.
+    package var producerLimit = 1024
     /// Event loop threads.
     package var threads = 1
     /// For fault scripts: asked for every message that arrives on a producer link, in the order of arrival.
     package var onDelivery: (@Sendable (HubDelivery) -> HubFault?)?
 
     package static let maximumPartitions = 1024
+    /// What is known of so many takes 2 MB at each segment's beginning.
+    package static let maximumProducers = 65536
     /// Four segments that each hold a few messages.
     package static let minimumPartitionSize: UInt64 = 16 << 20
 
@@ -96,6 +104,8 @@ package struct HubPartitionStatistics: Equatable, Sendable {
     package var eventsStored = 0
     package var messagesStored = 0
     package var bytesStored = 0
+    /// Messages of idempotent producers that were stored already and only acknowledged again.
+    package var duplicateMessages = 0
 }
 
 package struct LocalHubStatistics: Equatable, Sendable {
