@@ -24,6 +24,7 @@ final class ScriptedHub: Sendable {
         var attaches: [AMQPError?] = []
         /// Status of answers to put-token; 202 when there are none.
         var tokens: [Int32] = []
+        var answersTokens = true
         var answersManagement = true
         var maximumMessageSize: UInt64 = 262_144
         var credit: UInt32 = 1000
@@ -173,6 +174,7 @@ private final class Peer: AMQPConnectionDelegate, @unchecked Sendable {
         else { return }
         let expiry = properties[string: "expiration"]
         hub.record.withLock { $0.tokens.append((audience, type, token, expiry)) }
+        guard hub.script.withLock({ $0.answersTokens }) else { return }
         answer("$cbs", to: message, hub.nextStatus(), .none, connection)
     }
 

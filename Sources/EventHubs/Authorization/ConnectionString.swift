@@ -2,7 +2,9 @@
 ///
 /// `Endpoint=sb://<host>[:port]/;SharedAccessKeyName=<name>;SharedAccessKey=<key>[;EntityPath=<hub>]`, or with a ready
 /// `SharedAccessSignature` in place of name and key. Keys of the string are case-insensitive, unknown ones are ignored.
-public struct EventHubsConnectionString: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible {
+public struct EventHubsConnectionString: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible,
+    CustomReflectable
+{
     /// The host, without port: what the service calls the fully qualified namespace.
     public var host: String
     /// From `Endpoint`; nil: the default of the transport.
@@ -65,40 +67,13 @@ public struct EventHubsConnectionString: Hashable, Sendable, CustomStringConvert
         EventHubsError(.invalidConnectionString, "the connection string cannot be used: \(what); its form is \(form)")
     }
 
-    /// Host and port of `scheme://host[:port][/...]`; an IPv6 address stands in brackets.
     private static func authority(of endpoint: String) throws(EventHubsError) -> (host: String, port: Int?) {
-        let bytes = Array(endpoint.utf8)
-        guard let scheme = bytes.firstIndex(of: UInt8(ascii: ":")), scheme > 0,
-            bytes[(scheme + 1)...].starts(with: "//".utf8)
-        else { throw malformed("Endpoint has no scheme; it begins with sb://") }
-        let authority = bytes[(scheme + 3)...].prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
-        var host = authority
-        var port: Int?
-        if authority.first == UInt8(ascii: "[") {
-            guard let close = authority.firstIndex(of: UInt8(ascii: "]")) else {
-                throw malformed("the IPv6 address in Endpoint has no closing bracket")
-            }
-            host = authority[(authority.startIndex + 1)..<close]
-            let after = authority[(close + 1)...]
-            if !after.isEmpty {
-                guard after.first == UInt8(ascii: ":") else { throw malformed("Endpoint has text after the address") }
-                port = try number(after.dropFirst())
-            }
-        } else if let colon = authority.firstIndex(of: UInt8(ascii: ":")) {
-            host = authority[..<colon]
-            port = try number(authority[(colon + 1)...])
+        do throws(EndpointAuthority.Mistake) {
+            let authority = try EndpointAuthority(uri: endpoint)
+            return (authority.host, authority.port)
+        } catch {
+            throw malformed("Endpoint \(error.what)")
         }
-        guard !host.isEmpty, host.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "@") }) else {
-            throw malformed("Endpoint names no host")
-        }
-        return (String(decoding: host, as: UTF8.self), port)
-    }
-
-    private static func number(_ digits: ArraySlice<UInt8>) throws(EventHubsError) -> Int {
-        guard !digits.isEmpty, digits.count <= 5, digits.allSatisfy({ (0x30...0x39).contains($0) }),
-            let value = Int(String(decoding: digits, as: UTF8.self)), (1...65535).contains(value)
-        else { throw malformed("the port in Endpoint is no number from 1 to 65535") }
-        return value
     }
 
     /// Without the key and the signature.
@@ -113,4 +88,5 @@ public struct EventHubsConnectionString: Hashable, Sendable, CustomStringConvert
     }
 
     public var debugDescription: String { description }
+    public var customMirror: Mirror { Mirror(self, children: []) }
 }

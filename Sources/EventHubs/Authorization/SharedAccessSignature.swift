@@ -1,7 +1,9 @@
 internal import OpenSSLTransport
 
 /// A shared access signature: the token that proves knowledge of a key without sending it.
-package struct SharedAccessSignature: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible {
+package struct SharedAccessSignature: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible,
+    CustomReflectable
+{
     /// What goes to the service. A secret until it expires.
     package let token: String
     /// Seconds since 1970; nil: the token does not say.
@@ -61,4 +63,5 @@ package struct SharedAccessSignature: Hashable, Sendable, CustomStringConvertibl
 
     package var description: String { "SharedAccessSignature until \(expiry.map(String.init) ?? "an unknown time")" }
     package var debugDescription: String { description }
+    package var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -1,6 +1,6 @@
 internal import AMQP
-import Glibc
 package import NIOCore
+internal import Transports
 
 extension EventHubConnection {
     /// What the service tells about the hub; fails with `EventHubsError`.
@@ -17,17 +17,18 @@ extension EventHubConnection {
 
     private func read(_ type: String, partitionID: String?, _ doing: String) -> EventLoopFuture<AMQPMessage> {
         eventLoop.flatSubmit {
-            self.management().flatMap { link in
-                let token = self.endpoint.tokens.token(
-                    for: self.endpoint.audience, now: Int64(time(nil)), lifetime: self.options.tokenSeconds)
+            let start = NIODeadline.now()
+            let limit = TimeAmount(self.options.requestTimeout)
+            return self.management().and(self.acquireToken(limit: limit)).flatMap { link, token in
                 var message = AMQPMessage()
                 var properties = AMQPMap([.init(.string("name"), .string(self.endpoint.hub))])
                 if let partitionID { properties[string: "partition"] = .string(partitionID) }
-                properties[string: "security_token"] = .string(token.token)
+                properties[string: "security_token"] = .string(token.value)
                 properties[string: "operation"] = .string("READ")
                 properties[string: "type"] = .string(type)
                 message.applicationProperties = properties
-                return link.request(message, deadline: TimeAmount(self.options.requestTimeout), doing)
+                let left = max(.milliseconds(1), limit - (.now() - start))
+                return link.request(message, deadline: left, doing)
             }
         }
     }

@@ -25,7 +25,9 @@ extension EventHubConnection {
             switch result {
             case .failure(let error):
                 transmission.finish(
-                    SendResult(notSent: EventHubsError(attaching: self.place(transmission.partitionID), error)))
+                    SendResult(
+                        notSent: EventHubsError(attaching: self.place(transmission.partitionID), self.explained(error)))
+                )
             case .success(let sender):
                 transmission.sender = sender
                 sender.send(payload: transmission.payload, messageFormat: transmission.format).whenComplete { result in

@@ -1,5 +1,4 @@
 internal import AMQP
-import Glibc
 package import Logging
 package import NIOCore
 internal import Transports
@@ -25,6 +24,8 @@ package final class EventHubConnection: @unchecked Sendable {
     private var state = State.idle
     /// Sender links by partition id; nil is the hub itself.
     var senders: [String?: SenderLink] = [:]
+    /// What was said last about the end of a signature that cannot be renewed.
+    var signatureNotice = SignatureNotice.none
 
     /// A connection that is open and authorised.
     final class Established: @unchecked Sendable {
@@ -32,14 +33,23 @@ package final class EventHubConnection: @unchecked Sendable {
         let session: AMQPClientSession
         var cbs: RequestResponseLink
         var management: EventLoopFuture<RequestResponseLink>?
+        /// The next token, or the next word about the end of this one.
         var renewal: Scheduled<Void>?
-        /// When the last token was put.
+        /// When the last token was put, and which.
         var authorized = NIODeadline.now()
+        var token: AccessToken?
+        var isOver = false
 
         init(_ connection: AMQPClientConnection, _ session: AMQPClientSession, _ cbs: RequestResponseLink) {
             self.connection = connection
             self.session = session
             self.cbs = cbs
+        }
+
+        /// No timer is set again.
+        func end() {
+            isOver = true
+            renewal?.cancel()
         }
     }
 
@@ -87,7 +97,19 @@ package final class EventHubConnection: @unchecked Sendable {
 
     private var closedError: EventHubsError { EventHubsError(.clientClosed, "the client is closed; make a new one") }
 
+    /// The connection that is in use.
+    var current: Established? { if case .ready(let established) = state { established } else { nil } }
+
+    /// The token first: it may take longer than the service lets a new connection wait.
     private func connect() -> EventLoopFuture<Established> {
+        let start = NIODeadline.now()
+        return acquireToken(limit: wholeAuthorizationLimit).flatMap { token in
+            let acquired = NIODeadline.now() - start
+            return self.open().flatMap { self.authorize($0, token, since: .now() - acquired) }
+        }
+    }
+
+    private func open() -> EventLoopFuture<AMQPClientConnection> {
         let route = endpoint.route(options)
         return Dialer.dial(route, on: eventLoop).flatMapErrorThrowing { error in
             throw EventHubsError(dialling: error)
@@ -97,7 +119,7 @@ package final class EventHubConnection: @unchecked Sendable {
                 let cause = (error as? AMQPTermination)?.error.map { $0.text ?? $0.condition } ?? "\(error)"
                 throw EventHubsError(.connectFailed, "cannot open an AMQP connection to \(route.place): \(cause)")
             }
-        }.flatMap { self.authorize($0) }
+        }
     }
 
     private var handlerConfiguration: AMQPHandlerConfiguration {
@@ -116,14 +138,16 @@ package final class EventHubConnection: @unchecked Sendable {
     }
 
     /// Begins the session for questions, and puts the first token.
-    private func authorize(_ connection: AMQPClientConnection) -> EventLoopFuture<Established> {
+    private func authorize(
+        _ connection: AMQPClientConnection, _ token: AccessToken, since start: NIODeadline
+    ) -> EventLoopFuture<Established> {
         let opened = connection.beginSession().flatMap { session in
             RequestResponseLink.open(session, address: EventHubsName.cbs).map { (session, $0) }
         }
         let limit = TimeAmount(options.attachTimeout)
         return withDeadline(opened, limit, "attaching a link to \(EventHubsName.cbs)").flatMap { session, cbs in
             let established = Established(connection, session, cbs)
-            return self.putToken(established).map { established }
+            return self.put(token, established, since: start).map { established }
         }.flatMapErrorThrowing { error in
             connection.close()
             throw EventHubsError(attaching: EventHubsName.cbs, error)
@@ -131,14 +155,14 @@ package final class EventHubConnection: @unchecked Sendable {
     }
 
     private func lost(_ established: Established, _ termination: AMQPTermination) {
-        established.renewal?.cancel()
+        established.end()
         guard case .ready(let current) = state, current === established else { return }
         state = .idle
         logger.debug("connection lost", metadata: ["reason": "\(termination)"])
     }
 
     private func discard(_ established: Established) {
-        established.renewal?.cancel()
+        established.end()
         established.connection.close()
     }
 
@@ -149,75 +173,9 @@ package final class EventHubConnection: @unchecked Sendable {
             self.state = .closed
             self.senders = [:]
             guard case .ready(let established) = before else { return self.eventLoop.makeSucceededVoidFuture() }
-            established.renewal?.cancel()
+            established.end()
             return established.connection.close().map { _ in }
         }
-    }
-
-    // MARK: Tokens
-
-    private func putToken(_ established: Established) -> EventLoopFuture<Void> {
-        let now = Int64(time(nil))
-        let token = endpoint.tokens.token(for: endpoint.audience, now: now, lifetime: options.tokenSeconds)
-        var message = AMQPMessage(body: .value(.string(token.token)))
-        message.applicationProperties = AMQPMap([
-            .init(.string("name"), .string(endpoint.audience)),
-            .init(.string("operation"), .string("put-token")),
-            .init(.string("type"), .string(endpoint.tokens.tokenType)),
-        ])
-        if let expiry = token.expiry {
-            let (milliseconds, overflow) = expiry.multipliedReportingOverflow(by: 1000)
-            if !overflow { message.applicationProperties[string: "expiration"] = .timestamp(milliseconds) }
-        }
-        let doing = "authorising for \(endpoint.audience)"
-        let limit = TimeAmount(options.authorizationTimeout)
-        let request = message
-        return cbs(established).flatMap { $0.request(request, deadline: limit, doing) }.flatMapThrowing { answer in
-            try answer.checkStatus(doing)
-            established.authorized = .now()
-            if let expiry = token.expiry { self.scheduleRenewal(established, in: expiry - now) }
-        }
-    }
-
-    /// The link pair to `$cbs`, attached anew when the service took it away.
-    private func cbs(_ established: Established) -> EventLoopFuture<RequestResponseLink> {
-        guard established.cbs.isOver else { return eventLoop.makeSucceededFuture(established.cbs) }
-        return withDeadline(
-            RequestResponseLink.open(established.session, address: EventHubsName.cbs),
-            TimeAmount(options.attachTimeout), "attaching a link to \(EventHubsName.cbs)"
-        ).map { link in
-            established.cbs = link
-            return link
-        }
-    }
-
-    /// Renews when 80 % of the lifetime have passed. A ready-made token cannot be renewed: when it expires, the service
-    /// takes the links away and says why.
-    private func scheduleRenewal(_ established: Established, in lifetime: Int64) {
-        guard endpoint.tokens.canRenew, lifetime > 0 else { return }
-        let wait = TimeAmount.milliseconds(min(lifetime, EventHubsOptions.longestTokenSeconds) * 800)
-        established.renewal?.cancel()
-        established.renewal = eventLoop.scheduleTask(in: wait) { self.renew(established) }
-    }
-
-    private func renew(_ established: Established) {
-        putToken(established).whenFailure { error in
-            guard case .ready(let current) = self.state, current === established else { return }
-            self.logger.warning("the token could not be renewed; trying again", metadata: ["error": "\(error)"])
-            // The old token is good for another fifth of its life.
-            let wait = min(TimeAmount.seconds(10), .milliseconds(self.options.tokenSeconds * 25))
-            established.renewal = self.eventLoop.scheduleTask(in: wait) { self.renew(established) }
-        }
-    }
-
-    /// A link was refused for want of rights: a new token may help. At most one every ten seconds.
-    func renewAfterRefusal() {
-        guard case .ready(let established) = state, endpoint.tokens.canRenew,
-            NIODeadline.now() - established.authorized > .seconds(10)
-        else { return }
-        established.authorized = .now()
-        established.renewal?.cancel()
-        renew(established)
     }
 
     // MARK: Questions

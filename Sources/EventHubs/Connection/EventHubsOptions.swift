@@ -6,7 +6,8 @@ public struct EventHubsOptions: Sendable {
     public var handshakeTimeout: Duration = .seconds(20)
     /// Beginning a session and attaching a link.
     public var attachTimeout: Duration = .seconds(20)
-    /// One token put on `$cbs`.
+    /// Getting a token, where it is not made here, and putting it on `$cbs`: both together, each time that is done. It
+    /// does not count as connecting or attaching. Zero: no limit but the token provider's own.
     public var authorizationTimeout: Duration = .seconds(30)
     /// One question to `$management`.
     public var requestTimeout: Duration = .seconds(30)

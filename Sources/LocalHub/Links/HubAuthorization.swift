@@ -17,12 +17,19 @@ struct HubAuthorization {
     }
 
     private let key: Key
+    /// Judges tokens of an issuer, which this hub cannot check by itself.
+    private let acceptsToken: (@Sendable (_ token: String) -> HubTokenVerdict)?
     /// Paths (lower case, without host) and when the right to them ends, seconds since 1970.
     private var claims: [(path: [Substring], expiry: Int64)] = []
     /// Claims that one connection may hold: more are a mistake of the client.
     private static let claimLimit = 256
 
-    init(key: Key) { self.key = key }
+    init(key: Key, acceptsToken: (@Sendable (_ token: String) -> HubTokenVerdict)? = nil) {
+        self.key = key
+        self.acceptsToken = acceptsToken
+    }
+
+    var takesIssuedTokens: Bool { acceptsToken != nil }
 
     /// SASL PLAIN with the key itself gives every right for the connection's life.
     mutating func acceptPassword(user: String, password: String) -> Bool {
@@ -48,6 +55,14 @@ struct HubAuthorization {
     /// Checks a token without keeping its claim.
     func check(audience: String, token: String, now: Int64) -> Verdict {
         let prefix = "SharedAccessSignature "
+        if let acceptsToken, !token.hasPrefix(prefix) {
+            switch acceptsToken(token) {
+            case .refused(let text): return .refused(text)
+            case .accepted(let expiry):
+                guard expiry > now else { return .refused("ExpiredToken: the token is expired") }
+                return .accepted(expiry: expiry)
+            }
+        }
         guard token.hasPrefix(prefix) else {
             return .malformed("the token is no shared access signature (SharedAccessSignature sr=...)")
         }

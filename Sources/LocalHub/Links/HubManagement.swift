@@ -39,7 +39,8 @@ struct HubManagement {
         else {
             return Answer(status: 400, text: "put-token needs name, type and a token as the body")
         }
-        guard type == "servicebus.windows.net:sastoken" || type == "amqp:sastoken" else {
+        let isIssued = type == "jwt" && authorization.takesIssuedTokens
+        guard isIssued || type == "servicebus.windows.net:sastoken" || type == "amqp:sastoken" else {
             return Answer(
                 status: 401, text: "this hub checks shared access signatures; it cannot check a token of type \(type)")
         }

@@ -29,7 +29,8 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
         self.hub = hub
         self.eventLoop = eventLoop
         authorization = HubAuthorization(
-            key: .init(name: hub.configuration.sharedAccessKeyName, value: hub.configuration.sharedAccessKey))
+            key: .init(name: hub.configuration.sharedAccessKeyName, value: hub.configuration.sharedAccessKey),
+            acceptsToken: hub.configuration.acceptsToken)
     }
 
     func makeHandler() -> AMQPConnectionHandler {

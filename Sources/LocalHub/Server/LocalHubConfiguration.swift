@@ -18,6 +18,8 @@ package struct LocalHubConfiguration: Sendable {
     /// The one key that this hub knows. The defaults are those of the service's emulator: they guard nothing.
     package var sharedAccessKeyName = "RootManageSharedAccessKey"
     package var sharedAccessKey = "SAS_KEY_VALUE"
+    /// Takes tokens of type `jwt` too, for every entity, when this finds them good; nil: such tokens are refused.
+    package var acceptsToken: (@Sendable (_ token: String) -> HubTokenVerdict)?
     /// Where `ca.pem`, `server.pem` and `server.key` are written, or found and used again, so that a restarted hub is
     /// still trusted; nil: a temporary directory that goes with the hub.
     package var certificateDirectory: String?
@@ -56,6 +58,14 @@ package struct LocalHubConfiguration: Sendable {
     package static let minimumPartitionSize: UInt64 = 16 << 20
 
     package init() {}
+}
+
+/// What becomes of a token that an issuer made.
+package enum HubTokenVerdict: Equatable, Sendable {
+    /// Good until then, in seconds since 1970; the links that it opened end with it unless it is renewed.
+    case accepted(expiry: Int64)
+    /// Why not, as the client is told.
+    case refused(String)
 }
 
 /// A message that reached the hub, as a fault script sees it.

@@ -66,12 +66,9 @@ import Testing
     @Test func descriptionsHideSecrets() throws {
         let string = try EventHubsConnectionString(
             Self.full + ";SharedAccessSignature=SharedAccessSignature sr=x&sig=s3cret&se=1")
-        for text in ["\(string)", String(reflecting: string), "\(try TokenSource(string))"] {
+        for text in ["\(string)", String(reflecting: string), "\(try EventHubsCredential(string))"] {
             #expect(!text.contains("a+b/c==") && !text.contains("s3cret"), "\(text)")
         }
-        let key = TokenSource.sharedKey(name: "n", key: "a+b/c==")
-        #expect(!"\(key)".contains("a+b"))
-        #expect(!String(reflecting: key).contains("a+b"))
     }
 
     @Test func mutatedConnectionStringsNeverTrap() {
@@ -127,8 +124,5 @@ import Testing
         ] {
             #expect(throws: EventHubsError.self) { try SharedAccessSignature(token: bad) }
         }
-        let source = try TokenSource.signature(token)
-        #expect(source.token(for: "sb://anything", now: 5, lifetime: 5).token == token)
-        #expect(TokenSource.sharedKey(name: "n", key: "k").token(for: "a", now: 100, lifetime: 60).expiry == 160)
     }
 }

@@ -1,0 +1,51 @@
+/// Says why the service took no token: most of all, whether this machine's clock is wrong.
+enum TokenRefusal {
+    /// `error` with what the token and the clock tell about it.
+    ///
+    /// - Parameter now: seconds since 1970 by this machine's clock.
+    static func explained(_ error: EventHubsError, _ token: AccessToken, now: Int64) -> EventHubsError {
+        guard let hint = hint(error.message.lowercased(), token, now), !error.message.contains(hint) else {
+            return error
+        }
+        var error = error
+        error.message += "; \(hint)"
+        return error
+    }
+
+    private static func hint(_ text: String, _ token: AccessToken, _ now: Int64) -> String? {
+        let clock = "this machine's clock (\(UTCTime.text(now)))"
+        if case .issuer(let skew?) = token.origin, abs(skew) >= ClockSkew.notable {
+            return ClockSkew.text(skew)
+        }
+        if ["not yet valid", "not valid yet", "not before", "nbf"].contains(where: text.contains) {
+            return "\(clock) seems to be ahead: \(ClockSkew.remedy)"
+        }
+        if ["expired", "lifetime"].contains(where: text.contains) {
+            guard let expiry = token.expiry else { return nil }
+            guard expiry > now else {
+                switch token.origin {
+                case .signature:
+                    return
+                        "the shared access signature ended \(now - expiry) s ago by \(clock): give a new one, or the key"
+                case .key, .issuer: return nil
+                }
+            }
+            return
+                "by \(clock) the token is good for another \(expiry - now) s, so the clock is at least that much behind:"
+                + " \(ClockSkew.remedy)"
+        }
+        return nil
+    }
+}
+
+/// A machine's clock beside that of a peer.
+enum ClockSkew {
+    /// Seconds from which on it is worth a word; a request may be that long on its way.
+    static let notable: Int64 = 30
+    static let remedy = "set it right, and see that it is kept in step (timedatectl)"
+
+    /// - Parameter seconds: how much this machine is ahead.
+    static func text(_ seconds: Int64) -> String {
+        "this machine's clock is \(abs(seconds)) s \(seconds > 0 ? "ahead" : "behind"): \(remedy)"
+    }
+}
