@@ -6,7 +6,7 @@ internal import NIOCore
 /// batch is in the lane until its `settle` action, and every batch gets exactly one (or is replaced by others, which
 /// do). Settlements come in the order of `append`.
 ///
-/// Order on the wire: when an attempt fails, nothing is transmitted until every other transmission has ended, and then
+/// Order on the wire: when an attempt fails or is refused, nothing is transmitted until every other transmission has ended, and then
 /// the lane goes on with its oldest unfinished batch. With one batch in flight (the default) this keeps the order with
 /// any service. A wider window needs a service that refuses a batch whose predecessor it does not have; with any other
 /// a refused batch would be overtaken by those behind it.
@@ -114,6 +114,8 @@ package struct Lane<Batch> {
             failures = 0
             entries[index].state = .refused(reason: reason)
             refused += 1
+            // Those in flight behind it will be refused for the gap, and go before anything new.
+            isRecovering = true
             actions.append(.refused(entries[index].batch, ticket, reason: reason))
         case .retry(_, let after):
             entries[index].state = .waiting

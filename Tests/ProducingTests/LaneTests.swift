@@ -140,6 +140,18 @@ struct Transcript {
         #expect(try lane.finish("a", .accepted) == ["acknowledged a", "transmit c 1"])
     }
 
+    /// Otherwise c would follow the gap before b is sent again, and come before it.
+    @Test func afterARefusalForGoodAWiderWindowDrainsToo() throws {
+        var lane = Transcript(window: 2)
+        _ = lane.append("a")
+        _ = lane.append("b")
+        _ = lane.append("c")
+        #expect(try lane.finish("a", .rejected(reason: "bad")) == ["refused a: bad"])
+        #expect(try lane.resolve("a", .giveUp) == ["rejected a: bad"])
+        #expect(try lane.finish("b", .retry(reason: "out of sequence")) == ["wait"])
+        #expect(try lane.wait() == ["transmit b 2", "transmit c 1"])
+    }
+
     @Test func aHaltedLaneOnlyTakesWhatEnds() throws {
         var lane = Transcript()
         _ = lane.append("a")
