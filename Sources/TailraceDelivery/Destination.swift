@@ -15,8 +15,28 @@ package protocol Destination: Service {
     /// at a crash".
     var guarantee: String { get }
 
+    /// For a service that numbers records, and that takes no record twice nor behind a gap: where it stands, one per
+    /// partition, after it has taken us for the producers that it names. Nil for any other. Constant.
+    var positions: [ServicePosition]? { get }
+
+    /// Another producer has taken the place of ours: what it goes on with is not ours any more.
+    func hasLostProducer(_ partition: Int) -> Bool
+
+    /// The drain has heard that a batch was refused for good: what it sends from now on takes that batch's place. A
+    /// service that numbers records takes nothing between its refusal and this, or a batch that was on its way already
+    /// would get the refused one's numbers and come before what replaces it.
+    func noteRefusal(_ partition: Int)
+
     /// One encoder per partition; all are used on the drain's thread alone.
     func makeEncoder() -> Encoder
+}
+
+extension Destination {
+    package var positions: [ServicePosition]? { nil }
+
+    package func hasLostProducer(_ partition: Int) -> Bool { false }
+
+    package func noteRefusal(_ partition: Int) {}
 }
 
 /// Builds the batches of one partition, one after the other.

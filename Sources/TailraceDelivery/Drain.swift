@@ -35,9 +35,11 @@ package final class Drain<D: Destination>: Sendable {
         // What was released was acknowledged, though a power cut may have taken the ledger's last word on it.
         state.floor = max(state.floor, present.firstSequence)
         Self.route(&state, configuration.key.kind, partitions: count, destination.name, logger)
+        let resumption = Self.resume(&state, destination, spool.recovery.nextSequence, logger)
         parts = DrainParts(
             configuration: configuration, destination: destination, spool: spool, ledger: ledger, state: state,
-            reader: try spool.reader(from: state.floor), deadLetterDirectory: deadLetterDirectory, logger: logger,
+            resumption: resumption, reader: try spool.reader(from: state.floor),
+            deadLetterDirectory: deadLetterDirectory, logger: logger,
             release: release)
     }
 
@@ -60,6 +62,35 @@ package final class Drain<D: Destination>: Sendable {
             state.generation += 1
         }
         state.partitions = Array(repeating: LedgerState.Partition(acknowledged: state.floor), count: count)
+    }
+
+    private static func resume(
+        _ state: inout LedgerState, _ destination: D, _ end: UInt64, _ logger: Logger
+    ) -> Resumption {
+        guard let positions = destination.positions else {
+            // Records that go without numbers leave the numbers behind that the ledger has.
+            for index in state.partitions.indices {
+                state.partitions[index].producer = nil
+                state.partitions[index].serviceNumber = ServiceNumber.none
+            }
+            return Resumption(partitions: state.partitions.count)
+        }
+        var doubts = 0
+        let resumption = Resumption(&state, positions, end: end) { partition, reason in
+            doubts += 1
+            guard doubts <= 10 else { return }
+            logger.warning(
+                "the service and the ledger disagree; records in flight at the last end may arrive twice",
+                metadata: ["destination": "\(destination.name)", "partition": "\(partition)", "reason": "\(reason)"])
+        }
+        if !resumption.isOver {
+            logger.notice(
+                "the service has records that the last run did not live to note; they are not sent again",
+                metadata: [
+                    "destination": "\(destination.name)", "records": "\(resumption.remaining.reduce(0, +))",
+                ])
+        }
+        return resumption
     }
 
     /// How things stand; at most a few milliseconds old.
@@ -110,6 +141,7 @@ final class DrainParts<D: Destination>: Sendable {
     let ledger: Ledger
     /// As at the start.
     let state: LedgerState
+    let resumption: Resumption
     let reader: SpoolReader
     let deadLetterDirectory: String
     let logger: Logger
@@ -120,13 +152,15 @@ final class DrainParts<D: Destination>: Sendable {
 
     init(
         configuration: DrainConfiguration, destination: D, spool: Spool, ledger: Ledger, state: LedgerState,
-        reader: SpoolReader, deadLetterDirectory: String, logger: Logger, release: @escaping @Sendable (UInt64) -> Void
+        resumption: Resumption, reader: SpoolReader, deadLetterDirectory: String, logger: Logger,
+        release: @escaping @Sendable (UInt64) -> Void
     ) {
         self.configuration = configuration
         self.destination = destination
         self.spool = spool
         self.ledger = ledger
         self.state = state
+        self.resumption = resumption
         self.reader = reader
         self.deadLetterDirectory = deadLetterDirectory
         self.logger = logger

@@ -28,9 +28,9 @@ package struct DrainConfiguration: Sendable {
     package var memoryLimit = 16 << 20
     /// The same for one partition.
     package var laneLimit = 4 << 20
-    /// Batches in flight per partition. More than one only with a service that refuses a batch whose predecessor it
-    /// does not have; with any other a refusal would change the order.
-    package var window = 1
+    /// Batches in flight per partition, with a service that numbers records and refuses a batch whose predecessor it
+    /// does not have. With any other it is one: a refusal would change the order.
+    package var window = 4
     package var retry = RetryPolicy()
     /// Acknowledgements are gathered this long before the ledger is written.
     package var ledgerInterval = Duration.milliseconds(10)

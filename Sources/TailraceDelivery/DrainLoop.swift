@@ -37,6 +37,9 @@ final class DrainLoop<D: Destination> {
     /// The first id that is in no batch yet.
     private var cursor: UInt64
     private var ledgerState: LedgerState
+    /// The service numbers records: the ledger keeps count.
+    private let isNumbered: Bool
+    private var resumption: Resumption
     private var ledgerIsBehind = false
     private var ledgerDue: ContinuousClock.Instant
     private var readAgainAt: ContinuousClock.Instant?
@@ -48,9 +51,11 @@ final class DrainLoop<D: Destination> {
         self.parts = parts
         configuration = parts.configuration
         let count = parts.destination.partitionCount
+        isNumbered = parts.destination.positions != nil
+        resumption = parts.resumption
         engine = LaneEngine(
-            service: parts.destination, partitions: count, window: configuration.window, retry: configuration.retry,
-            wake: { [weak parts] in parts?.wake() })
+            service: parts.destination, partitions: count, window: isNumbered ? configuration.window : 1,
+            retry: configuration.retry, wake: { [weak parts] in parts?.wake() })
         deadLetters = DeadLetters(directory: parts.deadLetterDirectory, logger: parts.logger)
         routes = RouteTable(configuration, partitionCount: count)
         encoders = (0..<count).map { _ in parts.destination.makeEncoder() }
@@ -67,6 +72,7 @@ final class DrainLoop<D: Destination> {
     }
 
     func run() {
+        guard hasNotedProducers() else { return deadLetters.close() }
         while true {
             let now = ContinuousClock.now
             if let stop = parts.control.stop { return finish(stop) }
@@ -84,6 +90,19 @@ final class DrainLoop<D: Destination> {
         }
     }
 
+    /// Before the first record goes out, the disk must know whose numbers it gets: after a power cut, the producer of
+    /// an older ledger would not be ours. False when a stop came first.
+    private func hasNotedProducers() -> Bool {
+        guard isNumbered else { return true }
+        while parts.control.stop == nil {
+            saveLedger(.now)
+            if !ledgerIsBehind, parts.ledger.flush(timeoutMilliseconds: 5000) { return true }
+            publish()
+            parts.signal.wait(for: configuration.readRetryInterval)
+        }
+        return false
+    }
+
     // MARK: - Reading
 
     private func nextFrame(_ now: ContinuousClock.Instant) -> (view: SpoolFrame, next: Int)? {
@@ -97,6 +116,8 @@ final class DrainLoop<D: Destination> {
                 let unused = min(parts.reader.unusedSequences - unusedBefore, first - cursor)
                 statistics.unused += unused
                 statistics.damaged += first - cursor - unused
+                // Which partitions the lost records belonged to is not known.
+                if first - cursor > unused { stopSkipping("unreadable records are among those that may be stored") }
                 cursor = first
                 ledgerIsBehind = true
             }
@@ -121,6 +142,7 @@ final class DrainLoop<D: Destination> {
             statistics.alreadyAcknowledged += UInt64(skipped)
             index += skipped
         }
+        if !resumption.isOver { index += skipStored(view, index, partition) }
         defer { advance(view, index) }
         while index < view.recordCount {
             guard engine.bytes(of: partition) < configuration.laneLimit,
@@ -131,13 +153,43 @@ final class DrainLoop<D: Destination> {
             let taken = append(view, index, route)
             index += taken
             if taken == 0, open[partition]?.records == 0 {
-                appendLarge(view, index, route)
+                guard appendLarge(view, index, route, now) else { return false }
                 index += 1
             } else if index < view.recordCount {
                 seal(partition, now)
             }
         }
         return true
+    }
+
+    /// Passes the records that the service has from the last run.
+    private func skipStored(_ view: SpoolFrame, _ index: Int, _ partition: Int) -> Int {
+        let first = view.firstSequence + UInt64(index)
+        let skipped = resumption.take(partition, first: first, count: view.recordCount - index)
+        if skipped > 0 {
+            let number = ledgerState.partitions[partition].serviceNumber
+            ledgerState.partitions[partition].serviceNumber = ServiceNumber.advanced(number, by: skipped)
+            ledgerState.partitions[partition].acknowledged = first + UInt64(skipped)
+            statistics.partitions[partition].acknowledged = first + UInt64(skipped)
+            statistics.alreadyAcknowledged += UInt64(skipped)
+            statistics.recognised += UInt64(skipped)
+        }
+        if view.endSequence >= resumption.end {
+            stopSkipping("fewer records than it has were left for the partition")
+        }
+        return skipped
+    }
+
+    private func stopSkipping(_ reason: String) {
+        for (partition, number, left) in resumption.stop() {
+            ledgerState.partitions[partition].serviceNumber = number
+            parts.logger.warning(
+                "records that the service may have are sent again",
+                metadata: [
+                    "destination": "\(parts.destination.name)", "partition": "\(partition)",
+                    "records": "\(left)", "reason": "\(reason)",
+                ])
+        }
     }
 
     private func advance(_ view: SpoolFrame, _ index: Int) {
@@ -169,22 +221,35 @@ final class DrainLoop<D: Destination> {
         return taken
     }
 
-    /// A record that does not fit into an empty batch: as much of it as does fit, or into the dead-letter area.
-    private func appendLarge(_ view: SpoolFrame, _ index: Int, _ route: Route<D.Encoder.Header>) {
+    /// A record that does not fit into an empty batch: as much of it as does fit, or into the dead-letter area. False
+    /// when it has to wait.
+    private func appendLarge(
+        _ view: SpoolFrame, _ index: Int, _ route: Route<D.Encoder.Header>, _ now: ContinuousClock.Instant
+    ) -> Bool {
         let partition = route.partition
         let before = encoders[partition].size
+        let sequence = view.firstSequence + UInt64(index)
         if encoders[partition].appendCut(RecordRun(view, index..<(index + 1))[index], route.header) != nil {
             openBytes += encoders[partition].size - before
             openRecords += 1
             open[partition]?.records = 1
-            open[partition]?.span.end = view.firstSequence + UInt64(index + 1)
+            open[partition]?.span.end = sequence + 1
             statistics.truncated += 1
-            return
+            return true
         }
         openBytes -= before
         open[partition] = nil
+        // It gets no number, so the ledger has to be past it before those behind it get theirs.
+        guard !isNumbered || engine.isEmpty(partition) else { return false }
         let reason = "the record's properties alone exceed the largest batch of \(parts.destination.name)"
         keep(view, index..<(index + 1), reason)
+        if isNumbered {
+            ledgerState.partitions[partition].acknowledged = sequence + 1
+            statistics.partitions[partition].acknowledged = sequence + 1
+            cursor = sequence + 1
+            noteGivenUp(now)
+        }
+        return true
     }
 
     // MARK: - Sending
@@ -227,6 +292,9 @@ final class DrainLoop<D: Destination> {
             now: now,
             failed: { failure in
                 statistics.partitions[failure.partition].trouble = failure.reason
+                if isNumbered, parts.destination.hasLostProducer(failure.partition) {
+                    forgetProducer(failure.partition)
+                }
                 log(
                     now, .warning, "a batch was not taken and is sent again", failure.reason,
                     ["partition": "\(failure.partition)", "attempts": "\(failure.failures)"])
@@ -235,6 +303,7 @@ final class DrainLoop<D: Destination> {
                 log(
                     now, .error, "the service refuses a batch for good; it is tried again in parts", reason,
                     ["partition": "\(partition)", "records": "\(item.records)"])
+                parts.destination.noteRefusal(partition)
                 return split(item.tag, partition, item.records)
             },
             settle: { partition, item, settlement in
@@ -244,6 +313,11 @@ final class DrainLoop<D: Destination> {
                     statistics.acknowledgedBatches += 1
                     statistics.acknowledgedBytes += UInt64(item.bytes)
                     statistics.partitions[partition].acknowledgedRecords += UInt64(item.records)
+                    if isNumbered {
+                        let number = ledgerState.partitions[partition].serviceNumber
+                        ledgerState.partitions[partition].serviceNumber = ServiceNumber.advanced(
+                            number, by: item.records)
+                    }
                 case .rejected(let reason):
                     log(
                         now, .error, "a refused record goes to the dead-letter area", reason,
@@ -255,6 +329,8 @@ final class DrainLoop<D: Destination> {
                 statistics.partitions[partition].trouble = nil
                 statistics.lastProgress = now
                 ledgerIsBehind = true
+                // Those behind it have not been transmitted yet: `settle` comes before.
+                if settlement != .acknowledged, isNumbered { noteGivenUp(now) }
                 encoders[partition].reuse(item.batch)
             })
     }
@@ -374,6 +450,21 @@ final class DrainLoop<D: Destination> {
             ledgerDue = now.advanced(by: configuration.readRetryInterval)
             log(now, .error, "cannot write the ledger; acknowledged records stay in the spool", "\(error)")
         }
+    }
+
+    /// A record was given up, which has no number: numbers and ids must not drift apart, whatever happens next. Should
+    /// the disk refuse, a crash now would make duplicates.
+    private func noteGivenUp(_ now: ContinuousClock.Instant) {
+        saveLedger(now)
+        if !ledgerIsBehind { parts.ledger.flush(timeoutMilliseconds: 5000) }
+    }
+
+    /// Another producer goes on with our numbers, so that the next run must not believe them.
+    private func forgetProducer(_ partition: Int) {
+        guard ledgerState.partitions[partition].producer != nil else { return }
+        ledgerState.partitions[partition].producer = nil
+        ledgerState.partitions[partition].serviceNumber = ServiceNumber.none
+        saveLedger(.now)
     }
 
     // MARK: - Waiting and ending

@@ -22,8 +22,10 @@ package struct DrainStatistics: Equatable, Sendable {
     /// The first id not yet put into a batch.
     package var read: UInt64
 
-    /// Records that the ledger said were acknowledged before the start.
+    /// Records that the ledger or the service said were acknowledged before the start.
     package var alreadyAcknowledged: UInt64 = 0
+    /// Those of them that only the service knew of.
+    package var recognised: UInt64 = 0
     package var acknowledged: UInt64 = 0
     package var acknowledgedBatches: UInt64 = 0
     /// Bytes of acknowledged batches as the service counts them.

@@ -71,7 +71,9 @@ final class Workbench {
         (Int(key.dropFirst().prefix { $0.isNumber }) ?? 0) % count
     }
 
-    func drain(_ hub: FakeHub, _ change: (inout DrainConfiguration) -> Void = { _ in }) throws -> Drain<FakeHub> {
+    func drain<Hub: Destination>(
+        _ hub: Hub, _ change: (inout DrainConfiguration) -> Void = { _ in }
+    ) throws -> Drain<Hub> {
         var configuration = DrainConfiguration(name: "out", partition: Self.partition)
         configuration.key = .source
         configuration.retry = .init(first: .microseconds(100), cap: .milliseconds(1))

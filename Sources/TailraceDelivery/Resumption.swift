@@ -1,0 +1,118 @@
+package import TailraceSpool
+
+/// What a service that numbers records tells about a partition when a drain begins.
+package struct ServicePosition: Equatable, Sendable {
+    /// Who the service takes us for.
+    package var producer: LedgerState.Producer
+    /// The number of the last record that the service has of this producer; -1 before the first.
+    package var lastNumber: Int32
+
+    package init(producer: LedgerState.Producer, lastNumber: Int32) {
+        self.producer = producer
+        self.lastNumber = lastNumber
+    }
+}
+
+/// The numbers that a service gives to a producer's records: 0 to 2³¹-1, then 0 again; -1 before the first.
+enum ServiceNumber {
+    static let none: Int64 = -1
+    private static let count: Int64 = 1 << 31
+
+    static func advanced(_ number: Int64, by records: Int) -> Int64 {
+        records == 0 ? number : (number + Int64(records)) % count
+    }
+
+    /// How many records come after `number` up to `other`; nil when `other` is behind: nearer the other way round.
+    static func distance(from number: Int64, to other: Int64) -> Int64? {
+        if number == other { return 0 }
+        if other < 0 { return nil }
+        if number < 0 { return other + 1 }
+        let distance = (other - number + count) % count
+        return distance < count / 2 ? distance : nil
+    }
+}
+
+/// The records that the service has, and that the last run did not live to note in the ledger: the first so many of
+/// each partition behind what the ledger says. They are not sent again.
+///
+/// Too few may be skipped, which makes duplicates, and never too many: a record that came into the spool after the last
+/// run is not skipped, and a gap of unreadable ids, which may hide any of them, ends the skipping.
+struct Resumption: Sendable {
+    /// Per partition, how many are still to be skipped.
+    private(set) var remaining: [Int]
+    /// Where the numbers go on when the skipping ends early.
+    private var bases: [Int64]
+    /// Ids from here on were not there in the last run.
+    let end: UInt64
+
+    /// Nothing to skip.
+    init(partitions: Int) {
+        remaining = Array(repeating: 0, count: partitions)
+        bases = Array(repeating: ServiceNumber.none, count: partitions)
+        end = 0
+    }
+
+    /// Holds what the ledger says against what the service says, and makes the service's producers the ledger's.
+    ///
+    /// - Parameters:
+    ///   - end: the spool's next id when it was opened.
+    ///   - doubt: told the partitions whose positions do not fit, with the reason; nothing is skipped there.
+    init(
+        _ state: inout LedgerState, _ positions: [ServicePosition], end: UInt64,
+        doubt: (_ partition: Int, _ reason: String) -> Void
+    ) {
+        precondition(positions.count == state.partitions.count)
+        self.init(positions, end: end)
+        for (index, position) in positions.enumerated() {
+            let ledger = state.partitions[index]
+            let service = Int64(position.lastNumber)
+            state.partitions[index].producer = position.producer
+            guard ledger.producer?.groupID == position.producer.groupID else {
+                state.partitions[index].serviceNumber = service
+                continue
+            }
+            let held = end > ledger.acknowledged ? end - ledger.acknowledged : 0
+            switch ServiceNumber.distance(from: ledger.serviceNumber, to: service) {
+            case let ahead? where UInt64(ahead) <= held:
+                remaining[index] = Int(ahead)
+            case let ahead?:
+                doubt(index, "it has \(ahead) records more than the ledger, and the spool holds only \(held)")
+                state.partitions[index].serviceNumber = service
+            case nil:
+                doubt(index, "its last number is \(service), the ledger's \(ledger.serviceNumber)")
+                state.partitions[index].serviceNumber = service
+            }
+        }
+    }
+
+    private init(_ positions: [ServicePosition], end: UInt64) {
+        remaining = Array(repeating: 0, count: positions.count)
+        bases = positions.map { Int64($0.lastNumber) }
+        self.end = end
+    }
+
+    var isOver: Bool { remaining.allSatisfy { $0 == 0 } }
+
+    /// How many of `count` records from the id `first` on are to be skipped.
+    mutating func take(_ partition: Int, first: UInt64, count: Int) -> Int {
+        guard remaining[partition] > 0, first < end else { return 0 }
+        let taken = min(remaining[partition], count, Int(clamping: end - first))
+        remaining[partition] -= taken
+        return taken
+    }
+
+    /// Ends the skipping, and says where the numbers of the partitions go on that were not through with it.
+    mutating func stop() -> [(partition: Int, number: Int64, left: Int)] {
+        defer { for index in remaining.indices { remaining[index] = 0 } }
+        return remaining.indices.filter { remaining[$0] > 0 }.map { ($0, bases[$0], remaining[$0]) }
+    }
+}
+
+extension LedgerState {
+    /// The producers that a new run goes on with, one per partition; nil where there is none, or where the routing has
+    /// changed, so that another producer must begin.
+    package func producers(key: RoutingKey, partitions count: Int) -> [Producer?] {
+        guard partitions.count == count, keyKind == key.kind else { return Array(repeating: nil, count: count) }
+        return partitions.map(\.producer)
+    }
+}
