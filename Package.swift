@@ -9,6 +9,7 @@ let strict: [SwiftSetting] = [
 
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
@@ -37,7 +38,8 @@ let package = Package(
             name: "AMQP",
             dependencies: [nioCore, logging, .product(name: "DequeModule", package: "swift-collections")],
             swiftSettings: strict),
-        .target(name: "Transports", dependencies: ["OpenSSLTransport", nioCore, nioPosix], swiftSettings: strict),
+        .target(
+            name: "Transports", dependencies: ["OpenSSLTransport", nioCore, nioPosix, nioHTTP1], swiftSettings: strict),
         .target(name: "Producing", dependencies: [nioCore, logging], swiftSettings: strict),
         .target(
             name: "EventHubs",
@@ -60,7 +62,7 @@ let package = Package(
             name: "TailraceAgent",
             dependencies: [
                 "TailraceInputs", "TailraceDelivery", "TailraceSpool", "EventHubs", "CTailrace", nioCore, nioPosix,
-                logging, .product(name: "NIOHTTP1", package: "swift-nio"),
+                logging, nioHTTP1,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict),
