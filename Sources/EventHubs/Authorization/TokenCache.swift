@@ -1,7 +1,7 @@
 import Glibc
 internal import NIOCore
-internal import Transports
 import Synchronization
+internal import Transports
 
 /// Keeps the tokens of a provider, one per scope, and asks for each once however many want it.
 ///
