@@ -108,6 +108,10 @@ let package = Package(
             dependencies: ["tailrace", "TailraceAgent", "LocalHub", "EventHubs", "TestSupport"],
             exclude: ["Python"], swiftSettings: strict),
         .testTarget(
+            name: "PeerTests",
+            dependencies: ["AMQP", "OpenSSLTransport", "LocalHub", "TestSupport", nioCore, nioPosix, logging],
+            exclude: ["Python"], swiftSettings: strict),
+        .testTarget(
             name: "CrashTests", dependencies: ["tailrace", "LocalHub", "TestSupport", logging], swiftSettings: strict),
     ]
 )

@@ -41,8 +41,16 @@ public final class ChildProcess: @unchecked Sendable {
         var argumentPointers = ([program] + arguments).map { strdup($0) } + [nil]
         var variablePointers = variables.map { strdup($0) } + [nil]
         defer { for pointer in argumentPointers + variablePointers { free(pointer) } }
+        // A thread of Swift's pool blocks most signals, and a child would inherit that.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var identifier: pid_t = 0
-        let code = posix_spawn(&identifier, program, &actions, nil, &argumentPointers, &variablePointers)
+        let code = posix_spawn(&identifier, program, &actions, &attributes, &argumentPointers, &variablePointers)
         guard code == 0 else { throw Failure("cannot start \(program): \(String(cString: strerror(code)))") }
         self.identifier = identifier
     }

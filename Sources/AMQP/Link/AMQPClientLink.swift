@@ -91,6 +91,8 @@ package final class AMQPSender: AMQPClientLink, @unchecked Sendable {
 /// A link on which a client receives.
 package final class AMQPReceiver: AMQPClientLink, @unchecked Sendable {
     private let onDelivery: @Sendable (AMQPReceiver, IncomingDelivery) -> Void
+    /// Called on the event loop when the peer has used up or given back the credit of a drain. Set it on the event loop.
+    package var onDrained: (@Sendable (AMQPReceiver) -> Void)?
 
     init(
         id: LinkID, name: String, session: AMQPClientSession,
@@ -113,6 +115,8 @@ package final class AMQPReceiver: AMQPClientLink, @unchecked Sendable {
             self.connection.running?.settle(self.session.id, first, through: last, state, settled: settled)
         }
     }
+
+    override func creditChanged() { onDrained?(self) }
 
     override func received(_ delivery: IncomingDelivery) { onDelivery(self, delivery) }
 }
