@@ -26,12 +26,22 @@ package struct EventTemplate: Sendable {
     ///   - properties: in the order in which a consumer sees them.
     ///   - offsetKey: the property that carries the position of the record in its source.
     ///   - timestampKey: the property that carries the record's time.
+    ///   - reservesNumbers: leaves room for the annotations of idempotent publishing; see `PublishableBatch`.
     package init(
         partitionKey: String?, properties: [(key: String, value: String)], offsetKey: String = "offset",
-        timestampKey: String = "timestamp"
+        timestampKey: String = "timestamp", reservesNumbers: Bool = false
     ) {
         var head = ByteBuffer()
-        BatchEnvelope.writeStart(partitionKey: partitionKey, into: &head)
+        if reservesNumbers {
+            var message = AMQPMessage()
+            if let partitionKey {
+                message.messageAnnotations[symbol: EventHubsName.partitionKey] = .string(partitionKey)
+            }
+            NumberPlaceholders.put(into: &message.messageAnnotations)
+            message.encode(into: &head)
+        } else {
+            BatchEnvelope.writeStart(partitionKey: partitionKey, into: &head)
+        }
         head.writeAMQP(descriptor: 0x74)
         var entries = ByteBuffer()
         for (key, value) in properties {

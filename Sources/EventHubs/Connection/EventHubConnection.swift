@@ -22,8 +22,7 @@ package final class EventHubConnection: @unchecked Sendable {
     }
 
     private var state = State.idle
-    /// Sender links by partition id; nil is the hub itself.
-    var senders: [String?: SenderLink] = [:]
+    var senders: [SenderKey: SenderLink] = [:]
     /// What was said last about the end of a signature that cannot be renewed.
     var signatureNotice = SignatureNotice.none
 

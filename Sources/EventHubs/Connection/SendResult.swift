@@ -57,15 +57,20 @@ package enum SendResult: Hashable, Sendable {
         }
     }
 
-    /// An attempt that failed before anything was sent.
+    /// An attempt that failed before anything was sent: so it is never the batch's fault, but for its size.
     package init(notSent error: EventHubsError) {
-        let advice = error.condition.map { FailureAdvice.advice(for: $0) }
+        if let condition = error.condition {
+            let advice = FailureAdvice.advice(for: condition, text: error.message)
+            let isPermanent = !advice.isRetriable && error.code == advice.code
+            self = .failed(error, isPermanent ? .blocked : .retriable(after: advice.delay))
+            return
+        }
         switch error.code {
         case .messageTooLarge: self = .failed(error, .batchRefused)
         case .unauthorized, .notFound, .quotaExceeded, .entityUnavailable, .invalidArgument, .invalidConnectionString,
-            .clientClosed:
+            .clientClosed, .producerDisconnected, .outOfOrderSequence, .notSupported:
             self = .failed(error, .blocked)
-        default: self = .failed(error, .retriable(after: advice?.delay ?? .zero))
+        default: self = .failed(error, .retriable(after: .zero))
         }
     }
 }

@@ -37,6 +37,8 @@ public struct EventHubsError: Error, Hashable, Sendable, CustomStringConvertible
         public static let producerDisconnected = Code("producer-disconnected")
         /// Sequence numbers of idempotent publishing no longer match the service's.
         public static let outOfOrderSequence = Code("out-of-order-sequence")
+        /// The namespace does not offer what was asked for, idempotent publishing for example.
+        public static let notSupported = Code("not-supported")
         /// The client was closed.
         public static let clientClosed = Code("client-closed")
         /// The peer did something that the protocol does not allow.

@@ -119,6 +119,12 @@ extension EventHubsError {
         case .messageTooLarge: "send smaller batches"
         case .serverBusy: "wait, or give the namespace more throughput units"
         case .entityUnavailable: "check the state of the event hub"
+        case .producerDisconnected:
+            "another client took the partition with a higher owner level; stop one of the two, or give this one a higher"
+                + " level"
+        case .outOfOrderSequence:
+            "this client and the service disagree about what was published; make a new client, which asks the service"
+        case .notSupported: "turn idempotent publishing off, or use a namespace that offers it"
         default: nil
         }
     }

@@ -1,4 +1,4 @@
-package import AMQP
+internal import AMQP
 
 /// The three annotations that idempotent publishing puts on every event, found in the event's bytes.
 package struct EventAnnotations {
@@ -25,21 +25,13 @@ package struct EventAnnotations {
         }
     }
 
-    /// Reserves the annotations in an event's map: values whose encodings have the widths that every value fits in, so
-    /// that the real ones can be written over them and the message keeps its size.
-    package static func reserve(in annotations: inout AMQPMap) {
-        annotations[symbol: EventHubsName.producerID] = .long(.max)
-        annotations[symbol: EventHubsName.producerEpoch] = .short(.max)
-        annotations[symbol: EventHubsName.producerSequenceNumber] = .int(.max)
-    }
-
     /// Constructors of the fixed-width encodings.
     package static let longCode: UInt8 = 0x81
     package static let shortCode: UInt8 = 0x61
     package static let intCode: UInt8 = 0x71
 
     private mutating func find(in event: UnsafeRawBufferPointer, _ constructor: Int, _ content: Range<Int>) -> Bool {
-        // The count of items follows the size; a small-ulong-like map8 has it in one byte, a map32 in four.
+        // The count of items follows the size; a map8 has it in one byte, a map32 in four.
         let head = event[constructor] == 0xC1 ? 1 : event[constructor] == 0xD1 ? 4 : 0
         guard head > 0, content.count >= head else { return false }
         var at = content.lowerBound + head
