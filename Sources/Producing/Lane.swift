@@ -63,6 +63,8 @@ package struct Lane<Batch> {
     private var isRecovering = false
     private var pausedUntil: ContinuousClock.Instant?
     private var isHalted = false
+    /// What waits is given up for this reason.
+    private var abandonment: String?
 
     package init(window: Int = 1, retry: RetryPolicy = RetryPolicy()) {
         precondition(window > 0)
@@ -75,9 +77,18 @@ package struct Lane<Batch> {
     package var isEmpty: Bool { entries.isEmpty }
     package var oldest: Batch? { entries.first?.batch }
 
+    /// A batch that joined now would be transmitted at once.
+    package var isReady: Bool {
+        !isHalted && !isRecovering && refused == 0 && pausedUntil == nil && inFlight < window
+    }
+
     /// A sealed batch joins the end.
     package mutating func append(_ batch: Batch, now: ContinuousClock.Instant) -> [Action] {
         entries.append(makeEntry(batch))
+        if let abandonment {
+            rejectWaiting(abandonment)
+            return settlements()
+        }
         return transmissions(now)
     }
 
@@ -119,11 +130,17 @@ package struct Lane<Batch> {
             actions.append(.refused(entries[index].batch, ticket, reason: reason))
         case .retry(_, let after):
             entries[index].state = .waiting
-            actions += pause(suggested: after, now, &random)
+            failures += 1
+            actions += pause(retry.delay(afterFailures: failures, suggested: after, using: &random), now)
+        case .throttled(_, let after):
+            entries[index].state = .waiting
+            actions += pause(retry.delay(whenThrottled: after, using: &random), now)
         case .unknown:
             entries[index].state = .waiting
-            actions += pause(suggested: nil, now, &random)
+            failures += 1
+            actions += pause(retry.delay(afterFailures: failures, suggested: nil, using: &random), now)
         }
+        if let abandonment { rejectWaiting(abandonment) }
         if inFlight == 0 { isRecovering = false }
         return actions + settlements() + transmissions(now)
     }
@@ -157,12 +174,9 @@ package struct Lane<Batch> {
         return actions
     }
 
-    private mutating func pause(
-        suggested: Duration?, _ now: ContinuousClock.Instant, _ random: inout some RandomNumberGenerator
-    ) -> [Action] {
-        failures += 1
+    private mutating func pause(_ delay: Duration, _ now: ContinuousClock.Instant) -> [Action] {
         isRecovering = true
-        let end = now.advanced(by: retry.delay(afterFailures: failures, suggested: suggested, using: &random))
+        let end = now.advanced(by: delay)
         let until = max(end, pausedUntil ?? end)
         pausedUntil = until
         return isHalted ? [] : [.wait(until: until)]
@@ -179,8 +193,34 @@ package struct Lane<Batch> {
     /// Nothing more is transmitted; what is in flight still ends. For a stop.
     package mutating func halt() { isHalted = true }
 
+    /// As `halt`, and every batch is settled as rejected: those that wait now, those in flight when their transmission
+    /// fails, those that join later. For a stop without patience.
+    ///
+    /// - Parameter includingInFlight: those in flight too, at once; their transmissions must not be told to the lane
+    ///   any more.
+    package mutating func abandon(reason: String, includingInFlight: Bool = false) -> [Action] {
+        isHalted = true
+        abandonment = reason
+        if includingInFlight {
+            for index in entries.indices {
+                guard case .inFlight = entries[index].state else { continue }
+                entries[index].state = .finished(.rejected(reason: reason))
+            }
+            inFlight = 0
+        }
+        rejectWaiting(reason)
+        return settlements()
+    }
+
+    private mutating func rejectWaiting(_ reason: String) {
+        for index in entries.indices {
+            guard case .waiting = entries[index].state else { continue }
+            entries[index].state = .finished(.rejected(reason: reason))
+        }
+    }
+
     private mutating func transmissions(_ now: ContinuousClock.Instant) -> [Action] {
-        guard !isHalted, !isRecovering, refused == 0, pausedUntil == nil, inFlight < window else { return [] }
+        guard isReady else { return [] }
         var actions: [Action] = []
         // Entries that do not wait are at the front, fewer than two windows of them.
         for index in entries.indices {

@@ -133,7 +133,7 @@ package final class LaneEngine<S: Service, Tag> {
                 counters.unknownOutcomes += 1
                 counters.retries += 1
                 failed(Failure(partition: partition, failures: lanes[partition].failures + 1, reason: reason))
-            case .retry(let reason, _):
+            case .retry(let reason, _), .throttled(let reason, _):
                 counters.retries += 1
                 failed(Failure(partition: partition, failures: lanes[partition].failures + 1, reason: reason))
             }

@@ -5,6 +5,9 @@ package enum SendOutcome: Equatable, Sendable {
     /// The service (or the way to it) refused for now: throttled, busy, moved, not reachable, not authorised any more.
     /// `after` is the wait that the service asked for.
     case retry(reason: String, after: Duration? = nil)
+    /// The service works and takes less than it is sent: wait at least this long. No reason for longer and longer
+    /// waits, nor ever for giving up.
+    case throttled(reason: String, after: Duration)
     /// The service will never take these bytes (too large, malformed). Only for what is wrong with *this* batch:
     /// anything that would befall every batch, such as a missing hub, is `retry`.
     case rejected(reason: String)
