@@ -44,8 +44,10 @@ package final class OutputRunner: Service, CustomStringConvertible {
         self.account = account
         self.release = release
         self.logger = logger
+        var options = EventHubsOptions()
+        options.userAgent = "tailrace-agent/\(Version.text)"
         let endpoint = try Self.endpoint(settings, string)
-        connection = EventHubConnection(endpoint, options: settings.connecting, eventLoop: eventLoop, logger: logger)
+        connection = EventHubConnection(endpoint, options: options, eventLoop: eventLoop, logger: logger)
     }
 
     /// - Throws: what is wrong with the settings, such as a CA file that is none.
@@ -53,7 +55,7 @@ package final class OutputRunner: Service, CustomStringConvertible {
         _ settings: EventHubsOutputSettings, _ string: EventHubsConnectionString
     ) throws(AgentError) -> EventHubEndpoint {
         do throws(EventHubsError) {
-            return try EventHubEndpoint(string, eventHubName: settings.eventHub, options: settings.connecting)
+            return try EventHubEndpoint(string, eventHubName: settings.eventHub, caFile: settings.caFile)
         } catch {
             throw AgentError("output \(settings.name): \(error.message)")
         }
@@ -93,7 +95,7 @@ package final class OutputRunner: Service, CustomStringConvertible {
 
     /// Nil when `stop` came first.
     private func connect(stop: EventLoopFuture<Void>) async -> EventHubsDestination? {
-        let place = "hub \(settings.eventHub) at \(connection.endpoint.host):\(connection.endpoint.route.port)"
+        let place = "hub \(settings.eventHub) at \(connection.endpoint.host):\(connection.endpoint.port)"
         var longest = Self.pauses.first
         while true {
             do {

@@ -1,0 +1,24 @@
+/// What became of a batch: each event that was taken is in exactly one of these.
+package struct BufferedResult<Batch: Sendable, Failure: Error>: Sendable {
+    package let partition: Int
+    package let batch: Batch
+    package let events: Int
+    /// Nil: the service has it.
+    package let failure: Failure?
+}
+
+/// Who is told, for one partition in the order of its events.
+package struct BufferedCallbacks<Batch: Sendable, Failure: Error>: Sendable {
+    /// May take its time, on a task of its own: the events count as buffered until it returns.
+    package var call: (@Sendable (BufferedResult<Batch, Failure>) -> Void)?
+    /// Returns at once, and may be called on a connection's thread; after `call`.
+    package var observe: (@Sendable (BufferedResult<Batch, Failure>) -> Void)?
+
+    package init(
+        call: (@Sendable (BufferedResult<Batch, Failure>) -> Void)? = nil,
+        observe: (@Sendable (BufferedResult<Batch, Failure>) -> Void)? = nil
+    ) {
+        self.call = call
+        self.observe = observe
+    }
+}
