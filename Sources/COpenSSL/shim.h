@@ -36,6 +36,12 @@ static inline void tailrace_SSL_CTX_set_defaults(SSL_CTX *context) {
     SSL_CTX_set_num_tickets(context, 0);
 }
 
+// What the engine relies on, for sessions of a context that is not ours.
+static inline void tailrace_SSL_set_defaults(SSL *ssl) {
+    SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+}
+
 // A key file with a pass phrase is an error, not a question on the terminal.
 static inline int tailrace_no_pass_phrase(char *buffer, int size, int writing, void *data) {
     (void)buffer, (void)size, (void)writing, (void)data;

@@ -55,6 +55,15 @@ package final class TLSContext: Sendable {
         return context
     }
 
+    /// For connecting by somebody else's `SSL_CTX`, of which a reference is taken: it decides what is verified.
+    package static func client(sharing pointer: OpaquePointer) -> TLSContext { TLSContext(sharing: pointer) }
+
+    private init(sharing pointer: OpaquePointer) {
+        side = .client
+        SSL_CTX_up_ref(pointer)
+        self.pointer = pointer
+    }
+
     /// For accepting connections.
     ///
     /// - Parameters:

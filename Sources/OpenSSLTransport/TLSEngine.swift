@@ -47,6 +47,8 @@ final class TLSEngine {
             throw .configuration("cannot start a TLS session: \(OpenSSLError.takeQueue())")
         }
         self.ssl = ssl
+        // The context may be somebody else's.
+        tailrace_SSL_set_defaults(ssl)
         memory = .allocate(capacity: 1)
         memory.initialize(to: tailrace_bio_memory())
         guard tailrace_SSL_set_memory(ssl, Self.method, memory) == 1 else {

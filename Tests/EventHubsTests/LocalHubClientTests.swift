@@ -22,7 +22,7 @@ import Testing
         let hub = try LocalHub(configuration, logger: Logger(label: "hub"))
         _ = try await hub.start()
         var options = options
-        options.caFile = hub.authorityFile
+        options.tls = EventHubsTLS(authorities: hub.authorityFile ?? "")
         options.retries.delay = .milliseconds(1)
         let client = try EventHubProducerClient(connectionString: hub.connectionString, options: options)
         do {
@@ -71,7 +71,7 @@ import Testing
     @Test func aWrongKeyIsRefusedAndNotShown() async throws {
         try await withHub { hub, _ in
             var options = EventHubsOptions()
-            options.caFile = hub.authorityFile
+            options.tls = EventHubsTLS(authorities: hub.authorityFile ?? "")
             let text = hub.connectionString.replacing("SAS_KEY_VALUE", with: "n0t-the-key")
             let client = try EventHubProducerClient(connectionString: text, options: options)
             do {

@@ -128,7 +128,7 @@ import Testing
         try identity.write(to: files)
         let hub = try await ScriptedHub.start(tls: try .server(identity: files))
         var options = EventHubsOptions()
-        options.caFile = directory("ca.pem")
+        options.tls = EventHubsTLS(authorities: directory("ca.pem"))
         let client = try EventHubProducerClient(connectionString: hub.connectionString, options: options)
         // Larger than a frame, so that it travels in several.
         let body = ByteBuffer(repeating: 7, count: 200_000)
@@ -136,7 +136,7 @@ import Testing
         #expect(hub.record.withLock { $0.deliveries.count } == 1)
         await client.close()
         // Without the file the certificate is nobody's: no retry can help, and the error says why.
-        options.caFile = nil
+        options.tls = EventHubsTLS()
         options.retries.maximumRetries = 0
         let stranger = try EventHubProducerClient(connectionString: hub.connectionString, options: options)
         let error = await failure { try await stranger.send([EventData("x")]) }
@@ -377,7 +377,7 @@ import Testing
         #expect(twice?.code == .invalidArgument)
         let file = await failure {
             var options = EventHubsOptions()
-            options.caFile = "/nonexistent/ca.pem"
+            options.tls = EventHubsTLS(authorities: "/nonexistent/ca.pem")
             let tls = "Endpoint=sb://a/;SharedAccessKeyName=n;SharedAccessKey=k;EntityPath=b"
             _ = try EventHubProducerClient(connectionString: tls, options: options)
         }

@@ -91,6 +91,13 @@ import Testing
         #expect(configuration.inputs[0].maximumLine == 960 << 10)
         #expect(configuration.outputs[0].key == .host)
         #expect(configuration.outputs[0].caFile == nil)
+        #expect(configuration.outputs[0].transport == .amqp)
+    }
+
+    @Test func theTransportReachesTheClientsOptions() throws {
+        let configuration = try load(Self.inputLines + Self.outputLines + "transport = \"websocket\"")
+        #expect(configuration.outputs[0].transport == .webSocket)
+        #expect(configuration.outputs[0].connecting.transport == .webSocket)
     }
 
     @Test func theSampleIsValidOnceItsKeyExists() throws {
@@ -171,8 +178,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("transport = \"websocket\"", "not supported by this version"), ("transport = \"tcp\"", "is \"tcp\""),
-        ("key = \"hots\"", "is \"hots\""), ("ca_file = \"/nonexistent.pem\"", "cannot be read"),
+        ("transport = \"tcp\"", "is \"tcp\""), ("key = \"hots\"", "is \"hots\""),
+        ("ca_file = \"/nonexistent.pem\"", "cannot be read"),
         ("ca_file = \"ca.pem\"", "absolute"), ("conection_string = \"\"", "unknown key"),
     ])
     func outputMistakesNameTheirLine(text: String, message: String) {

@@ -35,6 +35,8 @@ package struct AMQPHandlerConfiguration: Sendable {
     /// Frames other than transfers that may wait in an unwritable channel. A peer that does not read its answers but
     /// keeps asking for more is cut off.
     package var unwrittenFrameLimit = 65536
+    /// Told of every frame that comes and goes.
+    package var frameLog: FrameLog?
 
     package init(_ side: Side, _ connection: ConnectionConfiguration) {
         self.side = side

@@ -10,6 +10,7 @@ package final class AMQPConnectionHandler: ChannelDuplexHandler {
     package typealias OutboundOut = ByteBuffer
 
     private let configuration: AMQPHandlerConfiguration
+    private let frameLog: FrameLog?
     /// Held until it was told the end, so that a connection in use lives as long as its channel.
     private var delegate: (any AMQPConnectionDelegate)?
     var handshake: HandshakeMachine
@@ -36,6 +37,7 @@ package final class AMQPConnectionHandler: ChannelDuplexHandler {
 
     package init(_ configuration: AMQPHandlerConfiguration, delegate: any AMQPConnectionDelegate) {
         self.configuration = configuration
+        frameLog = configuration.frameLog
         self.delegate = delegate
         switch configuration.side {
         case .client(let credential):
@@ -146,6 +148,7 @@ package final class AMQPConnectionHandler: ChannelDuplexHandler {
     private func receive(_ frame: Frame) {
         switch frame {
         case .header(let header):
+            frameLog?.header(.received, header)
             if handshake.isDone {
                 receivesNothingMore = true
                 machine.close(AMQPError(AMQPCondition.framingError, "a protocol header after the handshake"))
@@ -153,16 +156,20 @@ package final class AMQPConnectionHandler: ChannelDuplexHandler {
             } else {
                 perform(handshake.received(header))
             }
-        case .sasl(let frame): perform(handshake.received(frame))
+        case .sasl(let frame):
+            frameLog?.sasl(.received, frame)
+            perform(handshake.received(frame))
         case .amqp(let channel, let performative, let payload):
             guard handshake.isDone else {
                 perform([.failed(AMQPError(AMQPCondition.framingError, "an AMQP frame before the AMQP header"))])
                 return
             }
             guard let performative else {
+                frameLog?.emptyFrame(.received)
                 machine.receivedEmptyFrame(now: now)
                 return
             }
+            frameLog?.frame(.received, channel: channel, performative, payload: payload.readableBytes)
             machine.receive(
                 channel: channel, performative, payload: payload.readableBytes > 0 ? payload : nil, now: now)
             drainActions()
@@ -201,8 +208,10 @@ package final class AMQPConnectionHandler: ChannelDuplexHandler {
         for step in steps {
             switch step {
             case .sendHeader(let header):
+                frameLog?.header(.sent, header)
                 header.encode(into: &outgoing)
             case .sendSASL(let frame):
+                frameLog?.sasl(.sent, frame)
                 FrameEncoder.write(frame, into: &outgoing)
             case .authenticate(let identity):
                 delegate?.authenticate(identity, on: self)
@@ -229,7 +238,9 @@ package final class AMQPConnectionHandler: ChannelDuplexHandler {
         while let action = machine.next() {
             switch action {
             case .send(let channel, let performative, let payload): write(channel, performative, payload)
-            case .sendHeartbeat: FrameEncoder.writeEmpty(into: &outgoing)
+            case .sendHeartbeat:
+                frameLog?.emptyFrame(.sent)
+                FrameEncoder.writeEmpty(into: &outgoing)
             case .closeTransport: closesTransport = true
             case .event(let event):
                 switch event {
@@ -246,6 +257,7 @@ package final class AMQPConnectionHandler: ChannelDuplexHandler {
     }
 
     private func write(_ channel: UInt16, _ performative: Performative, _ payload: ByteBuffer?) {
+        frameLog?.frame(.sent, channel: channel, performative, payload: payload?.readableBytes ?? 0)
         if case .transfer(let transfer) = performative, let payload {
             if payload.readableBytes <= Self.copiedPayload {
                 FrameEncoder.write(channel: channel, performative, payload: payload, into: &outgoing)

@@ -109,7 +109,7 @@ package final class EventHubConnection: @unchecked Sendable {
     }
 
     private func open() -> EventLoopFuture<AMQPClientConnection> {
-        let route = endpoint.route(options)
+        let route = endpoint.route
         return Dialer.dial(route, on: eventLoop).flatMapErrorThrowing { error in
             throw EventHubsError(dialling: error)
         }.flatMap { channel in
@@ -124,15 +124,18 @@ package final class EventHubConnection: @unchecked Sendable {
     private var handlerConfiguration: AMQPHandlerConfiguration {
         var open = ConnectionConfiguration(containerID: "tailrace-\(AMQPUUID())")
         open.hostname = endpoint.host
-        open.idleTimeOut = UInt32(clamping: TimeAmount(options.idleTimeout).nanoseconds / 1_000_000)
+        open.idleTimeOut = UInt32(clamping: max(1, TimeAmount(options.idleTimeout).nanoseconds / 1_000_000))
         open.channelMax = 4999
-        let product = "tailrace/1"
         open.properties[symbol: "product"] = .string("tailrace")
         open.properties[symbol: "platform"] = .string("Linux")
-        let agent = options.userAgent.map { "\($0) \(product)" } ?? product
-        open.properties[symbol: "user-agent"] = .string(String(agent.prefix(512)))
+        open.properties[symbol: "user-agent"] = .string(options.wholeUserAgent)
         var configuration = AMQPHandlerConfiguration(.client(.anonymous), open)
         configuration.handshakeTimeout = TimeAmount(options.handshakeTimeout)
+        if options.logsFrames {
+            var logger = logger
+            logger[metadataKey: "connection"] = "\(open.containerID)"
+            configuration.frameLog = FrameLog(logger)
+        }
         return configuration
     }
 

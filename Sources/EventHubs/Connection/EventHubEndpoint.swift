@@ -1,27 +1,25 @@
-package import OpenSSLTransport
+package import Transports
 
 /// Where an event hub is, and how to get in.
 package struct EventHubEndpoint: Sendable {
+    /// The namespace: what AMQP and tokens name, whatever the way there.
     package var host: String
-    package var port: Int
     package var hub: String
-    /// Nil: plain TCP.
-    package var tls: TLSContext?
+    /// The way there.
+    package var route: Route
     package var credential: EventHubsCredential
 
-    package init(host: String, port: Int, hub: String, tls: TLSContext?, credential: EventHubsCredential) {
+    package init(host: String, hub: String, route: Route, credential: EventHubsCredential) {
         self.host = host
-        self.port = port
         self.hub = hub
-        self.tls = tls
+        self.route = route
         self.credential = credential
     }
 
-    /// - Parameters:
-    ///   - eventHubName: wins over the connection string's `EntityPath`; both may not be given and differ.
-    ///   - usesTLS: nil: unless the string says `UseDevelopmentEmulator=true`.
+    /// - Parameter eventHubName: may be left out when the string has `EntityPath`; both may not be given and differ.
     package init(
-        _ string: EventHubsConnectionString, eventHubName: String? = nil, caFile: String? = nil
+        _ string: EventHubsConnectionString, eventHubName: String? = nil,
+        options: EventHubsOptions = EventHubsOptions()
     ) throws(EventHubsError) {
         if let eventHubName, let own = string.eventHubName, own != eventHubName {
             throw EventHubsError(
@@ -33,34 +31,23 @@ package struct EventHubEndpoint: Sendable {
             throw EventHubsError(
                 .invalidArgument, "no event hub is named; add EntityPath=<name> to the connection string or name it")
         }
-        let tls = string.usesDevelopmentEmulator ? nil : try Self.tls(caFile)
-        self.init(
-            host: string.host, port: string.port ?? (tls == nil ? 5672 : 5671), hub: hub, tls: tls,
-            credential: try EventHubsCredential(string))
+        let route = try Route(
+            to: string.host, port: string.port, usesTLS: !string.usesDevelopmentEmulator, options: options)
+        self.init(host: string.host, hub: hub, route: route, credential: try EventHubsCredential(string))
     }
 
     /// - Parameters:
     ///   - namespace: the name alone (`contoso` is `contoso.servicebus.windows.net`), the host, or a URI of the form
     ///     `sb://host[:port]/`, whose host is taken as it is.
-    ///   - usesTLS: false for the emulator: plain TCP, port 5672.
+    ///   - usesTLS: false for the emulator: plain TCP.
     package init(
         namespace: String, eventHubName: String, credential: EventHubsCredential, usesTLS: Bool = true,
-        caFile: String? = nil
+        options: EventHubsOptions = EventHubsOptions()
     ) throws(EventHubsError) {
         guard !eventHubName.isEmpty else { throw EventHubsError(.invalidArgument, "the event hub's name is empty") }
         let (host, port) = try EventHubsNamespace.place(namespace)
-        self.init(
-            host: host, port: port ?? (usesTLS ? 5671 : 5672), hub: eventHubName,
-            tls: usesTLS ? try Self.tls(caFile) : nil,
-            credential: credential)
-    }
-
-    private static func tls(_ caFile: String?) throws(EventHubsError) -> TLSContext {
-        do throws(TLSError) {
-            return try .client(trust: caFile.map(TLSTrust.file) ?? .system)
-        } catch {
-            throw EventHubsError(.invalidArgument, "TLS cannot be set up: \(error)")
-        }
+        let route = try Route(to: host, port: port, usesTLS: usesTLS, options: options)
+        self.init(host: host, hub: eventHubName, route: route, credential: credential)
     }
 
     /// What tokens are made for: the hub and everything below it.

@@ -37,7 +37,7 @@ public final class EventHubProducerClient: Sendable {
         logger: Logger = Logger(label: "EventHubs")
     ) throws(EventHubsError) {
         let string = try EventHubsConnectionString(connectionString)
-        let endpoint = try EventHubEndpoint(string, eventHubName: eventHubName, caFile: options.caFile)
+        let endpoint = try EventHubEndpoint(string, eventHubName: eventHubName, options: options)
         self.eventHubName = endpoint.hub
         fullyQualifiedNamespace = endpoint.host
         retries = options.retries

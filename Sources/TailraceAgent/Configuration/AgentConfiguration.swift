@@ -71,11 +71,21 @@ package struct EventHubsOutputSettings: Equatable, Sendable {
     package var eventHub = ""
     /// PEM file of the authorities to trust; nil is the system's store.
     package var caFile: String?
+    package var transport = EventHubsOptions.Transport.amqp
     package var key = RoutingKey.host
 
     package init(name: String, connectionString: Secret<EventHubsConnectionString>?) {
         self.name = name
         self.connectionString = connectionString
+    }
+
+    /// How the client connects.
+    package var connecting: EventHubsOptions {
+        var options = EventHubsOptions()
+        options.userAgent = "tailrace-agent/\(Version.text)"
+        options.transport = transport
+        if let caFile { options.tls = EventHubsTLS(authorities: caFile) }
+        return options
     }
 }
 

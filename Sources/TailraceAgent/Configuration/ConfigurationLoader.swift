@@ -290,10 +290,7 @@ package struct ConfigurationLoader {
                     remedy: "name a PEM file that the agent's user may read, or \"\" for the system's store")
             }
         }
-        if let transport = reader.choice("transport", of: ["amqp", "websocket"]), transport == "websocket" {
-            reader.report(
-                "transport", "\"websocket\" is not supported by this version", remedy: "use transport = \"amqp\"")
-        }
+        if reader.choice("transport", of: ["amqp", "websocket"]) == "websocket" { output.transport = .webSocket }
         let keys = EventHubsOutputSettings.RoutingKey.allCases.map(\.rawValue)
         if let key = reader.choice("key", of: keys).flatMap(EventHubsOutputSettings.RoutingKey.init) {
             output.key = key
@@ -307,7 +304,7 @@ package struct ConfigurationLoader {
     private func checkEndpoint(_ output: EventHubsOutputSettings, _ reader: SettingsReader) {
         guard collector.problems.isEmpty, let string = output.connectionString?.reveal() else { return }
         do throws(EventHubsError) {
-            _ = try EventHubEndpoint(string, eventHubName: output.eventHub, caFile: output.caFile)
+            _ = try EventHubEndpoint(string, eventHubName: output.eventHub, options: output.connecting)
         } catch {
             reader.report(
                 output.caFile == nil ? "connection_string" : "ca_file", "cannot be used: \(error.message)",

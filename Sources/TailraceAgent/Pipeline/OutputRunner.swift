@@ -44,10 +44,8 @@ package final class OutputRunner: Service, CustomStringConvertible {
         self.account = account
         self.release = release
         self.logger = logger
-        var options = EventHubsOptions()
-        options.userAgent = "tailrace-agent/\(Version.text)"
         let endpoint = try Self.endpoint(settings, string)
-        connection = EventHubConnection(endpoint, options: options, eventLoop: eventLoop, logger: logger)
+        connection = EventHubConnection(endpoint, options: settings.connecting, eventLoop: eventLoop, logger: logger)
     }
 
     /// - Throws: what is wrong with the settings, such as a CA file that is none.
@@ -55,7 +53,7 @@ package final class OutputRunner: Service, CustomStringConvertible {
         _ settings: EventHubsOutputSettings, _ string: EventHubsConnectionString
     ) throws(AgentError) -> EventHubEndpoint {
         do throws(EventHubsError) {
-            return try EventHubEndpoint(string, eventHubName: settings.eventHub, caFile: settings.caFile)
+            return try EventHubEndpoint(string, eventHubName: settings.eventHub, options: settings.connecting)
         } catch {
             throw AgentError("output \(settings.name): \(error.message)")
         }
@@ -95,7 +93,7 @@ package final class OutputRunner: Service, CustomStringConvertible {
 
     /// Nil when `stop` came first.
     private func connect(stop: EventLoopFuture<Void>) async -> EventHubsDestination? {
-        let place = "hub \(settings.eventHub) at \(connection.endpoint.host):\(connection.endpoint.port)"
+        let place = "hub \(settings.eventHub) at \(connection.endpoint.host):\(connection.endpoint.route.port)"
         var longest = Self.pauses.first
         while true {
             do {

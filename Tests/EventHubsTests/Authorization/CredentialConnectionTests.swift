@@ -77,9 +77,10 @@ import Testing
         let log = LogRecorder()
         let hub = try LocalHub(configuration, logger: Logger(label: "hub", factory: { _ in SwiftLogNoOpLogHandler() }))
         let port = try await hub.start()
+        var options = options
+        if let file = hub.authorityFile { options.tls = EventHubsTLS(authorities: file) }
         let endpoint = try EventHubEndpoint(
-            namespace: "sb://127.0.0.1:\(port)/", eventHubName: "logs", credential: credential,
-            caFile: hub.authorityFile)
+            namespace: "sb://127.0.0.1:\(port)/", eventHubName: "logs", credential: credential, options: options)
         let connection = EventHubConnection(
             endpoint, options: options, eventLoop: MultiThreadedEventLoopGroup.singleton.next(), logger: log.logger)
         let bench = Bench(hub: hub, connection: connection, log: log)
@@ -303,7 +304,7 @@ import Testing
         func place(_ namespace: String) throws -> String {
             let endpoint = try EventHubEndpoint(
                 namespace: namespace, eventHubName: "h", credential: .sharedKey(name: "n", key: "k"))
-            return "\(endpoint.host) \(endpoint.port)"
+            return "\(endpoint.host) \(endpoint.route.port)"
         }
         #expect(try place("contoso") == "contoso.servicebus.windows.net 5671")
         #expect(try place("contoso.servicebus.usgovcloudapi.net") == "contoso.servicebus.usgovcloudapi.net 5671")
