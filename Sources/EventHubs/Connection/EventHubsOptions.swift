@@ -65,6 +65,8 @@ public struct EventHubsOptions: Sendable {
         public var delay: Duration = .milliseconds(800)
         /// No wait of ours is longer.
         public var maximumDelay: Duration = .seconds(60)
+        /// No wait that the service asks for is longer; tests cannot wait for seconds.
+        package var maximumServiceDelay: Duration = .seconds(60)
 
         public init() {}
     }

@@ -124,6 +124,8 @@ extension EventHubsError {
                 + " level"
         case .outOfOrderSequence:
             "this client and the service disagree about what was published; make a new client, which asks the service"
+        case .rejected: "the service refused it as it is, and will again"
+        case .protocolViolation: "this is no fault of the configuration: report it with the log"
         case .notSupported: "turn idempotent publishing off, or use a namespace that offers it"
         default: nil
         }

@@ -166,7 +166,7 @@ public final class EventHubProducerClient: Sendable {
         for _ in 1..<max(2, retry) where retry > 1 && delay < retries.maximumDelay { delay *= 2 }
         delay = min(delay, retries.maximumDelay)
         switch prospect {
-        case .retriable(let after): return max(delay, after)
+        case .retriable(let after): return max(delay, min(after, retries.maximumServiceDelay))
         case .unknown: return delay
         case .batchRefused, .blocked: return nil
         }

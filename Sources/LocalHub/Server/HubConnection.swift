@@ -10,10 +10,13 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
     let eventLoop: any EventLoop
     private(set) var handler: AMQPConnectionHandler?
     private var authorization: HubAuthorization
-    private var links: [LinkID: Link] = [:]
+    var links: [LinkID: Link] = [:]
     private var expiryTimer: Scheduled<Void>?
+    /// What a fault script makes of links once they are agreed to.
+    var faults: [LinkID: HubAttachFault] = [:]
+    var held: [HubPartition.Receipt] = []
 
-    private enum Link {
+    enum Link {
         /// Nil: the hub routes.
         case producer(partition: Int?)
         /// One that numbers its events.
@@ -84,6 +87,7 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
     }
 
     private func ended(_ link: LinkID, _ termination: AMQPTermination) {
+        faults[link] = nil
         switch links.removeValue(forKey: link) {
         case .receiver(let receiver, let place):
             receiver.end()
@@ -95,7 +99,7 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
 
     // MARK: - Links
 
-    private func accept(_ link: LinkID, _ attach: Attach) throws(AMQPError) {
+    func accept(_ link: LinkID, _ attach: Attach, isDelayed: Bool = false) throws(AMQPError) {
         // The role is the peer's.
         let terminus = attach.role == .sender ? attach.target?.address : attach.source?.address
         let address = try HubAddress(
@@ -104,6 +108,16 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
             throw AMQPError(
                 AMQPCondition.unauthorizedAccess,
                 "unauthorized access: no valid claim to this entity was put on $cbs of this connection")
+        }
+        if !isDelayed, let fault = hub.fault(HubAttach(address, attach)) {
+            switch fault {
+            case .refuse(let error): throw error
+            case .silence: return
+            case .delay(let time):
+                eventLoop.assumeIsolated().scheduleTask(in: time) { self.acceptLate(link, attach) }
+                return
+            case .acceptThenEnd, .credit: faults[link] = fault
+            }
         }
         var answer = Attach(name: attach.name, handle: 0, role: attach.role == .sender ? .receiver : .sender)
         answer.source = attach.source
@@ -114,11 +128,11 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
         case (.claims, .sender), (.management, .sender):
             answer.maxMessageSize = Self.requestSize
             links[link] = .requests(address)
-            handler?.accept(link, answer, credit: .window(100))
+            agree(link, answer, credit: .window(100))
         case (.claims, .receiver), (.management, .receiver):
             answer.initialDeliveryCount = 0
             links[link] = .responses(address, replyTo: attach.target?.address ?? .null)
-            handler?.accept(link, answer)
+            agree(link, answer)
         case (.hub, .sender), (.partition, .sender):
             let asked = attach.maxMessageSize ?? 0
             let limit = hub.configuration.maximumMessageSize
@@ -131,7 +145,7 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
                 return
             }
             links[link] = .producer(partition: partition)
-            handler?.accept(link, answer, credit: .window(hub.configuration.linkCredit))
+            agree(link, answer, credit: .window(hub.configuration.linkCredit))
         case (.receiver(let group, let partition), .receiver):
             try acceptReceiver(link, attach, answer, group, partition)
         default:
@@ -160,7 +174,7 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
     private func admitted(_ admission: HubPartition.Admission) {
         // The client may have gone meanwhile.
         guard links[admission.link] != nil else { return }
-        handler?.accept(admission.link, admission.answer, credit: .window(hub.configuration.linkCredit))
+        agree(admission.link, admission.answer, credit: .window(hub.configuration.linkCredit))
     }
 
     private func acceptReceiver(
@@ -198,7 +212,7 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
         answer.senderSettleMode = .settled
         answer.maxMessageSize = hub.configuration.maximumMessageSize
         answer.properties = attach.properties
-        handler?.accept(link, answer)
+        agree(link, answer)
     }
 
     private func path(of address: HubAddress) -> [Substring] {
@@ -235,14 +249,29 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
             return
         }
         if !delivery.settled { handler?.settle(link.session, delivery.id, .accepted) }
+        switch address == .claims ? hub.tokenFault() : nil {
+        case .silence?: break
+        case .delay(let time)?:
+            eventLoop.assumeIsolated().scheduleTask(in: time) { self.respond(request, address, link.session) }
+        case .answer(let status, let text)?:
+            respond(request, address, link.session, HubManagement.Answer(status: status, text: text))
+        case nil: respond(request, address, link.session)
+        }
+    }
+
+    private func respond(
+        _ request: AMQPMessage, _ address: HubAddress, _ session: SessionID, _ scripted: HubManagement.Answer? = nil
+    ) {
         let result: HubManagement.Answer
-        if address == .claims {
+        if let scripted {
+            result = scripted
+        } else if address == .claims {
             result = HubManagement.putToken(request, &authorization, now: now)
             watchExpiry()
         } else {
             result = HubManagement(hub: hub).read(request, authorization, now: now)
         }
-        guard let answerLink = responseLink(for: request, address, link.session) else { return }
+        guard let answerLink = responseLink(for: request, address, session) else { return }
         let response = HubManagement.response(to: request, result)
         _ = handler?.send(answerLink, OutgoingDelivery(payload: response.encoded(), settled: true))
     }
@@ -325,34 +354,16 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
         switch receipt.fault {
         case .storeThenEnd(let cut): perform(cut, receipt.link)
         case .silence: break
+        case .hold: held.append(receipt)
         case .delay(let time):
             eventLoop.assumeIsolated().scheduleTask(in: time) { self.accept(receipt) }
         default: accept(receipt)
         }
     }
 
-    private func accept(_ receipt: HubPartition.Receipt) {
+    func accept(_ receipt: HubPartition.Receipt) {
         guard !receipt.settled else { return }
         handler?.settle(receipt.link.session, receipt.deliveryID, .accepted)
-    }
-
-    func perform(_ cut: HubFault.Cut, _ link: LinkID) {
-        switch cut {
-        case .detach(let error): handler?.detach(link, error)
-        case .endSession(let error): handler?.end(link.session, error)
-        case .closeConnection(let error): handler?.close(error)
-        case .dropTransport: handler?.dropTransport()
-        }
-    }
-
-    /// Ends every link of a producer or receiver.
-    func detachAll(_ error: AMQPError) {
-        for (link, kind) in links {
-            switch kind {
-            case .producer, .idempotentProducer, .receiver: handler?.detach(link, error)
-            case .requests, .responses: break
-            }
-        }
     }
 
     // MARK: - Expiry

@@ -32,6 +32,8 @@ package final class LocalHub: Sendable {
     private let state = Mutex(State())
     private let rotation = Atomic<Int>(0)
     private let deliveries = Atomic<Int>(0)
+    private let attaches = Atomic<Int>(0)
+    private let tokens = Atomic<Int>(0)
 
     private struct State {
         var channel: (any Channel)?
@@ -194,6 +196,15 @@ package final class LocalHub: Sendable {
     /// Detaches every producer and receiver.
     package func detachLinks(_ error: AMQPError) { forAll { $0.detachAll(error) } }
 
+    /// Ends the session of every producer and receiver.
+    package func endSessions(_ error: AMQPError) { forAll { $0.endAllSessions(error) } }
+
+    /// Gives producers whose credit is withheld this much.
+    package func grantCredit(_ credit: UInt32) { forAll { $0.grantCredit(credit) } }
+
+    /// Answers what was held back.
+    package func releaseHeld() { forAll { $0.releaseHeld() } }
+
     private func forAll(_ body: @escaping @Sendable (HubConnection) -> Void) {
         for connection in state.withLock({ Array($0.connections.values) }) {
             connection.eventLoop.execute { body(connection) }
@@ -226,5 +237,17 @@ package final class LocalHub: Sendable {
         var delivery = delivery
         delivery.number = number
         return onDelivery(delivery)
+    }
+
+    func fault(_ attach: HubAttach) -> HubAttachFault? {
+        let number = attaches.wrappingAdd(1, ordering: .relaxed).oldValue
+        guard let onAttach = configuration.onAttach else { return nil }
+        var attach = attach
+        attach.number = number
+        return onAttach(attach)
+    }
+
+    func tokenFault() -> HubTokenFault? {
+        configuration.onToken?(tokens.wrappingAdd(1, ordering: .relaxed).oldValue)
     }
 }

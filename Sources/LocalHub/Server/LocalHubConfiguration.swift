@@ -1,5 +1,3 @@
-package import AMQP
-package import NIOCore
 package import TailraceSpool
 
 /// An Event Hubs compatible server: one hub of one namespace.
@@ -50,6 +48,10 @@ package struct LocalHubConfiguration: Sendable {
     package var threads = 1
     /// For fault scripts: asked for every message that arrives on a producer link, in the order of arrival.
     package var onDelivery: (@Sendable (HubDelivery) -> HubFault?)?
+    /// For fault scripts: asked for every link that a client may have, in the order of arrival.
+    package var onAttach: (@Sendable (HubAttach) -> HubAttachFault?)?
+    /// For fault scripts: asked for every token put on `$cbs`, counted from 0 over the hub's life.
+    package var onToken: (@Sendable (_ number: Int) -> HubTokenFault?)?
 
     package static let maximumPartitions = 1024
     /// What is known of so many takes 2 MB at each segment's beginning.
@@ -66,36 +68,6 @@ package enum HubTokenVerdict: Equatable, Sendable {
     case accepted(expiry: Int64)
     /// Why not, as the client is told.
     case refused(String)
-}
-
-/// A message that reached the hub, as a fault script sees it.
-package struct HubDelivery: Sendable {
-    /// Counts messages over the hub's life, from 0.
-    package var number: Int
-    package var partition: Int
-    package var events: Int
-    package var bytes: Int
-}
-
-/// What a fault script can make of a message.
-package enum HubFault: Sendable {
-    /// Not stored, and answered with this outcome.
-    case answer(DeliveryState)
-    /// Stored, and answered only after this time.
-    case delay(TimeAmount)
-    /// Stored, and answered never.
-    case silence
-    /// Not stored; the link, session, connection or transport ends instead.
-    case end(Cut)
-    /// Stored; the link, session, connection or transport ends before the answer.
-    case storeThenEnd(Cut)
-
-    package enum Cut: Sendable {
-        case detach(AMQPError)
-        case endSession(AMQPError)
-        case closeConnection(AMQPError)
-        case dropTransport
-    }
 }
 
 /// What a hub cannot do, and what to do about it.
