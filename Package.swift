@@ -69,7 +69,7 @@ let package = Package(
         .executableTarget(
             name: "tailrace",
             dependencies: [
-                "TailraceAgent", "LocalHub", "OpenSSLTransport", "CTailrace", logging,
+                "TailraceAgent", "EventHubs", "LocalHub", "OpenSSLTransport", "CTailrace", nioPosix, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],

@@ -2,12 +2,12 @@ internal import CTailrace
 import Glibc
 
 /// Lets one thread sleep until another has something for it. A raise is not lost when nobody sleeps.
-final class Signal: @unchecked Sendable {
+package final class Signal: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var isRaised = false
 
-    init() {
+    package init() {
         mutex.initialize(to: pthread_mutex_t())
         pthread_mutex_init(mutex, nil)
         var attributes = pthread_condattr_t()
@@ -25,7 +25,7 @@ final class Signal: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    func raise() {
+    package func raise() {
         pthread_mutex_lock(mutex)
         isRaised = true
         pthread_cond_signal(condition)
@@ -33,7 +33,7 @@ final class Signal: @unchecked Sendable {
     }
 
     /// Takes a raise that happened; true when there was one.
-    func take() -> Bool {
+    package func take() -> Bool {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         let was = isRaised
@@ -42,7 +42,7 @@ final class Signal: @unchecked Sendable {
     }
 
     /// Sleeps until a raise, which it takes, or for `duration`.
-    func wait(for duration: Duration) {
+    package func wait(for duration: Duration) {
         guard duration > .zero else { return }
         var now = timespec()
         clock_gettime(CLOCK_MONOTONIC, &now)

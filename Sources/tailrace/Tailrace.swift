@@ -11,9 +11,11 @@ struct Tailrace: ParsableCommand {
         commandName: "tailrace",
         abstract: "Carries log lines to Azure Event Hubs by a durable spool; nothing that was read is lost.",
         version: Version.text,
-        subcommands: [Run.self, Check.self, Status.self, Demo.self, Hub.self])
+        subcommands: [Run.self, Check.self, Status.self, Send.self, Demo.self, Hub.self])
 
     static func main() async {
+        // Before anything else: anybody on this machine may read a command line.
+        ProcessTitle.hide(["--connection-string", "--sas-key"])
         do {
             var command = try parseAsRoot()
             if var command = command as? any AsyncParsableCommand {

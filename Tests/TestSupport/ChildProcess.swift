@@ -19,14 +19,18 @@ public final class ChildProcess: @unchecked Sendable {
     private let directory = TemporaryDirectory("child")
     private var exit: Exit?
 
-    /// - Parameter environment: added to this process's own.
-    public init(_ program: String, _ arguments: [String], environment: [String: String] = [:]) throws {
+    /// - Parameters:
+    ///   - environment: added to this process's own.
+    ///   - input: the path of what it reads as standard input.
+    public init(
+        _ program: String, _ arguments: [String], environment: [String: String] = [:], input: String = "/dev/null"
+    ) throws {
         outputPath = directory("stdout")
         errorPath = directory("stderr")
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 0, input, O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, errorPath, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         // The listening sockets of this process stay here, or their ports would stay taken.

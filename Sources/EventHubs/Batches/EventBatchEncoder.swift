@@ -102,6 +102,7 @@ package struct EventBatchEncoder: Sendable {
         _ template: EventTemplate, body: UnsafeRawBufferPointer, offset: Int64, timestamp: Int64,
         properties: borrowing EventProperties
     ) -> Bool {
+        precondition(template.itemCount > 0, "a template without properties takes no more of them")
         let itemCount = template.itemCount + properties.count * 2
         let event = Event(body: body, offset: offset, timestamp: timestamp)
         let form = template.wide
@@ -138,9 +139,11 @@ package struct EventBatchEncoder: Sendable {
         let body = event.body
         let length = head.count + extra.count + BatchEnvelope.overhead(of: body.count) + body.count
         var to = writeDataHeader(length, start)
-        memcpy(to, head.baseAddress.unsafelyUnwrapped, head.count)
-        to.storeBytes(of: event.offset.bigEndian, toByteOffset: form.offsetIndex, as: Int64.self)
-        to.storeBytes(of: event.timestamp.bigEndian, toByteOffset: form.timestampIndex, as: Int64.self)
+        if let from = head.baseAddress { memcpy(to, from, head.count) }
+        if form.offsetIndex >= 0 {
+            to.storeBytes(of: event.offset.bigEndian, toByteOffset: form.offsetIndex, as: Int64.self)
+            to.storeBytes(of: event.timestamp.bigEndian, toByteOffset: form.timestampIndex, as: Int64.self)
+        }
         if itemCount > 0 {
             let mapSize = UInt32(head.count + extra.count - form.sizeIndex - 4)
             to.storeBytes(of: mapSize.bigEndian, toByteOffset: form.sizeIndex, as: UInt32.self)

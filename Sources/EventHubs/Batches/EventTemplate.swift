@@ -7,7 +7,7 @@ package struct EventTemplate: Sendable {
     /// One form of the bytes, with the places that are patched per event.
     struct Form: Sendable {
         var bytes: [UInt8]
-        /// Of the eight bytes.
+        /// Of the eight bytes; negative: the events have neither offset nor timestamp.
         var offsetIndex: Int
         var timestampIndex: Int
         /// Of the four bytes of the property map's size; its count follows. Unused in the narrow form.
@@ -20,6 +20,17 @@ package struct EventTemplate: Sendable {
     let wide: Form
     /// Items in the map: two per property.
     let itemCount: Int
+
+    /// For events that are nothing but their body: `offset` and `timestamp` are left out.
+    ///
+    /// - Parameter partitionKey: annotated on every event when given.
+    package init(partitionKey: String?) {
+        var head = ByteBuffer()
+        BatchEnvelope.writeStart(partitionKey: partitionKey, into: &head)
+        wide = Form(bytes: Array(head.readableBytesView), offsetIndex: -1, timestampIndex: -1, sizeIndex: -1)
+        narrow = wide
+        itemCount = 0
+    }
 
     /// - Parameters:
     ///   - partitionKey: annotated on every event when given.

@@ -42,6 +42,6 @@ package enum Quantity {
 }
 
 /// "1 file", "2 files".
-package func counted(_ number: some BinaryInteger, _ noun: String) -> String {
-    "\(number) \(noun)\(number == 1 ? "" : "s")"
+package func counted(_ number: some BinaryInteger, _ noun: String, plural: String? = nil) -> String {
+    "\(number) \(number == 1 ? noun : plural ?? noun + "s")"
 }

@@ -1,0 +1,125 @@
+package import EventHubs
+package import Logging
+package import NIOCore
+internal import Producing
+import Synchronization
+internal import TailraceDelivery
+
+/// Why a sending could not begin or had to end: one line for people.
+package struct SendError: Error, CustomStringConvertible {
+    package let description: String
+    package init(_ description: String) { self.description = description }
+}
+
+/// Sends lines from a descriptor to an event hub, without a spool: what is not sent when it ends is told, not kept.
+package final class LineSender: Sendable {
+    /// How a sending ended.
+    package struct Result: Sendable {
+        package var progress = SendProgress()
+        /// Lines that no batch has room for.
+        package var passedOver: UInt64 = 0
+        /// Bytes of the last line, which had no end when the reading was stopped: they were not sent.
+        package var unfinished: UInt64 = 0
+        /// Why the input ended before its end.
+        package var inputError: String?
+        package var duration = Duration.zero
+    }
+
+    /// Batches on their way at a time when the order does not matter, each of them in a lane of its own.
+    private static let unorderedLanes = 4
+    /// Beyond those on their way, so that there is always one to go on with.
+    private static let waitingBatches = 2
+
+    private let settings: SendSettings
+    private let connection: EventHubConnection
+    private let logger: Logger
+
+    package init(
+        _ settings: SendSettings, group: any EventLoopGroup, logger: Logger
+    ) throws(EventHubsError) {
+        self.settings = settings
+        self.logger = logger
+        var options = settings.options
+        options.userAgent = options.userAgent ?? "tailrace-send/\(Version.text)"
+        options.sendTimeout = min(options.sendTimeout, settings.timeout)
+        let endpoint = try EventHubEndpoint(
+            settings.connectionString.reveal(), eventHubName: settings.eventHub, caFile: options.caFile)
+        connection = EventHubConnection(endpoint, options: options, eventLoop: group.next(), logger: logger)
+    }
+
+    /// Sends until the input ends or `stop` is raised, and then what was read.
+    ///
+    /// - Parameters:
+    ///   - watch: told how it stands, now and then.
+    ///   - tell: given each line for people, such as about a line that is too long.
+    package func run(
+        descriptor: CInt, stop: StopPipe, watch: (@Sendable (SendProgress) -> Void)?,
+        tell: @escaping @Sendable (String) -> Void
+    ) async throws -> Result {
+        let limit = try await maximumBatch()
+        let lanes = settings.target == .anyPartition ? Self.unorderedLanes : 1
+        let queue = LineQueue(limit: lanes + Self.waitingBatches, stop: stop)
+        var key: String?
+        if case .key(let text) = settings.target { key = text }
+        let feed = LineFeed(
+            descriptor: descriptor, stop: stop, queue: queue, template: EventTemplate(partitionKey: key),
+            partitionKey: key, maximumBatchBytes: limit, maximumBatchEvents: settings.maximumBatchEvents,
+            maximumWait: settings.maximumWait, tell: tell)
+        let outcome = Mutex(LineFeed.Outcome())
+        let progress = Mutex(SendProgress())
+        let begun = ContinuousClock.now
+        let reader = ThreadLife()
+        reader.start("send read") {
+            let end = feed.run()
+            outcome.withLock { $0 = end }
+        }
+        let sender = ThreadLife()
+        let service = LineService(connection, settings, queue)
+        sender.start("send") {
+            SendLoop(service, queue: queue, lanes: lanes, watch: watch).run { done in progress.withLock { $0 = done } }
+        }
+        await sender.waitForEnd()
+        await reader.waitForEnd()
+        var result = Result()
+        result.duration = begun.duration(to: .now)
+        result.progress = progress.withLock { $0 }
+        let end = outcome.withLock { $0 }
+        if end.unsent > 0, let reason = service.endReason { result.progress.noteFailure(reason, events: end.unsent) }
+        result.passedOver = end.passedOver
+        result.unfinished = end.unfinished
+        result.inputError = end.error
+        _ = try? await connection.close().get()
+        return result
+    }
+
+    /// Bytes of a batch; asks the service, which proves that it can be reached.
+    private func maximumBatch() async throws -> Int {
+        var partitionID: String?
+        if case .partition(let id) = settings.target { partitionID = id }
+        let deadline = ContinuousClock.now.advanced(by: settings.timeout)
+        var policy = LineService.retry
+        policy.suggestedCap = settings.timeout
+        var random = SystemRandomNumberGenerator()
+        var failures = 0
+        while true {
+            let error: EventHubsError
+            do {
+                let limit = try await connection.maximumMessageSize(partitionID: partitionID).get()
+                let wanted = settings.maximumBatchBytes ?? SendSettings.defaultBatchBytes
+                if let size = settings.maximumBatchBytes, size > limit {
+                    throw SendError("a batch of \(size) bytes was asked for; the service takes \(limit)")
+                }
+                return min(wanted, limit)
+            } catch let failure as EventHubsError {
+                error = failure
+            }
+            guard case .failed(_, .retriable(let after)) = SendResult(notSent: error) else {
+                throw SendError(error.message)
+            }
+            failures += 1
+            let pause = policy.delay(afterFailures: failures, suggested: after, using: &random)
+            guard ContinuousClock.now.advanced(by: pause) < deadline else { throw SendError(error.message) }
+            try await Task.sleep(for: pause)
+        }
+    }
+}

@@ -1,0 +1,57 @@
+import ArgumentParser
+import EventHubs
+import Glibc
+import TailraceAgent
+
+/// Which event hub, and the way to it.
+struct HubOptions: ParsableArguments {
+    @Option(
+        name: .customLong("connection-string"),
+        help: ArgumentHelp(
+            "Of the namespace or the event hub; blanked in this process's title. Better in a file, or in "
+                + "TAILRACE_CONNECTION_STRING.", valueName: "text"))
+    var text: String?
+
+    @Option(help: ArgumentHelp("A file with the connection string.", valueName: "file"))
+    var connectionStringFile: String?
+
+    @Option(help: ArgumentHelp("The event hub's name, unless the connection string tells it.", valueName: "name"))
+    var hub: String?
+
+    @Option(help: ArgumentHelp("Trusts the authorities in this PEM file instead of the system's.", valueName: "file"))
+    var caFile: String?
+
+    func validate() throws {
+        if text != nil, connectionStringFile != nil {
+            throw ValidationError("--connection-string and --connection-string-file exclude each other")
+        }
+        if text == nil, connectionStringFile == nil, getenv(Self.variable) == nil {
+            throw ValidationError("--connection-string-file is missing, and \(Self.variable) is not set")
+        }
+    }
+
+    private static let variable = "TAILRACE_CONNECTION_STRING"
+
+    /// - Throws: what is wrong with it, never what it is.
+    func connectionString() throws -> Secret<EventHubsConnectionString> {
+        let text: String
+        if let given = self.text {
+            text = given
+        } else if let path = connectionStringFile {
+            text = try SecretFile.read(path, what: "--connection-string-file")
+        } else {
+            text = getenv(Self.variable).map { String(cString: $0) } ?? ""
+        }
+        do {
+            return Secret(try EventHubsConnectionString(text))
+        } catch {
+            throw ValidationError("the connection string cannot be used: \(error.message)")
+        }
+    }
+
+    func options() throws -> EventHubsOptions {
+        var options = EventHubsOptions()
+        options.caFile = caFile
+        return options
+    }
+}

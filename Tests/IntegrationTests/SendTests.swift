@@ -1,0 +1,191 @@
+import Glibc
+import LocalHub
+import Logging
+import TestSupport
+import Testing
+
+/// `tailrace send` with the real program, against a hub over TLS, read back by a consumer.
+@Suite struct SendTests {
+    private let directory = TemporaryDirectory("send")
+    private let logger = Logger(label: "hub") { _ in SwiftLogNoOpLogHandler() }
+    private static let key = "CanarySecretOfTheTestHub"
+
+    private func hub(partitions: Int = 4) async throws -> LocalHub {
+        var configuration = LocalHubConfiguration()
+        configuration.port = 0
+        configuration.partitionCount = partitions
+        configuration.sharedAccessKey = Self.key
+        configuration.certificateDirectory = directory("certificates")
+        let hub = try LocalHub(configuration, logger: logger)
+        _ = try await hub.start()
+        return hub
+    }
+
+    private func consumer(_ hub: LocalHub) async throws -> HubConsumer {
+        try await HubConsumer(
+            port: hub.port, authorityFile: directory("certificates/ca.pem"),
+            user: hub.configuration.sharedAccessKeyName, password: Self.key, hub: hub.configuration.hubName,
+            partitions: hub.configuration.partitionCount)
+    }
+
+    /// Sends what lies at `input`.
+    private func start(_ hub: LocalHub, _ arguments: [String], input: String) throws -> ChildProcess {
+        // Written once: a hub that is stopped has no address.
+        if access(directory("key"), F_OK) != 0 {
+            try AgentProcess.write("\(hub.connectionString)\n", to: directory("key"))
+        }
+        return try ChildProcess(
+            ChildProcess.built("tailrace"),
+            ["send", "--connection-string-file", directory("key"), "--ca-file", directory("certificates/ca.pem")]
+                + arguments, input: input)
+    }
+
+    private func file(_ bytes: [UInt8]) throws -> String {
+        try AgentProcess.write(bytes, to: directory("input"), append: false)
+        return directory("input")
+    }
+
+    @Test func everyLineArrivesByteForByte() async throws {
+        let hub = try await hub()
+        let lines: [[UInt8]] = [
+            Array("plain".utf8), [], Array("carriage return\r".utf8), [0, 0xFF, 0xC0, 0x80],
+            [UInt8](repeating: 0x78, count: 900_000), Array("the last one has no end".utf8),
+        ]
+        let send = try start(hub, ["--partition-id", "2"], input: file(Array(lines.joined(separator: [0x0A]))))
+        #expect(send.wait() == .code(0))
+        #expect(send.errorOutput.isEmpty)
+        #expect(send.output.hasPrefix("sent 6 events, 0.9 MB in "))
+        #expect(send.output.contains(" events/s, "))
+        let events = try await consumer(hub).events(atLeast: lines.count)
+        #expect(events.map(\.body) == lines)
+        #expect(events.allSatisfy { $0.partition == 2 && $0.message.applicationProperties.entries.isEmpty })
+        await hub.stop()
+    }
+
+    @Test func aKeyKeepsTheOrderAndIsTold() async throws {
+        let hub = try await hub()
+        let text = (0..<20_000).map { "line \($0)\n" }.joined()
+        let send = try start(
+            hub, ["--key", "device-7", "--batch-events", "300", "--batch-size", "8KiB"], input: file(Array(text.utf8)))
+        #expect(send.wait() == .code(0))
+        let events = try await consumer(hub).events(atLeast: 20_000)
+        #expect(events.map { String(decoding: $0.body, as: UTF8.self) } == (0..<20_000).map { "line \($0)" })
+        #expect(Set(events.map(\.partition)).count == 1)
+        #expect(
+            events.allSatisfy { $0.message.messageAnnotations[symbol: "x-opt-partition-key"] == .string("device-7") })
+        await hub.stop()
+    }
+
+    @Test func withoutAKeyEveryLineArrivesOnce() async throws {
+        let hub = try await hub()
+        let text = (0..<50_000).map { "\($0)\n" }.joined()
+        let send = try start(hub, ["--batch-events", "1000"], input: file(Array(text.utf8)))
+        #expect(send.wait() == .code(0))
+        let events = try await consumer(hub).events(atLeast: 50_000)
+        #expect(Set(events.map { String(decoding: $0.body, as: UTF8.self) }).count == 50_000)
+        #expect(events.count == 50_000)
+        await hub.stop()
+    }
+
+    @Test func aLineThatIsTooLongIsToldWithItsNumberAndTheRestIsSent() async throws {
+        let hub = try await hub()
+        let text = "one\n" + String(repeating: "x", count: 5000) + "\nthree\n"
+        let send = try start(hub, ["--batch-size", "4KiB"], input: file(Array(text.utf8)))
+        #expect(send.wait() == .code(1))
+        #expect(send.output.hasPrefix("sent 2 events, "))
+        let errors = send.errorOutput.split(separator: "\n")
+        #expect(errors.count == 2)
+        #expect(errors.first?.hasPrefix("tailrace: line 2: 5000 bytes, and a batch has room for 4080") == true)
+        #expect(errors.last == "tailrace: 1 line too long and not sent")
+        await hub.stop()
+    }
+
+    @Test(arguments: [SIGTERM, SIGINT])
+    func aSignalEndsTheReadingAndWhatWasReadIsSent(signal: CInt) async throws {
+        let hub = try await hub()
+        let consumer = try await consumer(hub)
+        #expect(mkfifo(directory("pipe"), 0o600) == 0)
+        // Opened for both, so that neither side waits for the other.
+        let pipe = open(directory("pipe"), O_RDWR)
+        defer { close(pipe) }
+        let send = try start(hub, ["--max-wait", "10ms"], input: directory("pipe"))
+        #expect(write(pipe, "first\n", 6) == 6)
+        _ = await consumer.events(atLeast: 1)
+        #expect(write(pipe, "second\nunfinish", 15) == 15)
+        _ = await consumer.events(atLeast: 2)
+        send.signal(signal)
+        #expect(send.wait() == .code(1))
+        #expect(send.output.hasPrefix("sent 2 events, "))
+        #expect(
+            send.errorOutput == "tailrace: the last line had no end yet: its 8 bytes were not sent\n")
+        await hub.stop()
+    }
+
+    @Test func whatCannotBeSentIsCountedWithItsReason() async throws {
+        let hub = try await hub()
+        let input = try file(Array("one\ntwo\n".utf8))
+        let absent = try start(hub, ["--partition-id", "77", "--timeout", "1s"], input: input)
+        #expect(absent.wait() == .code(1))
+        #expect(absent.errorOutput.contains("Partitions/77"))
+        await hub.stop()
+        // Nobody listens any more.
+        let send = try start(hub, ["--timeout", "300ms"], input: input)
+        #expect(send.wait() == .code(1))
+        #expect(send.errorOutput.hasPrefix("tailrace: "))
+        #expect(send.errorOutput.filter { $0 == "\n" }.count == 1)
+        #expect(!send.errorOutput.contains(Self.key))
+    }
+
+    @Test func aKeyOnTheCommandLineIsSeenByNobody() async throws {
+        let hub = try await hub()
+        let consumer = try await consumer(hub)
+        #expect(mkfifo(directory("pipe"), 0o600) == 0)
+        let pipe = open(directory("pipe"), O_RDWR)
+        defer { close(pipe) }
+        for option in [["--connection-string", hub.connectionString], ["--connection-string=\(hub.connectionString)"]] {
+            let before = consumer.events.count
+            let send = try ChildProcess(
+                ChildProcess.built("tailrace"),
+                ["send"] + option + ["--ca-file", directory("certificates/ca.pem"), "--max-wait", "1ms"],
+                input: directory("pipe"))
+            #expect(write(pipe, "line\n", 5) == 5)
+            _ = await consumer.events(atLeast: before + 1)
+            let title = ChildProcess.text("/proc/\(send.identifier)/cmdline")
+            #expect(title.contains("--connection-string") && title.contains("****"))
+            #expect(!title.contains(Self.key) && !title.contains("SharedAccessKey"))
+            send.signal(SIGTERM)
+            #expect(send.wait() == .code(0))
+            #expect(!(send.output + send.errorOutput).contains(Self.key))
+        }
+        await hub.stop()
+    }
+
+    @Test func theKeyMayComeFromTheEnvironment() async throws {
+        let hub = try await hub()
+        let send = try ChildProcess(
+            ChildProcess.built("tailrace"), ["send", "--ca-file", directory("certificates/ca.pem")],
+            environment: ["TAILRACE_CONNECTION_STRING": hub.connectionString], input: file(Array("line\n".utf8)))
+        #expect(send.wait() == .code(0))
+        #expect(send.output.hasPrefix("sent 1 event, "))
+        await hub.stop()
+    }
+
+    @Test func wrongUsageIsCode2AndOneLine() throws {
+        let secret = "Endpoint=sb://localhost/;SharedAccessKeyName=a;SharedAccessKey=\(Self.key);EntityPath=logs"
+        for arguments in [
+            [], ["--connection-string", "nonsense\(Self.key)"],
+            ["--connection-string", secret, "--connection-string-file", "x"],
+            ["--connection-string", secret, "--key", "a", "--partition-id", "1"],
+            ["--connection-string", secret, "--batch-size", "huge"],
+            ["--connection-string", secret, "--batch-events", "0"],
+            ["--connection-string", secret, "--timeout", "1"],
+            ["--connection-string", secret, "--max-wait", "soon"],
+        ] {
+            let send = try ChildProcess(ChildProcess.built("tailrace"), ["send"] + arguments)
+            #expect(send.wait() == .code(2), "\(arguments)")
+            #expect(send.errorOutput.hasPrefix("tailrace: "))
+            #expect(send.errorOutput.filter { $0 == "\n" }.count == 1)
+            #expect(!send.errorOutput.contains(Self.key))
+        }
+    }
+}
