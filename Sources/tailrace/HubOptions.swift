@@ -21,6 +21,23 @@ struct HubOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Trusts the authorities in this PEM file instead of the system's.", valueName: "file"))
     var caFile: String?
 
+    @Option(help: ArgumentHelp("amqp (port 5671) or websocket (port 443).", valueName: "kind"))
+    var transport = Transport.amqp
+
+    enum Transport: String, ExpressibleByArgument, CaseIterable { case amqp, websocket }
+
+    @Option(
+        help: ArgumentHelp(
+            "Connects through this forward proxy. A password for it comes from --proxy-password-file or "
+                + "TAILRACE_PROXY_PASSWORD.", valueName: "http://host:port"))
+    var proxy: String?
+
+    @Option(help: ArgumentHelp("The proxy's user.", valueName: "name"))
+    var proxyUser: String?
+
+    @Option(help: ArgumentHelp("A file with the proxy's password.", valueName: "file"))
+    var proxyPasswordFile: String?
+
     func validate() throws {
         if text != nil, connectionStringFile != nil {
             throw ValidationError("--connection-string and --connection-string-file exclude each other")
@@ -30,6 +47,7 @@ struct HubOptions: ParsableArguments {
         }
     }
 
+    private static let passwordVariable = "TAILRACE_PROXY_PASSWORD"
     private static let variable = "TAILRACE_CONNECTION_STRING"
 
     /// - Throws: what is wrong with it, never what it is.
@@ -51,7 +69,31 @@ struct HubOptions: ParsableArguments {
 
     func options() throws -> EventHubsOptions {
         var options = EventHubsOptions()
-        options.caFile = caFile
+        if let caFile { options.tls = EventHubsTLS(authorities: caFile) }
+        if transport == .websocket { options.transport = .webSocket }
+        options.proxy = try parsedProxy()
         return options
+    }
+
+    private func parsedProxy() throws -> EventHubsProxy? {
+        guard let proxy else {
+            if proxyUser != nil || proxyPasswordFile != nil {
+                throw ValidationError("--proxy-user and --proxy-password-file need --proxy")
+            }
+            return nil
+        }
+        do {
+            var parsed = try ProxyAddress.parse(proxy)
+            let password =
+                try proxyPasswordFile.map { try SecretFile.read($0, what: "--proxy-password-file") }
+                ?? getenv(Self.passwordVariable).map { String(cString: $0) }
+            if proxyUser != nil || password != nil {
+                parsed.user = proxyUser ?? ""
+                parsed.password = password
+            }
+            return parsed
+        } catch let failure as ProxyAddress.Failure {
+            throw ValidationError("--proxy \(failure.problem); \(failure.remedy)")
+        }
     }
 }

@@ -64,6 +64,15 @@ package struct FileInputSettings: Equatable, Sendable {
 package struct EventHubsOutputSettings: Equatable, Sendable {
     package enum RoutingKey: String, Equatable, Sendable, CaseIterable { case host, source }
 
+    /// Whether events are numbered, so that none is stored twice.
+    package enum Idempotent: String, Equatable, Sendable, CaseIterable {
+        /// Where the namespace supports it.
+        case auto
+        /// Nothing is sent where it does not.
+        case always
+        case never
+    }
+
     package var name: String
     /// Nil only in a configuration with problems, which nobody gets.
     package var connectionString: Secret<EventHubsConnectionString>?
@@ -72,6 +81,10 @@ package struct EventHubsOutputSettings: Equatable, Sendable {
     /// PEM file of the authorities to trust; nil is the system's store.
     package var caFile: String?
     package var transport = EventHubsOptions.Transport.amqp
+    package var proxy: EventHubsProxy?
+    /// `HOST` or `HOST:PORT` to connect to in the namespace's place.
+    package var customEndpoint: String?
+    package var idempotent = Idempotent.auto
     package var key = RoutingKey.host
 
     package init(name: String, connectionString: Secret<EventHubsConnectionString>?) {
@@ -84,6 +97,8 @@ package struct EventHubsOutputSettings: Equatable, Sendable {
         var options = EventHubsOptions()
         options.userAgent = "tailrace-agent/\(Version.text)"
         options.transport = transport
+        options.proxy = proxy
+        options.customEndpoint = customEndpoint
         if let caFile { options.tls = EventHubsTLS(authorities: caFile) }
         return options
     }

@@ -290,7 +290,11 @@ package struct ConfigurationLoader {
                     remedy: "name a PEM file that the agent's user may read, or \"\" for the system's store")
             }
         }
-        if reader.choice("transport", of: ["amqp", "websocket"]) == "websocket" { output.transport = .webSocket }
+        readWay(&reader, into: &output)
+        let modes = EventHubsOutputSettings.Idempotent.allCases.map(\.rawValue)
+        if let mode = reader.choice("idempotent", of: modes).flatMap(EventHubsOutputSettings.Idempotent.init) {
+            output.idempotent = mode
+        }
         let keys = EventHubsOutputSettings.RoutingKey.allCases.map(\.rawValue)
         if let key = reader.choice("key", of: keys).flatMap(EventHubsOutputSettings.RoutingKey.init) {
             output.key = key
@@ -306,9 +310,12 @@ package struct ConfigurationLoader {
         do throws(EventHubsError) {
             _ = try EventHubEndpoint(string, eventHubName: output.eventHub, options: output.connecting)
         } catch {
+            // What the key says is told with its line; which of them it is, the message names.
+            let key = ["custom_endpoint", "ca_file", "connection_string", "connection_string_file"].first {
+                reader.table[$0] != nil
+            }
             reader.report(
-                output.caFile == nil ? "connection_string" : "ca_file", "cannot be used: \(error.message)",
-                remedy: "correct it, or the file that it names")
+                key ?? "type", "cannot be used: \(error.message)", remedy: "correct it, or the file that it names")
         }
     }
 
@@ -321,7 +328,8 @@ package struct ConfigurationLoader {
                 "connection_string_file", "stands beside connection_string", remedy: "keep one of the two")
             return nil
         case (_?, nil): return text.map { Secret($0) }
-        case (nil, _?): return path.flatMap { readSecretFile($0, &reader) }
+        case (nil, _?):
+            return path.flatMap { readSecretFile($0, "connection_string_file", "the connection string", &reader) }
         case (nil, nil):
             reader.report(
                 "connection_string_file", "is missing",
@@ -344,8 +352,10 @@ package struct ConfigurationLoader {
         }
     }
 
-    private mutating func readSecretFile(_ path: String, _ reader: inout SettingsReader) -> Secret<String>? {
-        let key = "connection_string_file"
+    /// - Parameter content: what belongs in it.
+    mutating func readSecretFile(
+        _ path: String, _ key: String, _ content: String, _ reader: inout SettingsReader
+    ) -> Secret<String>? {
         guard Self.isAbsolute(path) else {
             reader.report(key, "is not an absolute path", remedy: "write it from \"/\" on")
             return nil
@@ -365,19 +375,19 @@ package struct ConfigurationLoader {
                         remedy: "chmod o-r it"))
             }
             guard let text = String(validating: bytes, as: UTF8.self) else {
-                reader.report(key, "names a file that is not text", remedy: "put the connection string in it")
+                reader.report(key, "names a file that is not text", remedy: "put \(content) in it")
                 return nil
             }
             let trimmed = text.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed()
             if trimmed.isEmpty {
-                reader.report(key, "names an empty file", remedy: "put the connection string in it")
+                reader.report(key, "names an empty file", remedy: "put \(content) in it")
                 return nil
             }
             return Secret(String(trimmed))
         }
     }
 
-    private static func isAbsolute(_ path: String) -> Bool {
+    static func isAbsolute(_ path: String) -> Bool {
         path.hasPrefix("/") && !path.utf8.contains(0) && path.utf8.count < 4096
     }
 

@@ -43,7 +43,7 @@ package final class LineSender: Sendable {
         options.userAgent = options.userAgent ?? "tailrace-send/\(Version.text)"
         options.sendTimeout = min(options.sendTimeout, settings.timeout)
         let endpoint = try EventHubEndpoint(
-            settings.connectionString.reveal(), eventHubName: settings.eventHub, caFile: options.caFile)
+            settings.connectionString.reveal(), eventHubName: settings.eventHub, options: options)
         connection = EventHubConnection(endpoint, options: options, eventLoop: group.next(), logger: logger)
     }
 

@@ -49,7 +49,8 @@ final class LineService: Service {
         case .failed(let error, .unknown):
             return late ? .rejected(reason: error.message) : .unknown(reason: error.message)
         case .failed(let error, .retriable(let after)):
-            return late ? .rejected(reason: error.message) : .retry(reason: error.message, after: after)
+            return late
+                ? .rejected(reason: error.message) : .retry(reason: error.message, after: after > .zero ? after : nil)
         }
     }
 }
