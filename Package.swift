@@ -87,7 +87,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "ProducingTests", dependencies: ["Producing", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "EventHubsTests", dependencies: ["EventHubs", "LocalHub", "Transports", "TestSupport"],
+            name: "EventHubsTests",
+            dependencies: ["EventHubs", "LocalHub", "Transports", "OpenSSLTransport", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "LocalHubTests", dependencies: ["LocalHub", "EventHubs", "TestSupport"], swiftSettings: strict),

@@ -49,7 +49,17 @@ struct Python {
         if let authority = hub.authorityFile {
             all += ["--ca", authority, "--endpoint", "sb://127.0.0.1:\(hub.port)"]
         }
-        let child = try ChildProcess(interpreter, all + arguments, environment: ["PYTHONDONTWRITEBYTECODE": "1"])
+        return try await run(all + arguments)
+    }
+
+    /// Without a hub.
+    func runAlone(_ script: String, _ arguments: [String], _ environment: [String: String] = [:]) async throws -> Run {
+        try await run(["\(scripts)/\(script)"] + arguments, environment)
+    }
+
+    private func run(_ arguments: [String], _ environment: [String: String] = [:]) async throws -> Run {
+        let variables = environment.merging(["PYTHONDONTWRITEBYTECODE": "1"]) { $1 }
+        let child = try ChildProcess(interpreter, arguments, environment: variables)
         // Off the pool: waiting blocks.
         let exit = await withCheckedContinuation { continuation in
             let thread = Waiter { continuation.resume(returning: child.wait()) }

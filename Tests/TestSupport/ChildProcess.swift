@@ -80,6 +80,15 @@ public final class ChildProcess: @unchecked Sendable {
         return result
     }
 
+    /// False once it has ended; does not wait.
+    public var isRunning: Bool {
+        guard exit == nil else { return false }
+        var information = siginfo_t()
+        // Left for `wait` to take.
+        guard waitid(P_PID, id_t(identifier), &information, WEXITED | WNOHANG | WNOWAIT) == 0 else { return false }
+        return information._sifields._kill.si_pid == 0
+    }
+
     public var output: String { Self.text(outputPath) }
     public var errorOutput: String { Self.text(errorPath) }
 

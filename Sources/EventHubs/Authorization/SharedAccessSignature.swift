@@ -41,6 +41,12 @@ package struct SharedAccessSignature: Hashable, Sendable, CustomStringConvertibl
         self.expiry = expiry
     }
 
+    /// Fields of a form, in the order of their names.
+    static func form(_ fields: [String: String]) -> String {
+        fields.sorted { $0.key < $1.key }.map { "\(formEncoded($0.key))=\(formEncoded($0.value))" }
+            .joined(separator: "&")
+    }
+
     /// Letters, digits and `-_.~` stay, a space becomes `+`, every other byte `%XX`.
     static func formEncoded(_ text: String) -> String {
         let digits = Array("0123456789ABCDEF".utf8)

@@ -27,21 +27,23 @@ extension EventHubsOptions {
         for (name, duration) in durations where duration < .milliseconds(1) {
             throw EventHubsError(.invalidArgument, "\(name) is \(duration); it must be 1 ms or longer")
         }
-        if let proxy {
-            guard !proxy.host.isEmpty,
-                proxy.host.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "/") })
-            else {
-                throw EventHubsError(
-                    .invalidArgument, "the proxy's host is no name or address; give it without a scheme")
-            }
-            guard (1...65535).contains(proxy.port) else {
-                throw EventHubsError(.invalidArgument, "the proxy's port is \(proxy.port); it must be from 1 to 65535")
-            }
-            guard proxy.user?.contains(":") != true else {
-                throw EventHubsError(
-                    .invalidArgument, "the proxy's user name has a colon in it, which Basic authentication cannot carry"
-                )
-            }
+        try proxy?.check()
+    }
+}
+
+extension EventHubsProxy {
+    /// - Throws: `EventHubsError` with code `invalidArgument`.
+    func check() throws(EventHubsError) {
+        guard !host.isEmpty, host.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "/") }) else {
+            throw EventHubsError(
+                .invalidArgument, "the proxy's host is no name or address; give it without a scheme")
+        }
+        guard (1...65535).contains(port) else {
+            throw EventHubsError(.invalidArgument, "the proxy's port is \(port); it must be from 1 to 65535")
+        }
+        guard user?.contains(":") != true else {
+            throw EventHubsError(
+                .invalidArgument, "the proxy's user name has a colon in it, which Basic authentication cannot carry")
         }
     }
 }
