@@ -1,19 +1,23 @@
 # Tailrace. `make demo` shows the whole path working; `make test` proves it; the rest is for its developers.
 
 RELEASE = .build/release/tailrace
+EVENT_LOAD = .build/release/event-load
 VENV = .build/venv
 # One configuration for all that is shipped, shown or measured: the same flags give the same build folder.
 # Linked by lld with relative relocations packed and no dynamic symbol table: 3.6 MB less than without; and bound at start.
 RELEASE_FLAGS = -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs \
 	-Xlinker --no-export-dynamic -Xlinker -z -Xlinker now
 
-.PHONY: demo test test-debug test-release release lint format bench clean
+.PHONY: demo test test-debug test-release release lint format bench clean $(EVENT_LOAD)
 
 demo: release  ## Build, then watch lines go file -> spool -> hub, with a kill -9 in the middle.
 	$(RELEASE) demo
 
 release: dependencies-build
 	swift build $(RELEASE_FLAGS) --product tailrace
+
+$(EVENT_LOAD): release  ## A sender for benchmarks and memory tests.
+	swift build $(RELEASE_FLAGS) --product event-load
 
 test: test-debug test-release  ## Everything: unit tests, real peers, crashes; then the release binary.
 
@@ -39,9 +43,10 @@ lint:
 format:
 	swift format --in-place --recursive Package.swift Sources Tests Benchmarks
 
-bench: release  ## File -> spool -> TLS -> hub beside `cp` + fsync of the same files; then an idle agent.
+bench: release $(EVENT_LOAD) dependencies-bench $(VENV)/.ready  ## Throughput beside other programs' on the same machine; an idle agent.
 	swift run --package-path Benchmarks -c release throughput $(RELEASE)
 	swift run --package-path Benchmarks -c release idle $(RELEASE)
+	swift run --package-path Benchmarks -c release produce $(RELEASE) $(EVENT_LOAD) $(VENV)/bin/python
 
 clean:
 	rm -rf .build Benchmarks/.build

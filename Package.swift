@@ -75,6 +75,10 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // A sender for benchmarks and memory tests; not shipped.
+        .executableTarget(
+            name: "event-load", dependencies: ["EventHubs", nioCore], path: "Tests/event-load", swiftSettings: strict),
+
         // Tests: one folder per target, then the real peers and the crashes.
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "AMQPTests", dependencies: ["AMQP", "TestSupport", nioEmbedded], swiftSettings: strict),

@@ -9,6 +9,7 @@ let package = Package(
     targets: [
         .target(name: "Measuring", swiftSettings: strict),
         .executableTarget(name: "throughput", dependencies: ["Measuring"], swiftSettings: strict),
+        .executableTarget(name: "produce", dependencies: ["Measuring"], swiftSettings: strict),
         .executableTarget(name: "idle", dependencies: ["Measuring"], swiftSettings: strict),
     ]
 )

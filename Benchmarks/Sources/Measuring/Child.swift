@@ -92,6 +92,15 @@ public final class Child {
         return wait()
     }
 
+    /// Waits for its end and returns the largest resident set that it ever had, in MiB.
+    public func waitForPeakMiB() -> Double {
+        var status: Int32 = 0
+        var usage = rusage()
+        wait4(pid, &status, 0, &usage)
+        close(output)
+        return Double(usage.ru_maxrss) / 1024
+    }
+
     @discardableResult
     public func wait() -> Int32 {
         var status: Int32 = 0

@@ -3,8 +3,10 @@ import Glibc
 /// `tailrace hub` with TLS on a free port, and a configuration of the agent that sends to it.
 public final class Hub {
     public let child: Child
-    private let connectionString: String
-    private let authority: String
+    /// With the hub's name.
+    public let connectionString: String
+    /// A PEM file.
+    public let authority: String
 
     public init(binary: String, directory: String) {
         for name in ["hub", "certificates"] { mkdir("\(directory)/\(name)", 0o700) }
@@ -23,6 +25,31 @@ public final class Hub {
         }
         self.connectionString = connectionString
         self.authority = authority
+    }
+
+    /// `sb://HOST:PORT`.
+    public var endpoint: String {
+        field("Endpoint").hasSuffix("/") ? String(field("Endpoint").dropLast()) : field("Endpoint")
+    }
+    public var port: Int { Int(endpoint.split(separator: ":").last ?? "") ?? 0 }
+    public var keyName: String { field("SharedAccessKeyName") }
+    public var key: String { field("SharedAccessKey") }
+
+    private func field(_ name: String) -> String {
+        for part in connectionString.split(separator: ";") where part.hasPrefix("\(name)=") {
+            return String(part.dropFirst(name.count + 1))
+        }
+        return ""
+    }
+
+    /// Events that its partitions have ever stored, as the hub tells; `load` is the program that asks.
+    public func stored(by load: String) -> Int {
+        let child = Child([load, "count", "--connection-string", connectionString, "--ca", authority])
+        let text = child.readAll()
+        guard child.wait() == 0, let count = Int(text.split(separator: "\n").first ?? "") else {
+            fail("ask the hub how many events it has stored", 0)
+        }
+        return count
     }
 
     /// Writes a configuration that tails `include` into this hub; the state lies beside it.

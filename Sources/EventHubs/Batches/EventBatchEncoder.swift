@@ -138,7 +138,7 @@ package struct EventBatchEncoder: Sendable {
     ) -> UnsafeMutableRawPointer {
         let body = event.body
         let length = head.count + extra.count + BatchEnvelope.overhead(of: body.count) + body.count
-        var to = writeDataHeader(length, start)
+        var to = BatchEnvelope.writeDataHeader(length, start)
         if let from = head.baseAddress { memcpy(to, from, head.count) }
         if form.offsetIndex >= 0 {
             to.storeBytes(of: event.offset.bigEndian, toByteOffset: form.offsetIndex, as: Int64.self)
@@ -154,23 +154,9 @@ package struct EventBatchEncoder: Sendable {
             memcpy(to, from, extra.count)
             to += extra.count
         }
-        to = writeDataHeader(body.count, to)
+        to = BatchEnvelope.writeDataHeader(body.count, to)
         if let from = body.baseAddress { memcpy(to, from, body.count) }
         return to + body.count
-    }
-
-    /// Descriptor, constructor and length of a data section.
-    @inline(__always)
-    private static func writeDataHeader(_ length: Int, _ to: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
-        to.storeBytes(of: UInt32(0x0053_7500).bigEndian, as: UInt32.self)
-        if length < 256 {
-            to.storeBytes(of: 0xA0, toByteOffset: 3, as: UInt8.self)
-            to.storeBytes(of: UInt8(truncatingIfNeeded: length), toByteOffset: 4, as: UInt8.self)
-            return to + 5
-        }
-        to.storeBytes(of: 0xB0, toByteOffset: 3, as: UInt8.self)
-        to.storeBytes(of: UInt32(truncatingIfNeeded: length).bigEndian, toByteOffset: 4, as: UInt32.self)
-        return to + 8
     }
 
     private mutating func begin(_ first: Int) {

@@ -1,4 +1,5 @@
 internal import AMQP
+import Glibc
 package import NIOCore
 
 /// Events that go to the service as one message, all or none.
@@ -81,6 +82,9 @@ package enum BatchEnvelope {
         _ event: EventData, to buffer: inout ByteBuffer, limit: Int, partitionKey: String? = nil,
         reservesNumbers: Bool = false
     ) -> Bool {
+        if event.isPlain, partitionKey == nil, !reservesNumbers {
+            return append(plain: event.data, to: &buffer, limit: limit)
+        }
         // The longest part alone does not fit: not worth encoding.
         guard event.data.readableBytes <= limit - buffer.readableBytes else { return false }
         let start = buffer.writerIndex
@@ -103,5 +107,44 @@ package enum BatchEnvelope {
             return false
         }
         return true
+    }
+
+    /// The same for an event that is nothing but its body, as most are: its size is known, so it is written in one go.
+    private static func append(plain body: ByteBuffer, to buffer: inout ByteBuffer, limit: Int) -> Bool {
+        let length = body.readableBytes
+        let event = overhead(of: length) + length
+        let size = overhead(of: event) + event
+        guard size <= limit - buffer.readableBytes else { return false }
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: size) { target in
+            let start = target.baseAddress.unsafelyUnwrapped
+            let to = writeDataHeader(length, writeDataHeader(event, start))
+            body.withUnsafeReadableBytes { bytes in
+                if let from = bytes.baseAddress { memcpy(to, from, length) }
+            }
+            return size
+        }
+        return true
+    }
+
+    /// Descriptor, constructor and length of a data section. Returns the place after them.
+    @inline(__always)
+    static func writeDataHeader(_ length: Int, _ to: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
+        to.storeBytes(of: UInt32(0x0053_7500).bigEndian, as: UInt32.self)
+        if length < 256 {
+            to.storeBytes(of: 0xA0, toByteOffset: 3, as: UInt8.self)
+            to.storeBytes(of: UInt8(truncatingIfNeeded: length), toByteOffset: 4, as: UInt8.self)
+            return to + 5
+        }
+        to.storeBytes(of: 0xB0, toByteOffset: 3, as: UInt8.self)
+        to.storeBytes(of: UInt32(truncatingIfNeeded: length).bigEndian, toByteOffset: 4, as: UInt32.self)
+        return to + 8
+    }
+}
+
+extension EventData {
+    /// Nothing but one data section.
+    fileprivate var isPlain: Bool {
+        guard rest == nil, contentType == nil, case .null = messageID, case .null = correlationID else { return false }
+        return properties.entries.isEmpty && annotations.entries.isEmpty
     }
 }

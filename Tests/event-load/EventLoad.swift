@@ -1,0 +1,140 @@
+// One process that sends many events, for benchmarks and memory tests.
+//
+//     event-load batch --connection-string TEXT --ca FILE --events N --size BYTES [--tasks N]
+//     event-load count --connection-string TEXT --ca FILE
+//
+// Prints "events=N seconds=S processor=S peak=KIB" for the time from the first event to the last answer, without the
+// connecting; `count` prints how many events the hub has ever stored.
+import EventHubs
+import Glibc
+import NIOCore
+
+struct Arguments {
+    let mode: String
+    private let words: [String]
+
+    init?(_ words: [String]) {
+        guard words.count > 1 else { return nil }
+        mode = words[1]
+        self.words = words
+    }
+
+    func text(_ name: String) -> String? {
+        guard let index = words.firstIndex(of: "--\(name)"), index + 1 < words.count else { return nil }
+        return words[index + 1]
+    }
+
+    func number(_ name: String, _ standard: Int) -> Int { text(name).flatMap { Int($0) } ?? standard }
+}
+
+@main
+struct EventLoad {
+    let arguments: Arguments
+    let connectionString: String
+    let options: EventHubsOptions
+    let events: Int
+    let body: ByteBuffer
+
+    static func main() async {
+        guard let arguments = Arguments(CommandLine.arguments), let string = arguments.text("connection-string"),
+            ["batch", "count"].contains(arguments.mode)
+        else {
+            complain(
+                "usage: event-load batch|count --connection-string TEXT --ca FILE --events N --size BYTES")
+            exit(2)
+        }
+        var options = EventHubsOptions()
+        if let authority = arguments.text("ca") { options.tls.trust = .file(authority) }
+        let size = arguments.number("size", 200)
+        let load = EventLoad(
+            arguments: arguments, connectionString: string, options: options,
+            events: arguments.number("events", 1_000_000),
+            body: ByteBuffer(bytes: (0..<size).map { UInt8(ascii: "a") + UInt8($0 % 26) }))
+        do {
+            switch arguments.mode {
+            case "batch": try await load.batches()
+            default: try await load.count()
+            }
+        } catch {
+            complain("event-load: \(error)")
+            exit(1)
+        }
+    }
+
+    /// A few tasks share the client; each fills a batch, sends it, awaits the answer, and begins the next.
+    func batches() async throws {
+        let client = try EventHubProducerClient(connectionString: connectionString, options: options)
+        _ = try await client.createBatch()  // connects
+        let tasks = arguments.number("tasks", 4)
+        let clock = Stopwatch()
+        let sent = try await withThrowingTaskGroup(of: Int.self) { group in
+            for task in 0..<tasks {
+                let own = events / tasks + (task < events % tasks ? 1 : 0)
+                group.addTask { try await batches(of: own, client) }
+            }
+            return try await group.reduce(0, +)
+        }
+        clock.report(sent, of: events)
+        await client.close()
+    }
+
+    private func batches(of events: Int, _ client: EventHubProducerClient) async throws -> Int {
+        var batch = try await client.createBatch()
+        var sent = 0
+        for _ in 0..<events {
+            let event = EventData(body: body)
+            if try batch.tryAdd(event) { continue }
+            try await client.send(batch)
+            sent += batch.count
+            batch = try await client.createBatch()
+            guard try batch.tryAdd(event) else { throw Failure("an event does not fit into a batch") }
+        }
+        try await client.send(batch)
+        return sent + batch.count
+    }
+
+    /// What the hub's partitions have stored since they were made.
+    func count() async throws {
+        let client = try EventHubProducerClient(connectionString: connectionString, options: options)
+        var sum: Int64 = 0
+        for partition in try await client.partitionIDs() {
+            sum += try await client.partitionProperties(partition).lastEnqueuedSequenceNumber + 1
+        }
+        print(sum)
+        await client.close()
+    }
+}
+
+struct Failure: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}
+
+/// Wall clock and processor time since it was made.
+struct Stopwatch {
+    private let begin = ContinuousClock.now
+    private let processor = Self.processorSeconds()
+
+    func report(_ sent: Int, of events: Int) {
+        let time = ContinuousClock.now - begin
+        let seconds = Double(time.components.seconds) + Double(time.components.attoseconds) / 1e18
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        print(
+            "events=\(sent) seconds=\(seconds) processor=\(Self.processorSeconds() - processor) peak=\(usage.ru_maxrss)"
+        )
+        if sent != events { exit(1) }
+    }
+
+    private static func processorSeconds() -> Double {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
+        return seconds(usage.ru_utime) + seconds(usage.ru_stime)
+    }
+}
+
+func complain(_ text: String) {
+    let bytes = Array((text + "\n").utf8)
+    _ = write(2, bytes, bytes.count)
+}
