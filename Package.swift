@@ -92,10 +92,12 @@ let package = Package(
         .testTarget(name: "ProducingTests", dependencies: ["Producing", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "EventHubsTests",
-            dependencies: ["EventHubs", "LocalHub", "Transports", "OpenSSLTransport", "TestSupport"],
+            dependencies: ["EventHubs", "LocalHub", "Transports", "OpenSSLTransport", "COpenSSL", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
-            name: "LocalHubTests", dependencies: ["LocalHub", "EventHubs", "TestSupport"], swiftSettings: strict),
+            name: "LocalHubTests",
+            dependencies: ["LocalHub", "EventHubs", "Transports", "OpenSSLTransport", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "TailraceSpoolTests", dependencies: ["TailraceSpool", "TestSupport"], swiftSettings: strict),
         .testTarget(

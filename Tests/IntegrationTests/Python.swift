@@ -84,9 +84,10 @@ struct Python {
     }
 
     func produce(
-        _ events: [OfficialClientTests.Sent], to hub: LocalHub, mode: OfficialClientTests.Mode, partition: Int? = nil
+        _ events: [OfficialClientTests.Sent], to hub: LocalHub, mode: OfficialClientTests.Mode, partition: Int? = nil,
+        arguments more: [String] = []
     ) async throws {
-        var arguments = ["--mode", mode.rawValue, "--input", try input(events)]
+        var arguments = ["--mode", mode.rawValue, "--input", try input(events)] + more
         if let partition { arguments += ["--partition-id", String(partition)] }
         let run = try await run("produce.py", arguments, hub)
         #expect(run.exit == .code(0), "\(run.errorOutput.suffix(3000))")

@@ -85,13 +85,16 @@ import Testing
     }
 
     @Test func aRefusedPasswordIsNotShown() async throws {
-        let server = try await ScriptedServer.start([{ _ in "HTTP/1.1 407 No\r\n\r\n" }])
-        let route = proxied(server, user: "me", password: "canary-password")
-        let error = await failure(route)
-        #expect(error?.message.contains("refuses the user name or the password") == true)
-        #expect(error?.message.contains("canary") == false)
-        #expect("\(route.proxy as Any) \(String(reflecting: route.proxy))".contains("canary") == false)
-        await server.stop()
+        // tinyproxy answers 401 where 407 is due.
+        for status in ["407 No", "401 Unauthorized"] {
+            let server = try await ScriptedServer.start([{ _ in "HTTP/1.1 \(status)\r\n\r\n" }])
+            let route = proxied(server, user: "me", password: "canary-password")
+            let error = await failure(route)
+            #expect(error?.message.contains("refuses the user name or the password") == true)
+            #expect(error?.message.contains("canary") == false)
+            #expect("\(route.proxy as Any) \(String(reflecting: route.proxy))".contains("canary") == false)
+            await server.stop()
+        }
     }
 
     @Test func aProxyThatSaysNothingIsLeftAtTheDeadline() async throws {

@@ -11,7 +11,8 @@ internal import TailraceSpool
 /// An Event Hubs compatible server for laptops, demos and tests.
 ///
 /// Producers send to `<hub>` and `<hub>/Partitions/N`, receivers read `<hub>/ConsumerGroups/<any>/Partitions/N`; `$cbs`
-/// and `$management` work as the service's. A message is accepted when its partition's spool has it.
+/// and `$management` work as the service's. A message is accepted when its partition's spool has it. AMQP and AMQP over
+/// WebSocket are served on the same port.
 package final class LocalHub: Sendable {
     package let configuration: LocalHubConfiguration
     let logger: Logger
@@ -111,18 +112,25 @@ package final class LocalHub: Sendable {
                     if let tls = self.tls {
                         try channel.pipeline.syncOperations.addHandler(TLSHandler(server: tls))
                     }
-                    let connection = HubConnection(hub: self, eventLoop: channel.eventLoop)
-                    self.state.withLock {
-                        $0.connections[ObjectIdentifier(connection)] = connection
-                        $0.accepted += 1
-                    }
-                    try channel.pipeline.syncOperations.addHandler(connection.makeHandler())
+                    try channel.pipeline.syncOperations.addHandler(
+                        HubFrontDoor(timeout: self.configuration.firstBytesTimeout) {
+                            self.admit(HubConnection(hub: self, eventLoop: channel.eventLoop))
+                        })
                 }
             }
         let channel = try await bootstrap.bind(host: configuration.host, port: configuration.port).get()
         state.withLock { $0.channel = channel }
         retryNowAndThen(channel.eventLoop)
         return port
+    }
+
+    /// A client that speaks AMQP, in whatever wrapping.
+    private func admit(_ connection: HubConnection) -> any ChannelHandler {
+        state.withLock {
+            $0.connections[ObjectIdentifier(connection)] = connection
+            $0.accepted += 1
+        }
+        return connection.makeHandler()
     }
 
     /// What a full spool refused is tried again when the disk limit may have moved.

@@ -1,3 +1,4 @@
+package import NIOCore
 package import TailraceSpool
 
 /// An Event Hubs compatible server: one hub of one namespace.
@@ -44,6 +45,8 @@ package struct LocalHubConfiguration: Sendable {
     /// Idempotent producers remembered per partition, 1 to `maximumProducers`. One more makes room by taking the place of
     /// the one without a link that published longest ago.
     package var producerLimit = 1024
+    /// From the connection to the first bytes of AMQP or the whole head of a WebSocket's request, TLS included.
+    package var firstBytesTimeout: TimeAmount = .seconds(30)
     /// Event loop threads.
     package var threads = 1
     /// For fault scripts: asked for every message that arrives on a producer link, in the order of arrival.

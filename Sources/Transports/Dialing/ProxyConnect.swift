@@ -21,11 +21,12 @@ struct ProxyConnect {
         let answer = head.statusText
         switch head.status?.code ?? 0 {
         case 200..<300: return
-        case 407 where proxy.user == nil && proxy.password == nil:
+        // tinyproxy says 401 to a wrong password.
+        case 401 where proxy.user == nil && proxy.password == nil, 407 where proxy.user == nil && proxy.password == nil:
             throw permanent("wants a user name and a password (\(answer)); give them with the proxy's address")
-        case 407:
+        case 401, 407:
             throw permanent("refuses the user name or the password that it was given (\(answer)); correct them")
-        case 401, 403, 405:
+        case 403, 405:
             throw permanent("does not allow connections to \(target) (\(answer)); have its rules changed")
         case 500..<600:
             throw DialError(.proxy, "proxy \(proxy.place) cannot connect to \(target): it answered \(answer)")
