@@ -18,7 +18,11 @@ final class Installation {
     /// The hub's address stays when it is started again.
     private var address = "127.0.0.1:0"
 
-    init() throws {
+    private let idempotent: String
+
+    /// - Parameter idempotent: of the output.
+    init(idempotent: String = "auto") throws {
+        self.idempotent = idempotent
         program = try ChildProcess.built("tailrace")
         guard mkdir(logs, 0o755) == 0 else { throw Failure(description: "cannot make \(logs)") }
     }
@@ -43,6 +47,7 @@ final class Installation {
             connection_string = "\(hub.connectionString)"
             ca_file = "\(hub.authorityFile)"
             key = "source"
+            idempotent = "\(idempotent)"
 
             """
         let descriptor = open(directory("tailrace.toml"), O_WRONLY | O_CREAT | O_TRUNC, 0o600)

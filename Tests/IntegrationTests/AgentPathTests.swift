@@ -1,3 +1,4 @@
+import EventHubs
 import Glibc
 import LocalHub
 import Logging
@@ -243,5 +244,86 @@ import Testing
         #expect(second.errorOutput.contains("is in use by process \(agent.process.identifier)"))
         _ = try await agent.status { _ in true }
         #expect(agent.stop() == .code(0))
+    }
+
+    /// The text of the status.
+    private func statusText(_ agent: AgentProcess) throws -> String {
+        let asked = try ChildProcess(ChildProcess.built("tailrace"), ["status", "--config", agent.configurationPath])
+        asked.wait()
+        return asked.output
+    }
+
+    private func hub(isIdempotent: Bool) async throws -> LocalHub {
+        var configuration = LocalHubConfiguration()
+        configuration.partitionCount = 2
+        configuration.sharedAccessKey = Self.key
+        configuration.certificateDirectory = directory("certificates")
+        configuration.supportsIdempotentPublishing = isIdempotent
+        let hub = try LocalHub(configuration, logger: logger)
+        _ = try await hub.start()
+        return hub
+    }
+
+    @Test(arguments: [
+        (true, "auto", "guarantee: exactly once: idempotent producers "),
+        (true, "always", "guarantee: exactly once: idempotent producers "),
+        (true, "never", "guarantee: at least once: idempotent is \"never\"; duplicates only among batches in flight"),
+        (
+            false, "auto",
+            "guarantee: at least once: the namespace does not support idempotent publishing; duplicates only among batches"
+        ),
+    ])
+    func theGuaranteeInForceIsTold(isSupported: Bool, idempotent: String, text: String) async throws {
+        let hub = try await hub(isIdempotent: isSupported)
+        let agent = try AgentProcess(
+            directory, output: output(hub.connectionString) + "\nidempotent = \"\(idempotent)\"")
+        try agent.log(Array("one\ntwo\n".utf8))
+        _ = try await agent.status { $0.acknowledged(2) }
+        #expect(try statusText(agent).contains(text))
+        #expect(agent.stop() == .code(0))
+        await hub.stop()
+    }
+
+    @Test func whatMustBeNumberedIsNotSentWithoutNumbers() async throws {
+        let hub = try await hub(isIdempotent: false)
+        let agent = try AgentProcess(directory, output: output(hub.connectionString) + "\nidempotent = \"always\"")
+        try agent.log(Array("one\n".utf8))
+        let status = try await agent.status { $0.text.contains("idempotent publishing") }
+        #expect(status.text.contains("not sending: the namespace does not support idempotent publishing"))
+        #expect(status.number("acknowledged", in: "outputs") == 0)
+        #expect(agent.stop() == .code(0))
+        #expect(hub.statistics.partitions.allSatisfy { $0.eventsStored == 0 })
+        await hub.stop()
+    }
+
+    /// What a copied state directory does: somebody else goes on with the same producer.
+    @Test func aProducerThatIsTakenOverIsToldWithItsRemedyAndARestartGoesOnWithAnother() async throws {
+        let hub = try await hub(isIdempotent: true)
+        let agent = try AgentProcess(directory, output: output(hub.connectionString))
+        try agent.log(Array("one\n".utf8))
+        _ = try await agent.status { $0.acknowledged(1) }
+        let text = try statusText(agent)
+        let names = try #require(text.firstMatch(of: /idempotent producers (\d+)\/(\d+), (\d+)\/(\d+)/))
+        var options = EventHubsOptions()
+        options.tls = EventHubsTLS(authorities: directory("certificates/ca.pem"))
+        let thief = try EventHubProducerClient(connectionString: hub.connectionString, options: options)
+        for (partition, group) in [("0", names.1), ("1", names.3)] {
+            let publisher = PartitionPublisher(
+                thief.connection, partitionID: partition,
+                options: PublishingOptions(producerGroupID: Int64(group), ownerLevel: 20))
+            #expect(try await publisher.open().get()?.ownerLevel == 20)
+        }
+        try agent.log(Array("two\n".utf8))
+        let status = try await agent.status { $0.text.contains("another agent goes on") }
+        #expect(status.text.contains("was the state directory copied? Stop the other agent or give it"))
+        #expect(status.number("waiting", in: "outputs") == 1)
+        #expect(agent.stop() == .code(0))
+        try agent.restart()
+        _ = try await agent.status { $0.acknowledged(0) && $0.number("waiting", in: "outputs") == 0 }
+        let events = try await consumer(hub).events(atLeast: 2)
+        #expect(events.map { String(decoding: $0.body, as: UTF8.self) } == ["one", "two"])
+        #expect(agent.stop() == .code(0))
+        await thief.close()
+        await hub.stop()
     }
 }

@@ -1,4 +1,5 @@
 import AMQP
+import EventHubs
 import Logging
 import NIOCore
 import Synchronization
@@ -49,7 +50,7 @@ import Testing
         spool.close()
     }
 
-    private func events(_ batch: EncodedBatch) throws -> [AMQPMessage] {
+    private func events(_ batch: PublishableBatch) throws -> [AMQPMessage] {
         guard case .data(let sections) = try AMQPMessage(decoding: batch.payload).body else { return [] }
         return try sections.map { try AMQPMessage(decoding: $0) }
     }
@@ -153,7 +154,7 @@ import Testing
         try withFrame([[1], [2]]) { frame in
             var encoder = EventHubsEncoder(maximumSize: 1 << 20, storage: EncoderStorage(), account: nil)
             let header = encoder.prepare(RecordContext(host: "h", source: "s", input: "app"), key: "h")
-            var previous: EncodedBatch?
+            var previous: PublishableBatch?
             for round in 0..<10 {
                 encoder.begin(header)
                 let count = encoder.append(RecordRun(frame, (round % 2)..<(round % 2 + 1)), header)

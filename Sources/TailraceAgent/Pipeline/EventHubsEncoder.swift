@@ -1,17 +1,12 @@
-internal import EventHubs
-package import NIOCore
+package import EventHubs
+internal import NIOCore
 package import TailraceDelivery
 package import TailraceSpool
-
-/// A batch message, ready to send.
-package struct EncodedBatch: Sendable {
-    package var payload: ByteBuffer
-}
 
 /// Turns records into batch messages of Event Hubs: the body unchanged; `host`, `source`, `input`, `offset`,
 /// `timestamp` and the record's own attributes as properties; the routing key as partition key.
 package struct EventHubsEncoder: BatchEncoder {
-    package typealias Batch = EncodedBatch
+    package typealias Batch = PublishableBatch
 
     /// What the records of one source share.
     package struct Header {
@@ -29,8 +24,14 @@ package struct EventHubsEncoder: BatchEncoder {
     private let account: (any DeliveryAccount)?
     private let storage: EncoderStorage
 
-    init(maximumSize: Int, storage: EncoderStorage, account: (any DeliveryAccount)?) {
+    /// Events have room for the numbers of idempotent publishing.
+    private let reservesNumbers: Bool
+
+    init(
+        maximumSize: Int, reservesNumbers: Bool = false, storage: EncoderStorage, account: (any DeliveryAccount)?
+    ) {
         encoder = EventBatchEncoder(maximumSize: maximumSize)
+        self.reservesNumbers = reservesNumbers
         self.account = account
         self.storage = storage
     }
@@ -38,7 +39,8 @@ package struct EventHubsEncoder: BatchEncoder {
     package mutating func prepare(_ context: RecordContext, key: String) -> Header {
         let template = EventTemplate(
             partitionKey: key.isEmpty || key.count > Self.maximumPartitionKey ? nil : key,
-            properties: [("host", context.host), ("source", context.source), ("input", context.input)])
+            properties: [("host", context.host), ("source", context.source), ("input", context.input)],
+            reservesNumbers: reservesNumbers)
         return Header(template: template, input: account?.input(named: context.input))
     }
 
@@ -115,9 +117,12 @@ package struct EventHubsEncoder: BatchEncoder {
 
     package var size: Int { encoder.size }
 
-    package mutating func seal() -> EncodedBatch { EncodedBatch(payload: encoder.finish()) }
+    package mutating func seal() -> PublishableBatch {
+        let count = encoder.count
+        return PublishableBatch(encoder.finish(), count: count)
+    }
 
-    package mutating func reuse(_ batch: EncodedBatch) { storage.putBack(batch.payload) }
+    package mutating func reuse(_ batch: PublishableBatch) { storage.putBack(batch.takePayload()) }
 }
 
 /// Where the encoders of one output leave what they have taken out of the spool, for the balance of the inputs.

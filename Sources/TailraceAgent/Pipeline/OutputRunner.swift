@@ -82,7 +82,7 @@ package final class OutputRunner: Service, CustomStringConvertible {
         var configuration = DrainConfiguration(name: settings.name) { key, count in
             PartitionKeyHash.service.index(of: key, partitionCount: count)
         }
-        configuration.key = settings.key == .host ? .host : .source
+        configuration.key = routingKey
         let drain = try Drain(
             configuration, destination: destination, spool: spool, ledger: ledger,
             deadLetterDirectory: deadLetterDirectory, logger: logger, release: release)
@@ -103,16 +103,19 @@ package final class OutputRunner: Service, CustomStringConvertible {
                     }
                 }
                 guard let (partitionIDs, size) = try await Self.race(found, stop) else { return nil }
+                let opening = connection.eventLoop.makeFutureWithTask { try await self.producers(partitionIDs) }
+                guard let producers = try await Self.race(opening, stop) else { return nil }
                 health.noteConnected()
+                let guarantee = producers.map { Producers.describe($0) } ?? atLeastOnce
                 logger.info(
                     "connected",
                     metadata: [
                         "output": "\(settings.name)", "hub": "\(place)", "partitions": "\(partitionIDs.count)",
-                        "maximum_message": "\(size)",
+                        "maximum_message": "\(size)", "guarantee": "\(guarantee)",
                     ])
                 return EventHubsDestination(
-                    name: place, connection: connection, partitionIDs: partitionIDs,
-                    maximumSize: min(size, Self.maximumBatch), health: health, account: account)
+                    name: place, connection: connection, partitionIDs: partitionIDs, producers: producers,
+                    guarantee: guarantee, maximumSize: min(size, Self.maximumBatch), health: health, account: account)
             } catch {
                 let failure = error as? EventHubsError ?? EventHubsError(.connectFailed, "\(error)")
                 health.note(failure)
@@ -126,6 +129,31 @@ package final class OutputRunner: Service, CustomStringConvertible {
             if (try? await Self.race(timer, stop)) == nil { return nil }
             longest = min(longest * 2, Self.pauses.longest)
         }
+    }
+
+    /// Nil: events go without numbers.
+    private func producers(_ partitionIDs: [String]) async throws -> [Producers.Opened]? {
+        guard settings.idempotent != .never else { return nil }
+        let stored = ledger.state.producers(key: routingKey, partitions: partitionIDs.count)
+        let opened = try await Producers(
+            connection: connection, partitionIDs: partitionIDs, stored: stored, logger: logger
+        ).open()
+        if opened == nil, settings.idempotent == .always {
+            throw EventHubsError(
+                .notSupported,
+                "the namespace does not support idempotent publishing, and idempotent is \"always\": nothing is sent;"
+                    + " use another tier, or idempotent = \"auto\"")
+        }
+        return opened
+    }
+
+    private var routingKey: RoutingKey { settings.key == .host ? .host : .source }
+
+    private var atLeastOnce: String {
+        let reason =
+            settings.idempotent == .never
+            ? "idempotent is \"never\"" : "the namespace does not support idempotent publishing"
+        return "at least once: \(reason); duplicates only among batches in flight"
     }
 
     /// Bytes of a batch message at most, whatever the service would take: more saves nothing and costs memory.

@@ -1,0 +1,62 @@
+internal import EventHubs
+internal import NIOCore
+import Synchronization
+
+/// One partition's idempotent producer between the drain's lane and the service.
+///
+/// The publisher and the lane hear of a refusal at different times. In between nothing is published: a batch that was
+/// on its way already would get the refused one's numbers, and come before what replaces it.
+final class PublishingLane: Sendable {
+    /// What becomes of a producer that another agent has taken over: nothing is tried again, but the lane has to be
+    /// told something. (The lane makes it less: see `RetryPolicy.suggestedCap`.)
+    static let takenOverPause = Duration.seconds(3600)
+
+    private let publisher: PartitionPublisher
+    private let eventLoop: any EventLoop
+    /// Changed on the event loop only.
+    private let unheard = Mutex(0)
+    private let takenOver = Mutex<EventHubsError?>(nil)
+
+    init(_ publisher: PartitionPublisher, _ eventLoop: any EventLoop) {
+        self.publisher = publisher
+        self.eventLoop = eventLoop
+    }
+
+    var isTakenOver: Bool { takenOver.withLock { $0 != nil } }
+
+    /// In the order of the calls.
+    func send(_ batch: PublishableBatch, completion: @escaping @Sendable (SendResult) -> Void) {
+        eventLoop.execute {
+            if let error = self.takenOver.withLock({ $0 }) {
+                return completion(.failed(error, .retriable(after: Self.takenOverPause)))
+            }
+            guard self.unheard.withLock({ $0 }) == 0 else {
+                return completion(
+                    .failed(
+                        EventHubsError(.rejected, "waiting for what replaces a refused batch"),
+                        .retriable(after: .zero)))
+            }
+            self.publisher.publish(batch) { completion(self.note($0)) }
+        }
+    }
+
+    private func note(_ result: SendResult) -> SendResult {
+        guard case .failed(let error, let prospect) = result else { return result }
+        if prospect == .batchRefused { unheard.withLock { $0 += 1 } }
+        guard error.code == .producerDisconnected else { return result }
+        let lost = Self.takenOverError(error, partitionID: publisher.partitionID)
+        takenOver.withLock { $0 = $0 ?? lost }
+        return .failed(lost, .retriable(after: Self.takenOverPause))
+    }
+
+    /// The drain has heard of a refusal.
+    func noteRefusal() { eventLoop.execute { self.unheard.withLock { $0 -= 1 } } }
+
+    static func takenOverError(_ error: EventHubsError, partitionID: String) -> EventHubsError {
+        EventHubsError(
+            .producerDisconnected,
+            "partition \(partitionID): another agent goes on with this one's producer; was the state directory copied?"
+                + " Stop the other agent or give it a state directory of its own, then restart this one",
+            condition: error.condition)
+    }
+}
