@@ -54,6 +54,16 @@ import Testing
         }
     }
 
+    @Test func answersOfSASLAreNotShown() {
+        let secret = ByteBuffer(string: "\u{0}user\u{0}c4nary")
+        for frame in [
+            SASLFrame.initial(mechanism: "PLAIN", response: secret, hostname: "ns"), .response(secret),
+            .challenge(secret), .outcome(.ok, additionalData: secret),
+        ] {
+            #expect(!FrameText.hidden(frame.description).contains("c4nary"))
+        }
+    }
+
     @Test func aTextWithoutEndIsCut() {
         let line = FrameText(.open(Open(containerID: String(repeating: "x", count: 100_000)))).line
         #expect(line.utf8.count < 1200)

@@ -142,12 +142,16 @@ import Testing
         var options = EventHubsOptions()
         options.tls = EventHubsTLS(authorities: directory("ca.pem"))
         options.customEndpoint = "localhost:\(hub.port)"
+        options.idleTimeout = .milliseconds(7500)
+        options.userAgent = "mine/2"
         let client = try EventHubProducerClient(
             connectionString: "Endpoint=sb://ns.example:1;SharedAccessKeyName=n;SharedAccessKey=k;EntityPath=hub",
             options: options)
         try await client.send([EventData("x")])
         let record = hub.record.withLock { $0 }
         #expect(record.opens.map(\.hostname) == ["ns.example"])
+        #expect(record.opens.map(\.idleTimeOut) == [7500])
+        #expect(record.opens.map { $0.properties[symbol: "user-agent"] } == [.string("mine/2 tailrace/1")])
         #expect(record.tokens.map(\.audience) == ["sb://ns.example/hub"])
         #expect(record.deliveries.map(\.address) == ["/hub"])
         await client.close()

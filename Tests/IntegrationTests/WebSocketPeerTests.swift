@@ -51,6 +51,26 @@ import Testing
         await hub.stop()
     }
 
+    @Test func theOfficialClientReadsWhatTheAgentShippedOverAWebSocket() async throws {
+        let python = try Python()
+        let directory = TemporaryDirectory("websocket-agent")
+        let hub = try await hub { $0.certificateDirectory = directory("certificates") }
+        let agent = try AgentProcess(
+            directory,
+            output: """
+                connection_string = "\(hub.connectionString)"
+                ca_file = "\(directory("certificates/ca.pem"))"
+                transport = "websocket"
+                """)
+        let lines = OfficialClientTests.awkward.map { $0.filter { $0 != 0x0A } } + [Array("the last".utf8)]
+        try agent.log(Array(lines.map { $0 + [0x0A] }.joined()))
+        let received = try await python.consume(from: hub, count: lines.count)
+        let isSame = received.map(\.body) == lines
+        #expect(isSame, "\(received.count) of \(lines.count) came")
+        #expect(agent.stop() == .code(0))
+        await hub.stop()
+    }
+
     /// Python's `websockets` as the server: it fragments, pings, and refuses whatever is not masked as it should be.
     @Test(arguments: [true, false])
     func ourClientSpeaksToAWebSocketServerThatWeDidNotWrite(usesTLS: Bool) async throws {
