@@ -68,6 +68,18 @@ import Testing
         }
     }
 
+    @Test func aProducerThatWasToldItsNumberMayBeginWithIt() async throws {
+        try await withHub { hub in
+            let client = try await HubClient.authorized(hub)
+            let sender = try await client.attachNumbered(id: 5, last: 7)
+            #expect(try await sender.send(7, 2).get() == .settled(.accepted))
+            #expect(try await sender.send(7, 2).get() == .settled(.accepted))
+            #expect(try await sender.send(9, 1).get() == .settled(.accepted))
+            #expect(try await client.texts() == ["7", "8", "9"])
+            client.connection.close()
+        }
+    }
+
     @Test func eventsOfAnotherProducerOrWithoutNumbersAreRefused() async throws {
         try await withHub { hub in
             let client = try await HubClient.authorized(hub)

@@ -50,9 +50,15 @@ extension EventHubConnection {
         case .numbered(let batch, let publisher):
             format = batch.format
             switch publisher.prepare(batch) {
-            case .success(let numbered): payload = numbered
-            case .failure(let known):
-                transmission.finish(known.result)
+            case .send(let numbered): payload = numbered
+            case .end(let result):
+                transmission.finish(result)
+                return
+            case .later:
+                publisher.hold { end in
+                    guard !transmission.isOver else { return }
+                    if let end { transmission.finish(end) } else { self.transmit(transmission, sender, doing) }
+                }
                 return
             }
         case nil: return
@@ -71,9 +77,10 @@ extension EventHubConnection {
             transmission.finish(result)
             return
         }
-        let (result, reattach) = publisher.finished(batch, result)
-        if reattach, let sender = transmission.sender { drop(sender, transmission.key, publisher, nil) }
-        transmission.finish(result)
+        publisher.finished(batch, result) { result, reattach in
+            if reattach, let sender = transmission.sender { drop(sender, transmission.key, publisher, nil) }
+            transmission.finish(result)
+        }
     }
 
     private func outcome(

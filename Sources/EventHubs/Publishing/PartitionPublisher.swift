@@ -17,6 +17,8 @@ package final class PartitionPublisher: @unchecked Sendable {
     private var machine: PublishingMachine<PublishableBatch>
     /// Set while a link is being given up.
     private(set) var ending: EventLoopFuture<Void>?
+    /// Batches that wait for the first one to end: told how they end if it failed.
+    private var held: [(SendResult?) -> Void] = []
     private let shown = Mutex<PublishingState?>(nil)
 
     private static let serial = Atomic<UInt64>(0)
@@ -129,26 +131,43 @@ package final class PartitionPublisher: @unchecked Sendable {
         show()
     }
 
-    /// What came before a transmission of a batch ended it.
-    struct Known: Error { let result: SendResult }
+    /// What to do with a batch whose link is there.
+    enum Step {
+        case send(ByteBuffer)
+        case end(SendResult)
+        /// `hold` it.
+        case later
+    }
 
-    /// The bytes to send now.
-    func prepare(_ batch: PublishableBatch) -> Result<ByteBuffer, Known> {
+    func prepare(_ batch: PublishableBatch) -> Step {
         switch machine.prepare(batch, count: batch.count) {
-        case .stored: return .failure(Known(result: .accepted))
-        case .failed(let error, let prospect): return .failure(Known(result: .failed(error, prospect)))
+        case .stored: return .end(.accepted)
+        case .later: return .later
+        case .failed(let error, let prospect): return .end(.failed(error, prospect))
         case .send(let stamp):
-            if let payload = batch.stamped(stamp) { return .success(payload) }
+            if let payload = batch.stamped(stamp) { return .send(payload) }
             let error = EventHubsError(
                 .invalidArgument,
                 "\(place): the batch's events have no room for sequence numbers; make it for idempotent publishing")
-            return .failure(Known(result: machine.finished(batch, .failed(error, .batchRefused)).result))
+            return .end(machine.finished(batch, .failed(error, .batchRefused)).result)
         }
     }
 
-    func finished(_ batch: PublishableBatch, _ result: SendResult) -> (result: SendResult, reattach: Bool) {
-        defer { show() }
-        return machine.finished(batch, result)
+    /// Keeps a batch until the one in flight has ended. Nil: prepare it again.
+    func hold(_ body: @escaping (SendResult?) -> Void) { held.append(body) }
+
+    /// - Parameter tell: takes what that means for the batch's owner, and whether the link must be attached anew.
+    func finished(_ batch: PublishableBatch, _ result: SendResult, _ tell: (SendResult, _ reattach: Bool) -> Void) {
+        let (result, reattach) = machine.finished(batch, result)
+        show()
+        let waiting = held
+        held = []
+        tell(result, reattach)
+        var end: SendResult?
+        if case .failed(let error, let prospect) = result, prospect != .batchRefused {
+            end = .failed(error, .retriable(after: .zero))
+        }
+        for body in waiting { body(end) }
     }
 
     /// A link is being given up: no other is attached before it is gone.

@@ -10,6 +10,8 @@ struct PublishingMachine<Batch: AnyObject> {
         case send(PublishingStamp)
         /// The service has it: an earlier transmission arrived.
         case stored
+        /// When the one in flight has ended: ask again if it did well, fail as it did otherwise.
+        case later
         case failed(EventHubsError, SendResult.Prospect)
     }
 
@@ -45,6 +47,9 @@ struct PublishingMachine<Batch: AnyObject> {
     /// The last number before those that are given out and not accepted. The ring has no absolute order: everything is
     /// counted from here.
     private var base = PublishingNumber.none
+    /// The service has taken a batch of this producer at this owner level. Before that it may take any number for the first
+    /// one, so the first batch travels alone: one that overtook it would make it a duplicate.
+    private var isEstablished = false
     /// A batch whose fate is unknown was abandoned. Its numbers can only be used again once the service cannot store the
     /// old bytes any more, which the next attach makes sure of by a higher owner level.
     private var hasAbandoned = false
@@ -92,6 +97,7 @@ struct PublishingMachine<Batch: AnyObject> {
             }
             release(from: 0, after: last)
             hasAbandoned = false
+            isEstablished = false
             base = last
             self.state = granted
             return .forgotten(confirmed: state.lastSequenceNumber, last: last)
@@ -116,6 +122,7 @@ struct PublishingMachine<Batch: AnyObject> {
             hasAbandoned = false
         }
         base = last
+        isEstablished = granted.ownerLevel == state.ownerLevel && (isEstablished || done > 0)
         self.state = granted
         return .nothing
     }
@@ -129,6 +136,7 @@ struct PublishingMachine<Batch: AnyObject> {
             stored.remove(at: index)
             return .stored
         }
+        guard isEstablished || !entries.contains(where: \.isInFlight) else { return .later }
         if let index = index(of: batch) {
             precondition(!entries[index].isInFlight, "a batch is published while it is in flight")
             entries[index].isInFlight = true
@@ -184,6 +192,7 @@ struct PublishingMachine<Batch: AnyObject> {
     private mutating func accepted(_ index: Int) {
         let last = entries[index].last
         entries.remove(at: index)
+        isEstablished = true
         guard let confirmed = state?.lastSequenceNumber else { return }
         if PublishingNumber.distance(from: base, to: last) > PublishingNumber.distance(from: base, to: confirmed) {
             state?.lastSequenceNumber = last

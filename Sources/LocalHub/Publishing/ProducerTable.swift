@@ -11,6 +11,9 @@ struct ProducerTable {
         var epoch: Int16
         /// The last number that was taken for storing; -1: none yet.
         var last: Int32
+        /// It has published under this number: one that was only told its number may begin with it as well as with the next,
+        /// for the official Python client's beta begins so, and the others with the next.
+        var hasPublished = false
         /// Milliseconds since 1970: those who published longest ago are forgotten first.
         var lastUse: Int64
     }
@@ -119,7 +122,9 @@ struct ProducerTable {
             guard epoch > known.epoch else {
                 return .success(Grant(producerID: id, epoch: epoch, last: known.last))
             }
-            let producer = Producer(epoch: epoch, last: request.last ?? known.last, lastUse: now)
+            let producer = Producer(
+                epoch: epoch, last: request.last ?? known.last, hasPublished: request.last == nil && known.hasPublished,
+                lastUse: now)
             producers[id] = producer
             return .success(
                 Grant(producerID: id, epoch: epoch, last: producer.last, change: Self.position(id, producer)))
@@ -163,8 +168,11 @@ struct ProducerTable {
                     "the events are those of producer \(numbers.producerID), epoch \(numbers.epoch); the link's are"
                         + " \(producerID), \(epoch)"))
         }
-        if numbers.first == PublishingNumber.next(producer.last) {
+        if numbers.first == PublishingNumber.next(producer.last)
+            || (!producer.hasPublished && numbers.first == producer.last)
+        {
             producer.last = numbers.last
+            producer.hasPublished = true
             producer.lastUse = now
             producers[producerID] = producer
             return .store(Self.position(producerID, producer))
@@ -185,7 +193,7 @@ struct ProducerTable {
 
     // MARK: - As stored
 
-    // Key: "P", then the id. Value: version 1, epoch, last number, time of last use. Little-endian.
+    // Key: "P", then the id. Value: version 1, epoch, last number, time of last use, 1 if it has published. Little-endian.
     private static let keyMark = UInt8(ascii: "P")
     private static let version: UInt8 = 1
 
@@ -197,10 +205,11 @@ struct ProducerTable {
 
     private static func position(_ id: Int64, _ producer: Producer) -> SourcePosition {
         var value = [version]
-        value.reserveCapacity(15)
+        value.reserveCapacity(16)
         append(producer.epoch, to: &value)
         append(producer.last, to: &value)
         append(producer.lastUse, to: &value)
+        value.append(producer.hasPublished ? 1 : 0)
         return SourcePosition(source: key(id), value: value)
     }
 
@@ -210,9 +219,10 @@ struct ProducerTable {
     }
 
     private static func producer(_ value: [UInt8]) -> Producer? {
-        guard value.count == 15, value[0] == version else { return nil }
+        guard value.count == 16, value[0] == version else { return nil }
         return Producer(
-            epoch: integer(value, at: 1), last: integer(value, at: 3), lastUse: integer(value, at: 7))
+            epoch: integer(value, at: 1), last: integer(value, at: 3), hasPublished: value[15] == 1,
+            lastUse: integer(value, at: 7))
     }
 
     private static func append(_ value: some FixedWidthInteger, to bytes: inout [UInt8]) {

@@ -25,7 +25,12 @@ import Testing
     private func attached(last: Int32 = -1, level: Int16 = 0) throws -> Machine {
         var machine = Machine(PublishingOptions())
         #expect(machine.request.isEmpty)
-        #expect(try machine.attached(Self.granted(last, level)) == .nothing)
+        // The first batch travels alone; it is over here.
+        let begin = last < 0 ? Int32.max : last
+        let first = Batch(-1)
+        #expect(try machine.attached(Self.granted(begin - 1, level)) == .nothing)
+        #expect(self.first(&machine, first) == begin)
+        #expect(machine.finished(first, .accepted).result == .accepted)
         return machine
     }
 
@@ -59,6 +64,20 @@ import Testing
         #expect(first(&machine, c) == 5)
         #expect(machine.state?.lastSequenceNumber == 4)
         #expect(machine.outstanding == 1)
+    }
+
+    @Test func theFirstBatchOfAProducerTravelsAlone() throws {
+        var machine = Machine(PublishingOptions())
+        _ = try machine.attached(Self.granted(-1))
+        let (a, b) = (Batch(0), Batch(1))
+        #expect(first(&machine, a) == 0)
+        // A service that takes any first number would take this one, and then the other for a duplicate.
+        #expect(machine.prepare(b, count: 1) == .later)
+        _ = machine.finished(a, Self.busy)
+        #expect(first(&machine, a) == 0)
+        #expect(machine.prepare(b, count: 1) == .later)
+        _ = machine.finished(a, .accepted)
+        #expect(first(&machine, b) == 1)
     }
 
     @Test func aNewLinkShowsWhatIsStored() throws {
@@ -138,6 +157,7 @@ import Testing
         #expect(try machine.attached(Self.granted(-1, 5)) == .nothing)
         // Behind the fence nothing old can be stored, so the numbers are free.
         #expect(first(&machine, b) == 0)
+        _ = machine.finished(b, .accepted)
         #expect(first(&machine, c) == 1)
         #expect(machine.request.ownerLevel == 5)
     }
@@ -219,6 +239,7 @@ import Testing
                         switch machine.prepare(batch, count: batch.count) {
                         case .send(let stamp): flight.append((batch, stamp))
                         case .stored: done.insert(batch.name)
+                        case .later: continue
                         case .failed(let error, _): Issue.record("\(error)")
                         }
                     }
