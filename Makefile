@@ -3,6 +3,8 @@
 RELEASE = .build/release/tailrace
 EVENT_LOAD = .build/release/event-load
 VENV = .build/venv
+# The beta of the official client that numbers its events needs packages of its own.
+BETA = .build/venv-idempotent
 # One configuration for all that is shipped, shown or measured: the same flags give the same build folder.
 # Linked by lld with relative relocations packed and no dynamic symbol table: 3.6 MB less than without; and bound at start.
 RELEASE_FLAGS = -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs \
@@ -23,7 +25,7 @@ test: test-debug test-release  ## Everything: unit tests, real peers, crashes; t
 
 # The rooms' tests one by one: many of them wait for real sockets, disks and threads, and side by side on two processors
 # they would starve each other. Whole processes come after them.
-test-debug: dependencies-test $(VENV)/.ready
+test-debug: dependencies-test $(VENV)/.ready $(BETA)/.ready
 	swift build --build-tests
 	swift test --skip-build --no-parallel --skip 'IntegrationTests|CrashTests'
 	swift test --skip-build --filter 'IntegrationTests|CrashTests'
@@ -35,6 +37,11 @@ test-release: release
 $(VENV)/.ready: Tests/IntegrationTests/Python/requirements.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+$(BETA)/.ready: Tests/IntegrationTests/Python/requirements-idempotent.txt
+	python3 -m venv $(BETA)
+	$(BETA)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 lint:

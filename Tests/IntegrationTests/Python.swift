@@ -29,13 +29,14 @@ struct Python {
     let directory = TemporaryDirectory("python")
 
     /// `TAILRACE_PYTHON`, or the interpreter of the virtual environment that `make test` makes.
-    init(file: String = #filePath) throws {
+    ///
+    /// - Parameter environment: another than the usual one is only found where `make test` puts it.
+    init(environment: String = "venv", file: String = #filePath) throws {
         var parts = file.split(separator: "/", omittingEmptySubsequences: false).dropLast()
         scripts = parts.joined(separator: "/") + "/Python"
         parts = parts.dropLast(2)
-        interpreter =
-            getenv("TAILRACE_PYTHON").map { String(cString: $0) } ?? parts.joined(separator: "/")
-            + "/.build/venv/bin/python"
+        let override = environment == "venv" ? getenv("TAILRACE_PYTHON").map { String(cString: $0) } : nil
+        interpreter = override ?? parts.joined(separator: "/") + "/.build/\(environment)/bin/python"
         guard access(interpreter, X_OK) == 0 else {
             throw Missing(
                 description: "no Python with azure-eventhub at \(interpreter): run `make test`, which installs it")
