@@ -283,4 +283,95 @@ import Testing
         let bytes = try SmallFile.read("/\(root)/etc/tailrace/tailrace.toml", limit: 1 << 20).get()
         return String(decoding: bytes, as: UTF8.self)
     }
+
+    // MARK: The way to the hub, and the identity
+
+    @Test func theWayToTheHubIsRead() throws {
+        write("password", "CanaryPassword\n")
+        let output = try #require(
+            try load(
+                Self.inputLines + Self.outputLines
+                    + """
+                    transport = "websocket"
+                    proxy = "http://proxy.example.net:3128"
+                    proxy_user = "agent"
+                    proxy_password_file = "\(directory("password"))"
+                    custom_endpoint = "gateway.example.net:8443"
+                    idempotent = "always"
+                    """
+            ).outputs.first)
+        #expect(output.transport == .webSocket && output.idempotent == .always)
+        #expect(
+            output.proxy
+                == EventHubsProxy(host: "proxy.example.net", port: 3128, user: "agent", password: "CanaryPassword"))
+        let endpoint = try output.endpoint()
+        #expect(endpoint.host == "hub.example.net" && endpoint.route.host == "gateway.example.net")
+        #expect(endpoint.route.port == 8443 && endpoint.route.proxy?.host == "proxy.example.net")
+        #expect(!"\(output)".contains("CanaryPassword"))
+    }
+
+    @Test(arguments: [
+        ("transport = \"udp\"", "transport"), ("idempotent = \"sometimes\"", "idempotent"),
+        ("proxy = \"proxy.example.net:3128\"", "proxy has no scheme"),
+        ("proxy = \"socks5://proxy.example.net:1\"", "proxy is not an http proxy"),
+        ("proxy = \"http://proxy.example.net\"", "proxy is not an address with a port"),
+        ("proxy = \"http://me:CanaryPassword@proxy:1\"", "proxy holds a user or a password"),
+        ("proxy_user = \"me\"", "proxy_user stands without a proxy"),
+        ("proxy = \"http://p:1\"\nproxy_user = \"a:b\"", "proxy_user has a colon in it"),
+        ("proxy = \"http://p:1\"\nproxy_password_file = \"/does/not/exist\"", "cannot be read"),
+        ("custom_endpoint = \"http://x y\"", "custom_endpoint cannot be used"),
+        ("client_id = \"x\"", "client_id stands without auth"),
+        ("auth = \"managed_identity\"", "stands beside namespace and auth"),
+        ("auth = \"password\"", "auth"), ("transprot = \"amqp\"", "did you mean \"transport\""),
+    ])
+    func whatIsWrongWithTheWayIsNamed(lines: String, text: String) throws {
+        let problems = problems(Self.inputLines + Self.outputLines + lines + "\n")
+        let descriptions = problems.map(\.description).joined(separator: "\n").replacing("\"", with: "")
+            .replacing(" in [output.hub]", with: "")
+        #expect(descriptions.contains(text.replacing("\"", with: "")), "\(descriptions)")
+        #expect(problems.allSatisfy { $0.line != nil })
+        #expect(!descriptions.contains("Canary"))
+    }
+
+    private static let identityLines =
+        "[output.hub]\ntype = \"eventhubs\"\nnamespace = \"contoso\"\neventhub = \"logs\"\n"
+
+    @Test func anIdentityIsReadInPlaceOfAKey() throws {
+        write("secret", "CanarySecret\n")
+        for (lines, kind) in [
+            ("auth = \"managed_identity\"", EntraIdentity.Kind.managedIdentity),
+            ("auth = \"managed_identity\"\nclient_id = \"1-2-3\"", .managedIdentity),
+            (
+                "auth = \"client_secret\"\nclient_id = \"1-2-3\"\ntenant_id = \"4-5-6\"\nclient_secret_file = \""
+                    + directory("secret") + "\"", .clientSecret
+            ),
+            (
+                "auth = \"workload_identity\"\nclient_id = \"1-2-3\"\ntenant_id = \"4-5-6\"\ntoken_file = \"/t\"",
+                .workloadIdentity
+            ),
+        ] {
+            let output = try #require(try load(Self.inputLines + Self.identityLines + lines + "\n").outputs.first)
+            #expect(output.identity?.kind == kind && output.connectionString == nil)
+            let endpoint = try output.endpoint()
+            #expect(endpoint.host == "contoso.servicebus.windows.net" && endpoint.hub == "logs")
+            #expect(!"\(output)".contains("CanarySecret"))
+        }
+    }
+
+    @Test(arguments: [
+        ("auth = \"client_secret\"", "tenant_id is missing"),
+        ("auth = \"client_secret\"", "client_secret_file is missing"),
+        ("auth = \"managed_identity\"\ntenant_id = \"x\"", "tenant_id does not belong to auth"),
+        (
+            "auth = \"workload_identity\"\nclient_secret_file = \"/does/not/exist\"",
+            "client_secret_file does not belong"
+        ),
+        ("", "auth is missing"),
+    ])
+    func whatIsWrongWithAnIdentityIsNamed(lines: String, text: String) throws {
+        let problems = problems(Self.inputLines + Self.identityLines + lines + "\n")
+        let descriptions = problems.map(\.description).joined(separator: "\n").replacing("\"", with: "")
+            .replacing(" in [output.hub]", with: "")
+        #expect(descriptions.contains(text), "\(descriptions)")
+    }
 }

@@ -74,8 +74,9 @@ package struct EventHubsOutputSettings: Equatable, Sendable {
     }
 
     package var name: String
-    /// Nil only in a configuration with problems, which nobody gets.
+    /// This or an identity; neither only in a configuration with problems, which nobody gets.
     package var connectionString: Secret<EventHubsConnectionString>?
+    package var identity: EntraIdentity?
     /// The hub's name, from EntityPath or from the key of its own.
     package var eventHub = ""
     /// PEM file of the authorities to trust; nil is the system's store.
@@ -90,6 +91,21 @@ package struct EventHubsOutputSettings: Equatable, Sendable {
     package init(name: String, connectionString: Secret<EventHubsConnectionString>?) {
         self.name = name
         self.connectionString = connectionString
+    }
+
+    /// Where the hub is, and how to get in.
+    ///
+    /// - Throws: what is wrong with the settings, such as a CA file that is none.
+    package func endpoint() throws(EventHubsError) -> EventHubEndpoint {
+        if let identity {
+            return try EventHubEndpoint(
+                namespace: identity.namespace, eventHubName: eventHub, credential: identity.credential(proxy: proxy),
+                options: connecting)
+        }
+        guard let string = connectionString?.reveal() else {
+            throw EventHubsError(.invalidArgument, "there is neither a connection string nor an identity")
+        }
+        return try EventHubEndpoint(string, eventHubName: eventHub, options: connecting)
     }
 
     /// How the client connects.

@@ -266,8 +266,11 @@ package struct ConfigurationLoader {
             }
             return nil
         }
-        let connectionString = readConnectionString(&reader).flatMap { parse($0, reader) }
+        let identity = readIdentity(&reader)
+        let hasIdentity = reader.table["namespace"] != nil || reader.table["auth"] != nil
+        let connectionString = hasIdentity ? nil : readConnectionString(&reader).flatMap { parse($0, reader) }
         var output = EventHubsOutputSettings(name: name, connectionString: connectionString)
+        output.identity = identity
         output.eventHub = connectionString?.reveal().eventHubName ?? ""
         if let hub = reader.string("eventhub"), !hub.isEmpty {
             if !output.eventHub.isEmpty, output.eventHub != hub {
@@ -275,9 +278,9 @@ package struct ConfigurationLoader {
                     "eventhub", "differs from the connection string's EntityPath", remedy: "keep one of the two")
             }
             output.eventHub = hub
-        } else if connectionString != nil, output.eventHub.isEmpty {
+        } else if connectionString != nil || hasIdentity, output.eventHub.isEmpty {
             reader.report(
-                "eventhub", "is missing, and the connection string has no EntityPath",
+                "eventhub", hasIdentity ? "is missing" : "is missing, and the connection string has no EntityPath",
                 remedy: "write eventhub = \"NAME\"")
         }
         if let file = reader.string("ca_file"), !file.isEmpty {
@@ -306,12 +309,12 @@ package struct ConfigurationLoader {
 
     /// Finds what only shows when TLS and tokens are set up, such as a CA file without certificates.
     private func checkEndpoint(_ output: EventHubsOutputSettings, _ reader: SettingsReader) {
-        guard collector.problems.isEmpty, let string = output.connectionString?.reveal() else { return }
+        guard collector.problems.isEmpty else { return }
         do throws(EventHubsError) {
-            _ = try EventHubEndpoint(string, eventHubName: output.eventHub, options: output.connecting)
+            _ = try output.endpoint()
         } catch {
             // What the key says is told with its line; which of them it is, the message names.
-            let key = ["custom_endpoint", "ca_file", "connection_string", "connection_string_file"].first {
+            let key = ["custom_endpoint", "ca_file", "auth", "connection_string", "connection_string_file"].first {
                 reader.table[$0] != nil
             }
             reader.report(

@@ -17,7 +17,7 @@ package enum ConfigurationReport {
             for path in walk.unreadable { lines.append("    cannot be read by this user: \(path)") }
         }
         for output in configuration.outputs {
-            let host = output.connectionString?.reveal().host ?? ""
+            let host = output.identity?.namespace ?? output.connectionString?.reveal().host ?? ""
             lines.append("output \(output.name): hub \(output.eventHub) at \(host), key \(output.key.rawValue)")
         }
         return lines.joined(separator: "\n")

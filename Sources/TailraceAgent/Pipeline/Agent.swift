@@ -37,10 +37,7 @@ package final class Agent: Sendable {
         self.configuration = configuration
         self.logger = logger
         // What can be wrong without touching the state directory comes first.
-        for output in configuration.outputs {
-            guard let string = output.connectionString?.reveal() else { continue }
-            _ = try OutputRunner.endpoint(output, string)
-        }
+        for output in configuration.outputs { _ = try OutputRunner.endpoint(output) }
         let inputs = try configuration.inputs.map(Self.tail)
         try Self.makeDirectory(configuration.stateDirectory)
         var spoolConfiguration = SpoolConfiguration(directory: configuration.spoolDirectory)

@@ -34,9 +34,6 @@ package final class OutputRunner: Service, CustomStringConvertible {
         account: InputAccount?, eventLoop: any EventLoop, logger: Logger,
         release: @escaping @Sendable (UInt64) -> Void
     ) throws {
-        guard let string = settings.connectionString?.reveal() else {
-            throw AgentError("output \(settings.name) has no connection string")
-        }
         self.settings = settings
         self.spool = spool
         self.ledger = ledger
@@ -44,16 +41,14 @@ package final class OutputRunner: Service, CustomStringConvertible {
         self.account = account
         self.release = release
         self.logger = logger
-        let endpoint = try Self.endpoint(settings, string)
+        let endpoint = try Self.endpoint(settings)
         connection = EventHubConnection(endpoint, options: settings.connecting, eventLoop: eventLoop, logger: logger)
     }
 
     /// - Throws: what is wrong with the settings, such as a CA file that is none.
-    package static func endpoint(
-        _ settings: EventHubsOutputSettings, _ string: EventHubsConnectionString
-    ) throws(AgentError) -> EventHubEndpoint {
+    package static func endpoint(_ settings: EventHubsOutputSettings) throws(AgentError) -> EventHubEndpoint {
         do throws(EventHubsError) {
-            return try EventHubEndpoint(string, eventHubName: settings.eventHub, options: settings.connecting)
+            return try settings.endpoint()
         } catch {
             throw AgentError("output \(settings.name): \(error.message)")
         }

@@ -93,7 +93,10 @@ struct DemoRun {
         let agentStopped = agent.stop(seconds: 20)
         if !agentStopped { screen.say("the agent did not stop in order: \(agent.lastErrors)") }
         _ = hub.process.stop(seconds: 20)
-        return try report(&screen, writer, acknowledged: last?.acknowledged ?? 0, atKill: statusAtKill) && agentStopped
+        return try report(
+            &screen, writer, acknowledged: last?.acknowledged ?? 0, atKill: statusAtKill,
+            guarantee: last?.guarantee ?? "unknown")
+            && agentStopped
     }
 
     private func checkInterruption() throws {
@@ -136,7 +139,7 @@ struct DemoRun {
     }
 
     private func report(
-        _ screen: inout DemoScreen, _ writer: LogWriter, acknowledged: Int, atKill: DemoStatus?
+        _ screen: inout DemoScreen, _ writer: LogWriter, acknowledged: Int, atKill: DemoStatus?, guarantee: String
     ) throws -> Bool {
         var balance = LineBalance(written: writer.written)
         var events = 0
@@ -162,6 +165,7 @@ struct DemoRun {
               acknowledged  \(group(acknowledged))
               lost          \(group(balance.lost))
               duplicated    \(group(balance.duplicates))\(Self.reason(balance.duplicates))
+              guarantee     \(guarantee)
               order         \(balance.misplaced == 0 ? "kept in every file" : "\(group(balance.misplaced)) lines in the wrong place")
             """)
         if let atKill {
@@ -178,6 +182,8 @@ struct DemoRun {
     }
 
     private static func reason(_ duplicates: Int) -> String {
-        duplicates == 0 ? "" : "  (sent again after the kill: the ledger did not have them as acknowledged)"
+        duplicates == 0
+            ? "  (every event has a number: what the hub had before the kill was not sent again)"
+            : "  (sent again after the kill: the ledger did not have them as acknowledged)"
     }
 }

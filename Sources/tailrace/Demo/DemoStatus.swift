@@ -9,6 +9,8 @@ struct DemoStatus {
     /// Per partition, the last acknowledged id of the spool.
     var partitions: [Int?] = []
     var lagBytes = 0
+    /// In force for the output.
+    var guarantee = ""
 
     /// Nil while no agent answers.
     init?(controlSocket: String) {
@@ -24,6 +26,9 @@ struct DemoStatus {
         acknowledged = Self.number("acknowledged", in: output) ?? 0
         unsettled = (Self.number("in_flight", in: output) ?? 0) + (Self.number("waiting", in: output) ?? 0)
         lagBytes = Self.number("lag_bytes", in: json[...]) ?? 0
+        if let start = Self.end(of: "\"guarantee\":\"", in: output) {
+            guarantee = String(output[start...].prefix { $0 != "\"" && $0 != "\\" })
+        }
         var rest = output
         while let start = Self.end(of: "\"last_acknowledged\":", in: rest) {
             rest = rest[start...]
