@@ -352,6 +352,148 @@ import Testing
         }
     }
 
+    @Test func oneEventIsAMessageOfItsOwnWithItsKeyAndAllItsSections() async throws {
+        try await withHub { hub, client in
+            var event = EventData(sections: [ByteBuffer(string: "a"), ByteBuffer(string: "b")], properties: ["n": 5])
+            event.messageID = "id"
+            try await client.send(event, partitionKey: "k")
+            try await client.send(EventData("plain"), partitionID: "1")
+            try await client.send([])
+            let deliveries = hub.record.withLock { $0.deliveries }
+            #expect(deliveries.map(\.format) == [0, 0])
+            #expect(deliveries.map(\.address) == ["/hub", "/hub/Partitions/1"])
+            event.partitionKey = "k"
+            #expect(try EventData(decoding: deliveries[0].payload) == event)
+        }
+    }
+
+    @Test func contradictoryPlacesAreRefusedBeforeAnythingIsSent() async throws {
+        try await withHub { hub, client in
+            var keyed = EventData("x")
+            keyed.partitionKey = "own"
+            for error in [
+                await failure { try await client.send(EventData("x"), partitionID: "0", partitionKey: "k") },
+                await failure { try await client.send([EventData("x")], partitionID: "0", partitionKey: "k") },
+                await failure { try await client.send([], partitionID: "0", partitionKey: "k") },
+                await failure { try await client.send(keyed, partitionKey: "k") },
+                await failure { try await client.send([keyed], partitionKey: "k") },
+            ] {
+                #expect(error?.code == .invalidArgument && error?.isOutcomeUnknown == false)
+            }
+            // Its own key alone is fine, and so is an empty one beside it.
+            try await client.send(keyed, partitionKey: "")
+            #expect(hub.record.withLock { $0.deliveries.count } == 1)
+        }
+    }
+
+    @Test func oneDeadlineCoversEverythingAndLeavesTheOutcomeUnknown() async throws {
+        var script = ScriptedHub.Script()
+        script.transfers = [.ignore]
+        try await withHub(script) { hub, client in
+            let start = ContinuousClock.now
+            let error = await failure { try await client.send(EventData("x"), timeout: .milliseconds(400)) }
+            #expect(error?.code == .timeout && error?.isOutcomeUnknown == true)
+            #expect(error?.message.contains("not known") == true)
+            // The options' own deadline for one attempt is a minute.
+            #expect(start.duration(to: .now) < .seconds(30))
+            #expect(hub.record.withLock { $0.deliveries.count } == 1)
+        }
+    }
+
+    @Test func aDeadlineBeforeTheTransferSaysThatNothingWasSent() async throws {
+        var script = ScriptedHub.Script()
+        script.answersTokens = false
+        try await withHub(script) { hub, client in
+            let error = await failure { try await client.send(EventData("x"), timeout: .milliseconds(300)) }
+            #expect(error?.code == .timeout && error?.isOutcomeUnknown == false)
+            let batch = await failure { _ = try await client.createBatch(timeout: .milliseconds(100)) }
+            #expect(batch?.code == .timeout)
+            let question = await failure { _ = try await client.partitionIDs(timeout: .milliseconds(100)) }
+            #expect(question?.code == .timeout)
+            #expect(hub.record.withLock { $0.deliveries.isEmpty })
+        }
+    }
+
+    @Test func theWaitForARetryEndsAtTheDeadline() async throws {
+        var script = ScriptedHub.Script()
+        script.transfers = [.state(.rejected(AMQPError("com.microsoft:server-busy", "50002"))), .accept]
+        try await withHub(script) { hub, client in
+            // Four seconds are not there: the error comes at once, not after the wait.
+            let start = ContinuousClock.now
+            let error = await failure { try await client.send(EventData("x"), timeout: .seconds(3)) }
+            #expect(error?.code == .serverBusy && start.duration(to: .now) < .seconds(3))
+            #expect(hub.record.withLock { $0.deliveries.count } == 1)
+        }
+    }
+
+    @Test func aCancelledTaskStopsWaitingAtOnce() async throws {
+        var script = ScriptedHub.Script()
+        script.transfers = [.ignore]
+        try await withHub(script) { hub, client in
+            let sending = Task { try await client.send(EventData("x")) }
+            while hub.record.withLock({ $0.deliveries.isEmpty }) { try await Task.sleep(for: .milliseconds(2)) }
+            sending.cancel()
+            await #expect(throws: CancellationError.self) { try await sending.value }
+            let before = Task {
+                withUnsafeCurrentTask { $0?.cancel() }
+                try await client.send(EventData("y"))
+            }
+            await #expect(throws: CancellationError.self) { try await before.value }
+            #expect(hub.record.withLock { $0.deliveries.count } == 1)
+        }
+    }
+
+    @Test func aClosedClientRefusesEverything() async throws {
+        try await withHub { hub, client in
+            try await client.send(EventData("x"))
+            await client.close()
+            await client.close()
+            for error in [
+                await failure { try await client.send(EventData("x")) },
+                await failure { try await client.send([EventData("x")]) },
+                await failure { _ = try await client.createBatch() },
+                await failure { _ = try await client.partitionIDs() },
+                await failure { _ = try await client.partitionProperties("0") },
+            ] {
+                #expect(error?.code == .clientClosed)
+            }
+            #expect(hub.record.withLock { $0.deliveries.count } == 1)
+        }
+    }
+
+    @Test func aMissingPartitionIsToldWithThoseThatThereAre() async throws {
+        var script = ScriptedHub.Script()
+        let missing = AMQPError("com.microsoft:argument-out-of-range", "The specified partition is invalid")
+        script.attaches = [missing, missing]
+        try await withHub(script) { hub, client in
+            for error in [
+                await failure { try await client.send(EventData("x"), partitionID: "17") },
+                await failure { _ = try await client.createBatch(partitionID: "17") },
+                await failure { _ = try await client.partitionProperties("17") },
+            ] {
+                #expect(error?.code == .notFound)
+                #expect(error?.message == "event hub hub has no partition 17; its partitions are 0, 1")
+                #expect(error?.partitionIDs == ["17"])
+            }
+        }
+    }
+
+    @Test func aClientIsMadeFromANamespaceAndACredential() async throws {
+        let client = try EventHubProducerClient(
+            fullyQualifiedNamespace: "contoso.servicebus.windows.net", eventHubName: "telemetry",
+            credential: .sharedKey(name: "send", key: "canary"))
+        #expect(client.fullyQualifiedNamespace == "contoso.servicebus.windows.net")
+        #expect(client.eventHubName == "telemetry")
+        #expect(client.connection.endpoint.audience == "sb://contoso.servicebus.windows.net/telemetry")
+        await client.close()
+        #expect(
+            await failure {
+                _ = try EventHubProducerClient(
+                    fullyQualifiedNamespace: "contoso", eventHubName: "",
+                    credential: .sharedKey(name: "send", key: "canary"))
+            }?.code == .invalidArgument)
+    }
+
     @Test func nothingListensThere() async throws {
         let hub = try await ScriptedHub.start()
         let string = hub.plainConnectionString

@@ -4,11 +4,15 @@ package import NIOCore
 extension EventHubConnection {
     /// Sends one batch to a partition, or to the hub; `completion` is called once, on the event loop, within the send
     /// deadline. Batches for one partition reach the service in the order of the calls.
+    ///
+    /// - Parameter limit: the send deadline; nil: that of the options.
     package func send(
-        payload: ByteBuffer, format: UInt32 = EventHubsName.batchFormat, partitionID: String?,
+        payload: ByteBuffer, format: UInt32 = EventHubsName.batchFormat, partitionID: String?, limit: Duration? = nil,
         completion: @escaping @Sendable (SendResult) -> Void
     ) {
-        run(Transmission(.message(payload, format: format), SenderKey(partitionID), completion))
+        let transmission = Transmission(.message(payload, format: format), SenderKey(partitionID), completion)
+        transmission.limit = limit.map { TimeAmount($0) }
+        run(transmission)
     }
 
     /// As `send`, with the numbers that the publisher gives it when its link is there.
@@ -27,7 +31,7 @@ extension EventHubConnection {
 
     private func start(_ transmission: Transmission) {
         let doing = "sending to \(place(transmission.key.partitionID))"
-        let limit = TimeAmount(options.sendTimeout)
+        let limit = transmission.limit ?? TimeAmount(options.sendTimeout)
         transmission.timer = eventLoop.scheduleTask(in: limit) { self.timedOut(transmission, doing) }
         sender(transmission.key, transmission.publisher).whenComplete { result in
             guard !transmission.isOver else { return }
@@ -106,7 +110,7 @@ extension EventHubConnection {
     /// A batch that has waited too long must not reach the service afterwards: its link goes.
     private func timedOut(_ transmission: Transmission, _ doing: String) {
         guard !transmission.isOver else { return }
-        let text = "\(doing): no answer within \(TimeAmount(options.sendTimeout).text)"
+        let text = "\(doing): no answer within \((transmission.limit ?? TimeAmount(options.sendTimeout)).text)"
         guard let sender = transmission.sender else {
             transmission.finish(.failed(EventHubsError(.timeout, text), .retriable(after: .zero)))
             return
@@ -133,6 +137,8 @@ private final class Transmission: @unchecked Sendable {
     private(set) var content: Content?
     let key: SenderKey
     var timer: Scheduled<Void>?
+    /// Set before it starts, if it is not the options' one.
+    var limit: TimeAmount?
     /// Set once the batch is with a link.
     var sender: AMQPSender?
     private var completion: (@Sendable (SendResult) -> Void)?

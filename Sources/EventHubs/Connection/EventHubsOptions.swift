@@ -32,6 +32,7 @@ public struct EventHubsOptions: Sendable {
     public var idleTimeout: Duration = .seconds(60)
     /// For tokens made from a key, in whole seconds, at least one; they are renewed when 80 % of it has passed.
     public var tokenLifetime: Duration = .seconds(3600)
+    /// How often and when what failed is tried again.
     public var retries = RetryOptions()
     /// Put before the product in the connection's `user-agent`. The whole has at most 512 characters: what is longer is
     /// refused when a client is made.
@@ -55,19 +56,4 @@ public struct EventHubsOptions: Sendable {
     /// Ten years: longer lifetimes are shortened to it.
     static let longestTokenSeconds: Int64 = 315_360_000
     var tokenSeconds: Int64 { min(max(1, tokenLifetime.components.seconds), Self.longestTokenSeconds) }
-
-    /// How often and when `EventHubProducerClient.send` tries again.
-    public struct RetryOptions: Sendable {
-        /// Attempts after the first.
-        public var maximumRetries = 3
-        /// Before the first retry; doubled for each one after it. The service's own wish (four seconds when it
-        /// throttles) is a lower limit.
-        public var delay: Duration = .milliseconds(800)
-        /// No wait of ours is longer.
-        public var maximumDelay: Duration = .seconds(60)
-        /// No wait that the service asks for is longer; tests cannot wait for seconds.
-        package var maximumServiceDelay: Duration = .seconds(60)
-
-        public init() {}
-    }
 }

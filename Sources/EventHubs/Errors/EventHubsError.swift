@@ -52,6 +52,11 @@ public struct EventHubsError: Error, Hashable, Sendable, CustomStringConvertible
     public var message: String
     /// The AMQP condition that the service named, such as `com.microsoft:server-busy`.
     public var condition: String?
+    /// An attempt to send ended without the service's answer: it may have the events all the same, and sending them again
+    /// may store them twice. False for errors that have nothing to do with sending.
+    public var isOutcomeUnknown = false
+    /// The partitions that the error is about, when there may be several: those with events left after a flush or close.
+    public var partitionIDs: [String] = []
 
     public init(_ code: Code, _ message: String, condition: String? = nil) {
         self.code = code

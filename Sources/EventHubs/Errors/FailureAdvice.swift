@@ -127,6 +127,11 @@ extension EventHubsError {
         case .rejected: "the service refused it as it is, and will again"
         case .protocolViolation: "this is no fault of the configuration: report it with the log"
         case .notSupported: "turn idempotent publishing off, or use a namespace that offers it"
+        case .timeout: "check the network, or allow more time"
+        case .producerDisconnected: "another producer with a higher owner level has the partition: stop one of the two"
+        case .outOfOrderSequence: "make a new client, which asks the service for its position"
+        case .rejected: "correct the event that the service names; it will not be taken as it is"
+        case .connectionLost, .linkLost, .serviceFailure: "send it again: the next attempt connects anew"
         default: nil
         }
     }

@@ -1,0 +1,73 @@
+internal import NIOCore
+internal import Producing
+
+/// An event on its way into a buffer.
+struct BufferedEvent: Sendable {
+    let event: EventData
+    /// Annotated on the event.
+    let partitionKey: String?
+}
+
+/// A batch on its way to a partition.
+struct OutgoingBatch: Sendable {
+    let payload: ByteBuffer
+    let events: [EventData]
+    /// With idempotent publishing: the payload under numbers that stay the same for every attempt.
+    let numbered: PublishableBatch?
+
+    init(_ payload: ByteBuffer, _ events: [EventData], isNumbered: Bool) {
+        // Either holds the bytes: both would make a copy when the numbers are written.
+        self.payload = isNumbered ? ByteBuffer() : payload
+        self.events = events
+        numbered = isNumbered ? PublishableBatch(payload, count: events.count) : nil
+    }
+}
+
+/// Encodes the events of one partition into batches, straight into the bytes that are sent.
+struct EventBatchBuilder: BatchBuilder {
+    private let maximumSize: Int
+    private let reservesNumbers: Bool
+    private var payload = ByteBuffer()
+    private var events: [EventData] = []
+    /// Of the batch before: the next one is likely to be like it.
+    private var lastSize = 0
+    private var lastCount = 0
+
+    init(maximumSize: Int, reservesNumbers: Bool) {
+        self.maximumSize = maximumSize
+        self.reservesNumbers = reservesNumbers
+    }
+
+    var count: Int { events.count }
+    var size: Int { payload.readableBytes }
+
+    mutating func add(_ item: BufferedEvent) throws(EventHubsError) -> Bool {
+        if events.isEmpty, lastCount > 0 {
+            // With some room for the last event, which is written before it is known to fit.
+            payload.reserveCapacity(lastSize + lastSize / 8)
+            events.reserveCapacity(lastCount + lastCount / 8)
+        }
+        guard
+            BatchEnvelope.append(
+                item.event, to: &payload, limit: maximumSize, partitionKey: item.partitionKey,
+                reservesNumbers: reservesNumbers)
+        else { return false }
+        events.append(item.event)
+        return true
+    }
+
+    func tooLarge(_ item: BufferedEvent) -> EventHubsError {
+        EventHubsError(
+            .messageTooLarge, "the event does not fit into a batch of \(maximumSize) bytes of its own; make it smaller")
+    }
+
+    mutating func seal() -> OutgoingBatch {
+        lastSize = payload.readableBytes
+        lastCount = events.count
+        defer {
+            payload = ByteBuffer()
+            events = []
+        }
+        return OutgoingBatch(payload, events, isNumbered: reservesNumbers)
+    }
+}

@@ -1,0 +1,96 @@
+internal import NIOCore
+internal import Producing
+import Synchronization
+
+/// The partitions of a hub, in the service's order, which keys are hashed into.
+final class PartitionTable: Sendable {
+    let ids: [String]
+    let indices: [String: Int]
+
+    init(_ ids: [String]) {
+        self.ids = ids
+        indices = Dictionary(ids.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+}
+
+/// Sends the batches of a buffered client: over one connection, to the partitions by their numbers.
+final class EventHubService: BufferedService {
+    private let connection: EventHubConnection
+    private let isIdempotent: Bool
+    private let state = Mutex(State())
+
+    private struct State {
+        var table: PartitionTable?
+        var publishers: [Int: PartitionPublisher] = [:]
+        var lastSend = ContinuousClock.Instant?.none
+    }
+
+    /// Asked now and then while batches are sent: whether the hub has got more partitions.
+    private let refresh: @Sendable () -> Void
+    static let refreshInterval = Duration.seconds(10)
+
+    init(_ connection: EventHubConnection, isIdempotent: Bool, refresh: @escaping @Sendable () -> Void) {
+        self.connection = connection
+        self.isIdempotent = isIdempotent
+        self.refresh = refresh
+    }
+
+    var table: PartitionTable? { state.withLock { $0.table } }
+
+    func use(_ table: PartitionTable) {
+        state.withLock {
+            $0.table = table
+            $0.lastSend = .now
+        }
+    }
+
+    func send(
+        _ batch: OutgoingBatch, partition: Int, completion: @escaping @Sendable (AttemptEnd<EventHubsError>) -> Void
+    ) {
+        let (id, publisher, isDue) = state.withLock { state -> (String?, PartitionPublisher?, Bool) in
+            let now = ContinuousClock.now
+            let isDue = state.lastSend.map { now - $0 >= Self.refreshInterval } ?? false
+            if isDue { state.lastSend = now }
+            guard let id = state.table?.ids[partition] else { return (nil, nil, false) }
+            guard isIdempotent else { return (id, nil, isDue) }
+            if let publisher = state.publishers[partition] { return (id, publisher, isDue) }
+            let publisher = PartitionPublisher(connection, partitionID: id)
+            state.publishers[partition] = publisher
+            return (id, publisher, isDue)
+        }
+        guard let id else { preconditionFailure("batches come after their partitions") }
+        if isDue { refresh() }
+        if let publisher, let numbered = batch.numbered {
+            publisher.publish(numbered) { completion(Self.end($0)) }
+        } else {
+            connection.send(payload: batch.payload, partitionID: id) { completion(Self.end($0)) }
+        }
+    }
+
+    /// With idempotent publishing: the numbers of a batch that failed for good go to those behind it.
+    func giveUp(_ batch: OutgoingBatch, partition: Int) {
+        guard let numbered = batch.numbered else { return }
+        state.withLock { $0.publishers[partition] }?.abandon(numbered)
+    }
+
+    func close() {
+        let publishers = state.withLock { Array($0.publishers.values) }
+        for publisher in publishers { publisher.close() }
+    }
+
+    private static let throttlingWait = Duration.seconds(4)
+
+    private static func end(_ result: SendResult) -> AttemptEnd<EventHubsError> {
+        guard case .failed(var error, let prospect) = result else { return .accepted }
+        switch prospect {
+        case .retriable(let after):
+            return .failed(
+                error,
+                error.code == .serverBusy ? .throttled(after: max(after, throttlingWait)) : .retriable(after: after))
+        case .unknown:
+            error.isOutcomeUnknown = true
+            return .failed(error, .unknown)
+        case .batchRefused, .blocked: return .failed(error, .permanent)
+        }
+    }
+}
