@@ -411,6 +411,37 @@ import Testing
         }
     }
 
+    /// The numbers of a batch that is given up are those of the next one, however long its callback takes.
+    @Test func aNumberedBatchThatIsGivenUpLeavesNoGapBeforeTheNext() async throws {
+        let told = Told()
+        let mayEnd = Mutex(false)
+        let buffering = told.options { options in
+            options.isIdempotent = true
+            let note = options.onFailure
+            options.onFailure = { result in
+                while !mayEnd.withLock({ $0 }) {}
+                note?(result)
+            }
+        }
+        let fault: @Sendable (HubDelivery) -> HubFault? = { $0.number <= 3 ? .answer(.released) : nil }
+        try await withHub(buffering, { $0.onDelivery = fault }) { hub, client in
+            for text in ["a", "b", "c"] {
+                var batch = try await client.createBatch(partitionID: "2")
+                let added = try batch.tryAdd(EventData(text))
+                #expect(added)
+                try await client.enqueue(batch)
+            }
+            // Three retries are used up; the next two are stored while the callback is still at the first.
+            while hub.statistics.partitions[2].eventsStored < 2, client.totalBufferedEventCount == 3 {
+                try await Task.sleep(for: .milliseconds(2))
+            }
+            mayEnd.withLock { $0 = true }
+            try await client.flush()
+            #expect(told.failed == ["a"] && told.succeeded == ["b", "c"])
+            #expect(hub.statistics.partitions[2].eventsStored == 2)
+        }
+    }
+
     /// Whatever happens on the way, every event has one result, and what was told to be stored is stored in its order.
     @Test func faultsLeaveNoEventWithoutItsResult() async throws {
         for generator in [SeededGenerator(seed: 7), .fresh("buffered faults")] {

@@ -234,6 +234,7 @@ where Service.Batch == Builder.Batch, Service.Failure == Builder.Failure {
     // MARK: Telling
 
     private func tell(_ result: Result) {
+        callbacks.settled?(result)
         guard callbacks.call != nil else {
             callbacks.observe?(result)
             state.withLock { $0.buffer.told(result.events, now: timer.now(), &$0.actions) }

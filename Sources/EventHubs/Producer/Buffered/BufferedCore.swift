@@ -65,10 +65,11 @@ final class BufferedCore: Sendable {
                 events: result.batch.events, partitionID: service.table?.ids[result.partition] ?? "",
                 error: result.failure)
         }
-        var callbacks = BufferedCallbacks<OutgoingBatch, EventHubsError>(observe: { result in
-            if result.failure != nil { service.giveUp(result.batch, partition: result.partition) }
-            results.append(make(result))
-        })
+        var callbacks = BufferedCallbacks<OutgoingBatch, EventHubsError>(
+            settled: { result in
+                if result.failure != nil { service.giveUp(result.batch, partition: result.partition) }
+            },
+            observe: { result in results.append(make(result)) })
         let (onSuccess, onFailure) = (buffering.onSuccess, buffering.onFailure)
         if onSuccess != nil || onFailure != nil {
             callbacks.call = { result in (result.failure == nil ? onSuccess : onFailure)?(make(result)) }
