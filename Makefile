@@ -30,8 +30,9 @@ test-debug: dependencies-test $(VENV)/.ready $(BETA)/.ready
 	swift test --skip-build --no-parallel --skip 'IntegrationTests|CrashTests'
 	swift test --skip-build --filter 'IntegrationTests|CrashTests'
 
-test-release: release
+test-release: release $(EVENT_LOAD)
 	Tests/release-binary $(RELEASE)
+	Tests/release-memory $(RELEASE) $(EVENT_LOAD)
 
 # The official clients that read back what we send, and drive what we serve.
 $(VENV)/.ready: Tests/IntegrationTests/Python/requirements.txt

@@ -1,6 +1,6 @@
 // One process that sends many events, for benchmarks and memory tests.
 //
-//     event-load batch --connection-string TEXT --ca FILE --events N --size BYTES [--tasks N]
+//     event-load batch|buffered --connection-string TEXT --ca FILE --events N --size BYTES [--partition ID] [--tasks N] [--buffer N]
 //     event-load count --connection-string TEXT --ca FILE
 //
 // Prints "events=N seconds=S processor=S peak=KIB" for the time from the first event to the last answer, without the
@@ -37,10 +37,10 @@ struct EventLoad {
 
     static func main() async {
         guard let arguments = Arguments(CommandLine.arguments), let string = arguments.text("connection-string"),
-            ["batch", "count"].contains(arguments.mode)
+            ["batch", "buffered", "count"].contains(arguments.mode)
         else {
             complain(
-                "usage: event-load batch|count --connection-string TEXT --ca FILE --events N --size BYTES")
+                "usage: event-load batch|buffered|count --connection-string TEXT --ca FILE --events N --size BYTES")
             exit(2)
         }
         var options = EventHubsOptions()
@@ -53,6 +53,7 @@ struct EventLoad {
         do {
             switch arguments.mode {
             case "batch": try await load.batches()
+            case "buffered": try await load.buffered()
             default: try await load.count()
             }
         } catch {
@@ -65,7 +66,7 @@ struct EventLoad {
     func batches() async throws {
         let client = try EventHubProducerClient(connectionString: connectionString, options: options)
         _ = try await client.createBatch()  // connects
-        let tasks = arguments.number("tasks", 4)
+        let tasks = arguments.number("tasks", 8)
         let clock = Stopwatch()
         let sent = try await withThrowingTaskGroup(of: Int.self) { group in
             for task in 0..<tasks {
@@ -79,14 +80,15 @@ struct EventLoad {
     }
 
     private func batches(of events: Int, _ client: EventHubProducerClient) async throws -> Int {
-        var batch = try await client.createBatch()
+        let partition = arguments.text("partition")
+        var batch = try await client.createBatch(partitionID: partition)
         var sent = 0
         for _ in 0..<events {
             let event = EventData(body: body)
             if try batch.tryAdd(event) { continue }
             try await client.send(batch)
             sent += batch.count
-            batch = try await client.createBatch()
+            batch = try await client.createBatch(partitionID: partition)
             guard try batch.tryAdd(event) else { throw Failure("an event does not fit into a batch") }
         }
         try await client.send(batch)

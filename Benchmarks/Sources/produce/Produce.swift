@@ -71,6 +71,7 @@ struct Produce {
             }
         }
         contestants = [
+            Contestant(name: "tailrace, buffered", events: 4_000_000, command: own("buffered"), isOurs: true),
             Contestant(name: "tailrace, send(batch)", events: 4_000_000, command: own("batch"), isOurs: true),
             Contestant(name: "azure-eventhub, buffered", events: 60_000, command: official("buffered"), warmUp: 4),
             Contestant(name: "azure-eventhub, send_batch", events: 100_000, command: official("batch")),
