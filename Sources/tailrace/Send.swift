@@ -45,6 +45,9 @@ struct Send: AsyncParsableCommand {
         transform: { try duration($0, "--timeout", in: .milliseconds(100) ... .seconds(86_400)) })
     var timeout = Duration.seconds(60)
 
+    @Flag(help: "Numbers the events, so that a batch that is sent again is not stored again.")
+    var idempotent = false
+
     static func duration(
         _ text: String, _ option: String, in range: ClosedRange<Duration>
     ) throws -> Duration {
@@ -100,6 +103,7 @@ struct Send: AsyncParsableCommand {
         settings.maximumBatchEvents = batchEvents
         settings.maximumWait = maxWait
         settings.timeout = timeout
+        settings.isIdempotent = idempotent
         return settings
     }
 

@@ -1,3 +1,4 @@
+import AMQP
 import Glibc
 import LocalHub
 import Logging
@@ -64,12 +65,12 @@ import Testing
 
     @Test func aKeyKeepsTheOrderAndIsTold() async throws {
         let hub = try await hub()
-        let text = (0..<20_000).map { "line \($0)\n" }.joined()
+        let text = (0..<4_000).map { "line \($0)\n" }.joined()
         let send = try start(
             hub, ["--key", "device-7", "--batch-events", "300", "--batch-size", "8KiB"], input: file(Array(text.utf8)))
         #expect(send.wait() == .code(0))
-        let events = try await consumer(hub).events(atLeast: 20_000)
-        #expect(events.map { String(decoding: $0.body, as: UTF8.self) } == (0..<20_000).map { "line \($0)" })
+        let events = try await consumer(hub).events(atLeast: 4_000)
+        #expect(events.map { String(decoding: $0.body, as: UTF8.self) } == (0..<4_000).map { "line \($0)" })
         #expect(Set(events.map(\.partition)).count == 1)
         #expect(
             events.allSatisfy { $0.message.messageAnnotations[symbol: "x-opt-partition-key"] == .string("device-7") })
@@ -78,12 +79,50 @@ import Testing
 
     @Test func withoutAKeyEveryLineArrivesOnce() async throws {
         let hub = try await hub()
-        let text = (0..<50_000).map { "\($0)\n" }.joined()
-        let send = try start(hub, ["--batch-events", "1000"], input: file(Array(text.utf8)))
+        let text = (0..<8_000).map { "\($0)\n" }.joined()
+        let send = try start(hub, ["--batch-events", "200"], input: file(Array(text.utf8)))
         #expect(send.wait() == .code(0))
-        let events = try await consumer(hub).events(atLeast: 50_000)
-        #expect(Set(events.map { String(decoding: $0.body, as: UTF8.self) }).count == 50_000)
-        #expect(events.count == 50_000)
+        let events = try await consumer(hub).events(atLeast: 8_000)
+        #expect(Set(events.map { String(decoding: $0.body, as: UTF8.self) }).count == 8_000)
+        #expect(events.count == 8_000)
+        await hub.stop()
+    }
+
+    @Test func numberedLinesArriveOnceThoughAnswersAreLost() async throws {
+        var configuration = LocalHubConfiguration()
+        configuration.sharedAccessKey = Self.key
+        configuration.certificateDirectory = directory("certificates")
+        // Every third delivery is stored and its answer lost with the link.
+        configuration.onDelivery = { delivery in
+            delivery.number % 3 == 2 ? .storeThenEnd(.detach(AMQPError("amqp:link:detach-forced", "a test"))) : nil
+        }
+        let hub = try LocalHub(configuration, logger: logger)
+        _ = try await hub.start()
+        let text = (0..<4_000).map { "\($0)\n" }.joined()
+        let input = try file(Array(text.utf8))
+        let ordered = try start(hub, ["--key", "k", "--batch-events", "150", "--idempotent"], input: input)
+        #expect(ordered.wait() == .code(0), "\(ordered.errorOutput)")
+        let events = try await consumer(hub).events(atLeast: 4_000)
+        #expect(events.map { String(decoding: $0.body, as: UTF8.self) } == (0..<4_000).map { "\($0)" })
+        let spread = try start(hub, ["--batch-events", "150", "--idempotent"], input: input)
+        #expect(spread.wait() == .code(0), "\(spread.errorOutput)")
+        let all = try await consumer(hub).events(atLeast: 8_000)
+        #expect(all.count == 8_000)
+        await hub.stop()
+    }
+
+    @Test func aHubWithoutNumbersIsToldBeforeAnythingIsSent() async throws {
+        var configuration = LocalHubConfiguration()
+        configuration.sharedAccessKey = Self.key
+        configuration.certificateDirectory = directory("certificates")
+        configuration.supportsIdempotentPublishing = false
+        let hub = try LocalHub(configuration, logger: logger)
+        _ = try await hub.start()
+        let send = try start(hub, ["--idempotent"], input: file(Array("line\n".utf8)))
+        #expect(send.wait() == .code(1))
+        #expect(
+            send.errorOutput
+                == "tailrace: the namespace does not support idempotent publishing; send without --idempotent\n")
         await hub.stop()
     }
 

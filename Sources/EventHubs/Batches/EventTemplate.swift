@@ -23,13 +23,28 @@ package struct EventTemplate: Sendable {
 
     /// For events that are nothing but their body: `offset` and `timestamp` are left out.
     ///
-    /// - Parameter partitionKey: annotated on every event when given.
-    package init(partitionKey: String?) {
-        var head = ByteBuffer()
-        BatchEnvelope.writeStart(partitionKey: partitionKey, into: &head)
+    /// - Parameters:
+    ///   - partitionKey: annotated on every event when given.
+    ///   - reservesNumbers: leaves room for the annotations of idempotent publishing; see `PublishableBatch`.
+    package init(partitionKey: String?, reservesNumbers: Bool = false) {
+        let head = Self.start(partitionKey, reservesNumbers)
         wide = Form(bytes: Array(head.readableBytesView), offsetIndex: -1, timestampIndex: -1, sizeIndex: -1)
         narrow = wide
         itemCount = 0
+    }
+
+    /// What comes before the properties.
+    private static func start(_ partitionKey: String?, _ reservesNumbers: Bool) -> ByteBuffer {
+        var head = ByteBuffer()
+        guard reservesNumbers else {
+            BatchEnvelope.writeStart(partitionKey: partitionKey, into: &head)
+            return head
+        }
+        var message = AMQPMessage()
+        if let partitionKey { message.messageAnnotations[symbol: EventHubsName.partitionKey] = .string(partitionKey) }
+        NumberPlaceholders.put(into: &message.messageAnnotations)
+        message.encode(into: &head)
+        return head
     }
 
     /// - Parameters:
@@ -42,17 +57,7 @@ package struct EventTemplate: Sendable {
         partitionKey: String?, properties: [(key: String, value: String)], offsetKey: String = "offset",
         timestampKey: String = "timestamp", reservesNumbers: Bool = false
     ) {
-        var head = ByteBuffer()
-        if reservesNumbers {
-            var message = AMQPMessage()
-            if let partitionKey {
-                message.messageAnnotations[symbol: EventHubsName.partitionKey] = .string(partitionKey)
-            }
-            NumberPlaceholders.put(into: &message.messageAnnotations)
-            message.encode(into: &head)
-        } else {
-            BatchEnvelope.writeStart(partitionKey: partitionKey, into: &head)
-        }
+        var head = Self.start(partitionKey, reservesNumbers)
         head.writeAMQP(descriptor: 0x74)
         var entries = ByteBuffer()
         for (key, value) in properties {

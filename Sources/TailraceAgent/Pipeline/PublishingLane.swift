@@ -49,6 +49,12 @@ final class PublishingLane: Sendable {
         return .failed(lost, .retriable(after: Self.takenOverPause))
     }
 
+    /// A batch that failed is given up: as if it had been refused.
+    func giveUp(_ batch: PublishableBatch) {
+        eventLoop.execute { self.unheard.withLock { $0 += 1 } }
+        publisher.abandon(batch)
+    }
+
     /// The drain has heard of a refusal.
     func noteRefusal() { eventLoop.execute { self.unheard.withLock { $0 -= 1 } } }
 

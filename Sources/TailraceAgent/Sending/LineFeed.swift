@@ -6,16 +6,17 @@ internal import TailraceDelivery
 
 /// A batch of lines, ready to send.
 final class LineBatch: Sendable {
-    let payload: ByteBuffer
-    let events: Int
+    let content: PublishableBatch
+    let size: Int
+    var events: Int { content.count }
     /// Of the lines alone.
     let bytes: Int
     /// When it was transmitted first.
     let begun = Mutex<ContinuousClock.Instant?>(nil)
 
     init(_ payload: ByteBuffer, events: Int, bytes: Int) {
-        self.payload = payload
-        self.events = events
+        size = payload.readableBytes
+        content = PublishableBatch(payload, count: events)
         self.bytes = bytes
     }
 }
@@ -85,7 +86,7 @@ final class LineQueue: Sendable {
 
     /// The batch is over; its storage can be used again.
     func settle(_ batch: consuming LineBatch) {
-        let payload = batch.payload
+        let payload = batch.content.takePayload()
         state.withLock { state in
             state.outstanding -= 1
             if state.spare.count < limit { state.spare.append(payload) }

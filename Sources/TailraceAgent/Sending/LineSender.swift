@@ -27,6 +27,10 @@ package final class LineSender: Sendable {
 
     /// Batches on their way at a time when the order does not matter, each of them in a lane of its own.
     private static let unorderedLanes = 4
+    /// Numbered batches of one partition on their way at a time.
+    private static let numberedWindow = 3
+    /// Batches on their way at most, however many partitions there are.
+    private static let mostBatches = 8
     /// Beyond those on their way, so that there is always one to go on with.
     private static let waitingBatches = 2
 
@@ -57,13 +61,17 @@ package final class LineSender: Sendable {
         tell: @escaping @Sendable (String) -> Void
     ) async throws -> Result {
         let limit = try await maximumBatch()
-        let lanes = settings.target == .anyPartition ? Self.unorderedLanes : 1
-        let queue = LineQueue(limit: lanes + Self.waitingBatches, stop: stop)
+        let publishers = settings.isIdempotent ? try await publishers() : nil
+        let lanes = publishers?.count ?? (settings.target == .anyPartition ? Self.unorderedLanes : 1)
+        let window = publishers == nil ? 1 : Self.numberedWindow
+        let queue = LineQueue(
+            limit: min(lanes * window, Self.mostBatches) + Self.waitingBatches, stop: stop)
         var key: String?
         if case .key(let text) = settings.target { key = text }
         let feed = LineFeed(
-            descriptor: descriptor, stop: stop, queue: queue, template: EventTemplate(partitionKey: key),
-            partitionKey: key, maximumBatchBytes: limit, maximumBatchEvents: settings.maximumBatchEvents,
+            descriptor: descriptor, stop: stop, queue: queue,
+            template: EventTemplate(partitionKey: key, reservesNumbers: publishers != nil), partitionKey: key,
+            maximumBatchBytes: limit, maximumBatchEvents: settings.maximumBatchEvents,
             maximumWait: settings.maximumWait, tell: tell)
         let outcome = Mutex(LineFeed.Outcome())
         let progress = Mutex(SendProgress())
@@ -74,9 +82,11 @@ package final class LineSender: Sendable {
             outcome.withLock { $0 = end }
         }
         let sender = ThreadLife()
-        let service = LineService(connection, settings, queue)
+        let service = LineService(connection, settings, publishers, queue)
         sender.start("send") {
-            SendLoop(service, queue: queue, lanes: lanes, watch: watch).run { done in progress.withLock { $0 = done } }
+            SendLoop(service, queue: queue, lanes: lanes, window: window, watch: watch).run { done in
+                progress.withLock { $0 = done }
+            }
         }
         await sender.waitForEnd()
         await reader.waitForEnd()
@@ -90,6 +100,30 @@ package final class LineSender: Sendable {
         result.inputError = end.error
         _ = try? await connection.close().get()
         return result
+    }
+
+    /// An idempotent producer for each partition that lines go to.
+    private func publishers() async throws -> [PartitionPublisher] {
+        do {
+            let all = try await connection.eventHubProperties().get().partitionIDs
+            let ids: [String]
+            switch settings.target {
+            case .anyPartition: ids = all
+            case .key(let key): ids = [all[PartitionKeyHash.service.index(of: key, partitionCount: all.count)]]
+            case .partition(let id): ids = [id]
+            }
+            var publishers: [PartitionPublisher] = []
+            for id in ids {
+                let publisher = PartitionPublisher(connection, partitionID: id)
+                guard try await publisher.open().get() != nil else {
+                    throw SendError("the namespace does not support idempotent publishing; send without --idempotent")
+                }
+                publishers.append(publisher)
+            }
+            return publishers
+        } catch let error as EventHubsError {
+            throw SendError(error.message)
+        }
     }
 
     /// Bytes of a batch; asks the service, which proves that it can be reached.

@@ -12,11 +12,17 @@ final class LineService: Service {
     private let connection: EventHubConnection
     private let timeout: Duration
     private let partitionID: String?
+    /// One per lane when events are numbered.
+    private let publishing: [PublishingLane]?
     private let queue: LineQueue
     /// Why nothing will be taken any more.
     private let end = Mutex<String?>(nil)
 
-    init(_ connection: EventHubConnection, _ settings: SendSettings, _ queue: LineQueue) {
+    init(
+        _ connection: EventHubConnection, _ settings: SendSettings, _ publishers: [PartitionPublisher]?,
+        _ queue: LineQueue
+    ) {
+        publishing = publishers?.map { PublishingLane($0, connection.eventLoop) }
         self.connection = connection
         self.queue = queue
         timeout = settings.timeout
@@ -32,9 +38,22 @@ final class LineService: Service {
             begun = first
             return first
         }
-        connection.send(payload: batch.payload, partitionID: partitionID) { result in
-            completion(self.outcome(of: result, late: begun.duration(to: .now) >= self.timeout))
+        guard let publishing else {
+            return connection.send(payload: batch.content.payload, partitionID: partitionID) { result in
+                completion(self.outcome(of: result, late: begun.duration(to: .now) >= self.timeout))
+            }
         }
+        let lane = publishing[partition]
+        lane.send(batch.content) { result in
+            let outcome = self.outcome(of: result, late: begun.duration(to: .now) >= self.timeout)
+            if case .rejected = outcome, !result.isRefusal { lane.giveUp(batch.content) }
+            completion(outcome)
+        }
+    }
+
+    /// The loop has heard that a batch is given up.
+    func noteRefusal(_ lane: Int) {
+        if endReason == nil { publishing?[lane].noteRefusal() }
     }
 
     private func outcome(of result: SendResult, late: Bool) -> SendOutcome {
@@ -55,9 +74,15 @@ final class LineService: Service {
     }
 }
 
+extension SendResult {
+    /// The service will never take the batch, and what publishes it knows that.
+    fileprivate var isRefusal: Bool { if case .failed(_, .batchRefused) = self { true } else { false } }
+}
+
 /// What the thread does that sends.
 final class SendLoop {
     private let queue: LineQueue
+    private let service: LineService
     private let engine: LaneEngine<LineService, Void>
     private let lanes: Int
     private let watch: (@Sendable (SendProgress) -> Void)?
@@ -71,6 +96,7 @@ final class SendLoop {
         watch: (@Sendable (SendProgress) -> Void)?
     ) {
         self.queue = queue
+        self.service = service
         self.lanes = lanes
         self.watch = watch
         engine = LaneEngine(
@@ -88,7 +114,7 @@ final class SendLoop {
             for batch in batches {
                 let lane = (0..<lanes).min { engine.bytes(of: $0) < engine.bytes(of: $1) } ?? 0
                 engine.append(
-                    .init(batch: batch, tag: (), bytes: batch.payload.readableBytes, records: batch.events),
+                    .init(batch: batch, tag: (), bytes: batch.size, records: batch.events),
                     partition: lane, now: now)
             }
             progress.inFlight = engine.records
@@ -107,7 +133,13 @@ final class SendLoop {
     }
 
     private func poll(_ now: ContinuousClock.Instant) {
-        engine.poll(now: now) { _, item, settlement in
+        engine.poll(
+            now: now,
+            refused: { lane, _, _ in
+                service.noteRefusal(lane)
+                return []
+            }
+        ) { _, item, settlement in
             switch settlement {
             case .acknowledged:
                 progress.events += UInt64(item.records)
