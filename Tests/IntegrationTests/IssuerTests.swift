@@ -283,6 +283,28 @@ import Testing
         }
     }
 
+    @Test func entraIsAskedThroughAProxyWhereThereIsOne() async throws {
+        try await withBench { bench in
+            let proxy = try await ForwardProxy(allowing: bench.issuers.https, user: "agent", password: "c4nary-p4ss")
+            var network = bench.network
+            network.proxy = EventHubsProxy(
+                host: "127.0.0.1", port: proxy.port, user: "agent", password: "c4nary-p4ss")
+            func credential() throws -> EventHubsCredential {
+                try .clientSecret(
+                    tenantID: "l1", clientID: IssuerDouble.client, clientSecret: IssuerDouble.secret,
+                    authorityHost: bench.issuers.authority, network: network)
+            }
+            let connection = try bench.connection(try credential())
+            #expect(await send(connection) == .accepted)
+            _ = try await proxy.log(until: "CONNECT localhost:\(bench.issuers.https) HTTP/1.1")
+            #expect(bench.issuers.statuses("l1") == [200])
+            try await connection.close().get()
+            network.proxy?.password = "c4nary-wrong"
+            let error = try await failure(bench, try credential())
+            #expect(error?.message.contains("proxy 127.0.0.1:\(proxy.port) refuses the user name") == true)
+        }
+    }
+
     @Test func aWrongClockIsNamed() async throws {
         try await withBench { bench in
             let behind = try await failure(bench, try bench.secret("i1.behind-300", secret: "c4nary-wrong"))

@@ -28,6 +28,8 @@ struct TokenCacheMachine: Sendable {
 
     /// Before the expiry, unless the issuer names a time.
     static let margin = Duration.seconds(300)
+    /// What a token needs to reach the service, and to be judged there to the second.
+    static let transit = Duration.seconds(2)
     /// Between attempts to refresh a token that is still good.
     static let spacing = Duration.seconds(30)
 
@@ -57,7 +59,9 @@ struct TokenCacheMachine: Sendable {
         wait -= min(wait / 10, Self.spacing) * jitter
         // Whoever gives out a token that is due at once would be asked without end.
         let soonest = min(Self.spacing, left / 4)
-        let held = Held(token: token, expires: now + left, refresh: now + max(wait, soonest))
+        // A token on its way must not end before it arrives.
+        let end = now + left - min(Self.transit, left / 4)
+        let held = Held(token: token, expires: end, refresh: now + max(wait, soonest))
         self.held = held
         isFetching = false
         nextAttempt = nil

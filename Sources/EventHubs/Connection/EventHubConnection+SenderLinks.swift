@@ -1,4 +1,5 @@
 internal import AMQP
+import Glibc
 internal import Logging
 internal import NIOCore
 
@@ -97,7 +98,10 @@ extension EventHubConnection {
                     throw error
                 }
                 return sender
-            }.flatMapErrorThrowing { throw EventHubsError(attaching: self.place(partitionID), $0) }
+            }.flatMapErrorThrowing { error in
+                let refusal = EventHubsError(attaching: self.place(partitionID), error)
+                throw TokenRefusal.explained(refusal, self.current?.token, now: Int64(time(nil)))
+            }
     }
 
     /// Gives a link up; the next batch attaches a new one.

@@ -1,4 +1,5 @@
 internal import AMQP
+import Glibc
 package import NIOCore
 
 extension EventHubConnection {
@@ -38,9 +39,7 @@ extension EventHubConnection {
             switch result {
             case .failure(let error):
                 transmission.finish(
-                    SendResult(
-                        notSent: EventHubsError(
-                            attaching: self.place(transmission.key.partitionID), self.explained(error))))
+                    SendResult(notSent: EventHubsError(attaching: self.place(transmission.key.partitionID), error)))
             case .success(let sender): self.transmit(transmission, sender, doing)
             }
         }
@@ -93,8 +92,10 @@ extension EventHubConnection {
         switch result {
         case .success(let delivery):
             let result = SendResult(delivery, doing)
-            if case .failed(let error, _) = result, error.code == .unauthorized { renewAfterRefusal() }
-            return result
+            guard case .failed(let error, let prospect) = result, error.code == .unauthorized else { return result }
+            let explained = TokenRefusal.explained(error, current?.token, now: Int64(time(nil)))
+            renewAfterRefusal()
+            return .failed(explained, prospect)
         case .failure(SendRefusal.tooLarge(let limit)):
             return .failed(
                 EventHubsError(

@@ -101,7 +101,15 @@ extension EventHubConnection {
                     "error": "\(error)", "again-in": "\(wait.text)",
                     "expires": "\(established.token?.expiry.map { UTCTime.text($0) } ?? "unknown")",
                 ])
-            self.scheduleRenewal(established, in: wait)
+            // When the token has ended the service would refuse whatever is sent, and nobody would be told why there is no
+            // other: a new connection begins with a new token, or with the reason.
+            if case .issuer? = established.token?.origin, let expiry = established.token?.expiry,
+                expiry - Int64(time(nil)) <= 1
+            {
+                self.giveUp(established)
+            } else {
+                self.scheduleRenewal(established, in: wait)
+            }
         }
     }
 
@@ -119,14 +127,6 @@ extension EventHubConnection {
         if let token = established.token { endpoint.credential.refused(token) }
         established.token = nil
         renew(established)
-    }
-
-    /// A link was refused or taken away: says why, as far as the token tells.
-    func explained(_ error: any Error) -> any Error {
-        guard let error = error as? EventHubsError, error.code == .unauthorized, let token = current?.token else {
-            return error
-        }
-        return TokenRefusal.explained(error, token, now: Int64(time(nil)))
     }
 
     // MARK: Signatures that cannot be renewed

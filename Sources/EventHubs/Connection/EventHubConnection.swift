@@ -163,6 +163,12 @@ package final class EventHubConnection: @unchecked Sendable {
         logger.debug("connection lost", metadata: ["reason": "\(termination)"])
     }
 
+    /// The connection is of no use any more: what comes next gets another at once.
+    func giveUp(_ established: Established) {
+        if case .ready(let current) = state, current === established { state = .idle }
+        discard(established)
+    }
+
     private func discard(_ established: Established) {
         established.end()
         established.connection.close()

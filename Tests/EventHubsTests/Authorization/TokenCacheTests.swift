@@ -86,7 +86,7 @@ import Testing
         _ = machine.ask(Self.start)
         let held = machine.fetched(token("a", lives: 10), Self.start, wallClock: Self.wall, jitter: 0)
         #expect(held.refresh == after(5))
-        #expect(held.expires == after(10))
+        #expect(held.expires == after(8))
     }
 
     @Test func aTokenThatIsDueAtOnceIsNotAskedForWithoutEnd() {
