@@ -5,7 +5,8 @@ import Glibc
 // handling of EINTR and short counts exists once.
 
 package enum SpoolFileOperation: String, Sendable, CaseIterable {
-    case open, create, read, write, sync, truncate, preallocate, link, unlink, rename, list, syncDirectory, makeDirectory, lock
+    case open, create, read, write, sync, truncate, preallocate, link, unlink, rename, list, syncDirectory,
+        makeDirectory, lock
 }
 
 /// Asked before each call: 0 lets it through, any other value makes the call fail with that errno.
