@@ -128,6 +128,30 @@ import Testing
         }
     }
 
+    @Test func partitionsThatAreAddedAreUsedAndThoseThatChangePlacesAreNot() async throws {
+        let told = Told()
+        try await withScript(.init(), told.options { $0.partitionRefreshInterval = .milliseconds(1) }) { hub, client in
+            func send() async throws {
+                for number in 0..<4 { try await client.enqueue(EventData("\(number)")) }
+                try await client.flush()
+            }
+            try await send()
+            #expect(Set(told.all.map(\.partitionID)) == ["0", "1"])
+            // No list of this hub: it would send keys astray.
+            hub.script.withLock { $0.partitionIDs = ["2", "0", "1"] }
+            let asked = hub.record.withLock { $0.requests.count }
+            while hub.record.withLock({ $0.requests.count }) < asked + 3 { try await send() }
+            #expect(Set(told.all.map(\.partitionID)) == ["0", "1"])
+            hub.script.withLock { $0.partitionIDs = ["0", "1", "2"] }
+            while !told.all.contains(where: { $0.partitionID == "2" }) { try await send() }
+            #expect(told.failed.isEmpty)
+            try await client.enqueue(EventData("by its id"), partitionID: "2")
+            try await client.flush()
+            #expect(client.bufferedEventCount(partitionID: "2") == 0)
+            #expect(told.all.last?.partitionID == "2")
+        }
+    }
+
     @Test func contradictionsAndUnknownPartitionsAreRefusedAtOnce() async throws {
         try await withHub(BufferingOptions()) { hub, client in
             let both = await failure { try await client.enqueue(EventData("x"), partitionID: "0", partitionKey: "k") }

@@ -25,6 +25,7 @@ final class ScriptedHub: Sendable {
         /// Status of answers to put-token; 202 when there are none.
         var tokens: [Int32] = []
         var answersTokens = true
+        var partitionIDs = ["0", "1"]
         var answersManagement = true
         var maximumMessageSize: UInt64 = 262_144
         var credit: UInt32 = 1000
@@ -196,8 +197,9 @@ private final class Peer: AMQPConnectionDelegate, @unchecked Sendable {
             map[string: "is_partition_empty"] = .boolean(partition == "1")
         } else {
             map[string: "created_at"] = .timestamp(1_600_000_000_000)
-            map[string: "partition_count"] = .int(2)
-            map[string: "partition_ids"] = .array([.string("0"), .string("1")])
+            let ids = hub.script.withLock { $0.partitionIDs }
+            map[string: "partition_count"] = .int(Int32(ids.count))
+            map[string: "partition_ids"] = .array(ids.map { .string($0) })
         }
         answer("$management", to: message, 200, .value(.map(map)), connection)
     }

@@ -33,7 +33,7 @@ final class BufferedCore: Sendable {
         self.buffering = buffering
         let results = ResultQueue(limit: buffering.resultBufferLength)
         let relay = Relay()
-        let service = EventHubService(client.connection, isIdempotent: buffering.isIdempotent) {
+        let service = EventHubService(client.connection, buffering) {
             relay.core.withLock { $0.core }?.refresh()
         }
         var limits = BufferLimits(

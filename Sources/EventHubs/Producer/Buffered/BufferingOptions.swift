@@ -24,6 +24,8 @@ public struct BufferingOptions: Sendable {
     public var isIdempotent = false
     /// Events in results that nobody has read from `results`; 20,000 by default. Beyond them the oldest results go.
     public var resultBufferLength = 20_000
+    /// How long the list of partitions is believed while batches are sent; tests cannot wait for it.
+    package var partitionRefreshInterval = Duration.seconds(10)
     /// Called for each batch that the service has, with its events.
     ///
     /// Callbacks of one partition come one after the other, in the order of its events, on a task of their own and never

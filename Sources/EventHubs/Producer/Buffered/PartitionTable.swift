@@ -27,11 +27,12 @@ final class EventHubService: BufferedService {
 
     /// Asked now and then while batches are sent: whether the hub has got more partitions.
     private let refresh: @Sendable () -> Void
-    static let refreshInterval = Duration.seconds(10)
+    private let refreshInterval: Duration
 
-    init(_ connection: EventHubConnection, isIdempotent: Bool, refresh: @escaping @Sendable () -> Void) {
+    init(_ connection: EventHubConnection, _ buffering: BufferingOptions, refresh: @escaping @Sendable () -> Void) {
         self.connection = connection
-        self.isIdempotent = isIdempotent
+        isIdempotent = buffering.isIdempotent
+        refreshInterval = buffering.partitionRefreshInterval
         self.refresh = refresh
     }
 
@@ -49,7 +50,7 @@ final class EventHubService: BufferedService {
     ) {
         let (id, publisher, isDue) = state.withLock { state -> (String?, PartitionPublisher?, Bool) in
             let now = ContinuousClock.now
-            let isDue = state.lastSend.map { now - $0 >= Self.refreshInterval } ?? false
+            let isDue = state.lastSend.map { now - $0 >= refreshInterval } ?? false
             if isDue { state.lastSend = now }
             guard let id = state.table?.ids[partition] else { return (nil, nil, false) }
             guard isIdempotent else { return (id, nil, isDue) }
