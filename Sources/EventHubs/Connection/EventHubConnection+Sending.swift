@@ -1,6 +1,7 @@
 internal import AMQP
 import Glibc
 package import NIOCore
+import Synchronization
 
 extension EventHubConnection {
     /// Sends one batch to a partition, or to the hub; `completion` is called once, on the event loop, within the send
@@ -18,13 +19,19 @@ extension EventHubConnection {
 
     /// As `send`, with the numbers that the publisher gives it when its link is there.
     func publish(
-        _ batch: PublishableBatch, _ publisher: PartitionPublisher,
+        _ batch: PublishableBatch, _ publisher: PartitionPublisher, limit: Duration?,
         completion: @escaping @Sendable (SendResult) -> Void
     ) {
-        run(Transmission(.numbered(batch, publisher), publisher.key, completion))
+        let transmission = Transmission(.numbered(batch, publisher), publisher.key, completion)
+        transmission.limit = limit.map { TimeAmount($0) }
+        run(transmission)
     }
 
-    private func run(_ transmission: Transmission) { onLoop { self.start(transmission) } }
+    /// In the order of the calls, whether they come from the event loop or from elsewhere.
+    private func run(_ transmission: Transmission) {
+        outbox.put(transmission)
+        onLoop { while let next = self.outbox.takeFirst() { self.start(next) } }
+    }
 
     func onLoop(_ body: @escaping @Sendable () -> Void) {
         if eventLoop.inEventLoop { body() } else { eventLoop.execute(body) }
@@ -34,18 +41,37 @@ extension EventHubConnection {
         let doing = "sending to \(place(transmission.key.partitionID))"
         let limit = transmission.limit ?? TimeAmount(options.sendTimeout)
         transmission.timer = eventLoop.scheduleTask(in: limit) { self.timedOut(transmission, doing) }
-        sender(transmission.key, transmission.publisher).whenComplete { result in
-            guard !transmission.isOver else { return }
+        let publisher = transmission.publisher
+        publisher?.line.append(transmission)
+        sender(transmission.key, publisher).whenComplete { result in
+            guard transmission.isWaiting else { return }
             switch result {
             case .failure(let error):
+                publisher?.line.removeAll { $0 === transmission }
                 transmission.finish(
                     SendResult(notSent: EventHubsError(attaching: self.place(transmission.key.partitionID), error)))
-            case .success(let sender): self.transmit(transmission, sender, doing)
+            case .success(let sender):
+                if let publisher { self.transmitLine(publisher, sender) } else { self.transmit(transmission, sender) }
             }
         }
     }
 
-    private func transmit(_ transmission: Transmission, _ sender: AMQPSender, _ doing: String) {
+    /// Numbers are given in the order of the calls, also when one is made while an older one is being told its end.
+    private func transmitLine(_ publisher: PartitionPublisher, _ sender: AMQPSender) {
+        while let next = publisher.line.first {
+            publisher.line.removeFirst()
+            guard next.isWaiting else { continue }
+            guard transmit(next, sender) else {
+                publisher.line.prepend(next)
+                return
+            }
+        }
+    }
+
+    /// False: not yet.
+    @discardableResult
+    private func transmit(_ transmission: Transmission, _ sender: AMQPSender) -> Bool {
+        let doing = "sending to \(place(transmission.key.partitionID))"
         let payload: ByteBuffer
         let format: UInt32
         switch transmission.content {
@@ -56,15 +82,10 @@ extension EventHubConnection {
             case .send(let numbered): payload = numbered
             case .end(let result):
                 transmission.finish(result)
-                return
-            case .later:
-                publisher.hold { end in
-                    guard !transmission.isOver else { return }
-                    if let end { transmission.finish(end) } else { self.transmit(transmission, sender, doing) }
-                }
-                return
+                return true
+            case .later: return false
             }
-        case nil: return
+        case nil: return true
         }
         transmission.sender = sender
         let size = payload.readableBytes
@@ -72,6 +93,7 @@ extension EventHubConnection {
             guard !transmission.isOver else { return }
             self.end(transmission, self.outcome(of: result, size, doing))
         }
+        return true
     }
 
     /// A batch that was handed to a link has come to an end.
@@ -80,10 +102,19 @@ extension EventHubConnection {
             transmission.finish(result)
             return
         }
-        publisher.finished(batch, result) { result, reattach in
-            if reattach, let sender = transmission.sender { drop(sender, transmission.key, publisher, nil) }
+        let (result, reattach) = publisher.finished(batch, result)
+        if reattach, let sender = transmission.sender { drop(sender, transmission.key, publisher, nil) }
+        guard case .failed(let error, let prospect) = result, prospect != .batchRefused else {
+            // Those that wait come before what this one's owner publishes now.
+            if let sender = transmission.sender { transmitLine(publisher, sender) }
             transmission.finish(result)
+            return
         }
+        transmission.finish(result)
+        guard !publisher.isEstablished else { return }
+        let waiting = publisher.line
+        publisher.line = []
+        for next in waiting where next.isWaiting { next.finish(.failed(error, .retriable(after: .zero))) }
     }
 
     private func outcome(
@@ -127,8 +158,17 @@ extension EventHubConnection {
     func place(_ partitionID: String?) -> String { endpoint.hub + (partitionID.map { "/Partitions/\($0)" } ?? "") }
 }
 
+/// Batches on their way to the event loop.
+final class Outbox: Sendable {
+    private let waiting = Mutex(CircularBuffer<Transmission>())
+
+    func put(_ transmission: Transmission) { waiting.withLock { $0.append(transmission) } }
+
+    func takeFirst() -> Transmission? { waiting.withLock { $0.popFirst() } }
+}
+
 /// One batch on its way.
-private final class Transmission: @unchecked Sendable {
+final class Transmission: @unchecked Sendable {
     enum Content {
         case message(ByteBuffer, format: UInt32)
         case numbered(PublishableBatch, PartitionPublisher)
@@ -151,6 +191,8 @@ private final class Transmission: @unchecked Sendable {
     }
 
     var isOver: Bool { completion == nil }
+    /// Not handed to a link yet.
+    var isWaiting: Bool { completion != nil && sender == nil }
 
     var publisher: PartitionPublisher? {
         guard case .numbered(_, let publisher)? = content else { return nil }

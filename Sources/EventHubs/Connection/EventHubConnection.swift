@@ -23,6 +23,7 @@ package final class EventHubConnection: @unchecked Sendable {
 
     private var state = State.idle
     var senders: [SenderKey: SenderLink] = [:]
+    let outbox = Outbox()
     /// What was said last about the end of a signature that cannot be renewed.
     var signatureNotice = SignatureNotice.none
 

@@ -34,6 +34,12 @@ public struct EventHubsOptions: Sendable {
     public var tokenLifetime: Duration = .seconds(3600)
     /// How often and when what failed is tried again.
     public var retries = RetryOptions()
+    /// Numbers what `EventHubProducerClient` sends, so that the service stores no event twice when a send is tried again;
+    /// false by default. Every send then needs a partition id, batches go to a partition one after the other, and the
+    /// namespace must offer it (`notSupported`). A buffered client has `BufferingOptions.isIdempotent`.
+    public var isIdempotent = false
+    /// With idempotent publishing: how it begins, by partition id. Empty by default: as new producers.
+    public var partitionPublishing: [String: PartitionPublishingOptions] = [:]
     /// Put before the product in the connection's `user-agent`. The whole has at most 512 characters: what is longer is
     /// refused when a client is made.
     public var userAgent: String?

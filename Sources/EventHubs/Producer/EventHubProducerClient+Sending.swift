@@ -15,7 +15,8 @@ extension EventHubProducerClient {
         timeout: Duration? = nil
     ) async throws -> EventDataBatch {
         try await createBatch(
-            partitionID, partitionKey, maximumSizeInBytes, until: timeout.map { .now.advanced(by: $0) })
+            partitionID, partitionKey, maximumSizeInBytes, until: timeout.map { .now.advanced(by: $0) },
+            reservesNumbers: options.isIdempotent)
     }
 
     func createBatch(
@@ -63,8 +64,15 @@ extension EventHubProducerClient {
     /// - Throws: `EventHubsError` of the last attempt; `CancellationError`, and then the service may have the batch.
     public func send(_ batch: EventDataBatch, timeout: Duration? = nil) async throws {
         guard batch.count > 0 else { return }
-        try await send(
-            batch.payload, EventHubsName.batchFormat, batch.partitionID, until: timeout.map { .now.advanced(by: $0) })
+        try await send(batch, until: timeout.map { .now.advanced(by: $0) })
+    }
+
+    private func send(_ batch: EventDataBatch, until deadline: ContinuousClock.Instant?) async throws {
+        guard options.isIdempotent else {
+            try await send(batch.payload, EventHubsName.batchFormat, batch.partitionID, until: deadline)
+            return
+        }
+        try await publish(PublishableBatch(batch.payload, count: batch.count), batch.partitionID, until: deadline)
     }
 
     /// Sends one event as a message of its own.
@@ -83,7 +91,11 @@ extension EventHubProducerClient {
         let (partitionID, partitionKey) = try Self.place(partitionID, partitionKey)
         if let partitionKey { try event.checkKey(partitionKey) }
         var payload = ByteBuffer()
-        event.encode(into: &payload, partitionKey: partitionKey)
+        event.encode(into: &payload, partitionKey: partitionKey, reservesNumbers: options.isIdempotent)
+        guard !options.isIdempotent else {
+            try await publish(PublishableBatch(payload, count: 1, format: 0), partitionID, until: deadline)
+            return
+        }
         try await send(payload, 0, partitionID, until: deadline)
     }
 
@@ -97,7 +109,8 @@ extension EventHubProducerClient {
         let deadline = timeout.map { ContinuousClock.now.advanced(by: $0) }
         _ = try Self.place(partitionID, partitionKey)
         guard !events.isEmpty else { return }
-        var batch = try await createBatch(partitionID, partitionKey, nil, until: deadline)
+        var batch = try await createBatch(
+            partitionID, partitionKey, nil, until: deadline, reservesNumbers: options.isIdempotent)
         for (index, event) in events.enumerated() {
             guard try batch.tryAdd(event) else {
                 throw EventHubsError(
@@ -106,26 +119,35 @@ extension EventHubProducerClient {
                         + " \(batch.maximumSizeInBytes) bytes; send fewer at a time")
             }
         }
-        try await send(batch.payload, EventHubsName.batchFormat, batch.partitionID, until: deadline)
+        try await send(batch, until: deadline)
     }
 
     private func send(
         _ payload: ByteBuffer, _ format: UInt32, _ partitionID: String?, until deadline: ContinuousClock.Instant?
     ) async throws {
         try await namingPartitions(partitionID, deadline) {
-            try await retrying(until: deadline) {
-                let limit = deadline.map { min(max($0 - .now, .zero), options.sendTimeout) }
-                // The connection keeps the deadline: a batch that is too late must not reach the service afterwards.
-                let result: SendResult = try await Patience.wait(
-                    until: nil, on: connection.eventLoop, expired: EventHubsError(.timeout, "")
-                ) { end in
-                    connection.send(payload: payload, format: format, partitionID: partitionID, limit: limit) {
-                        end(.success($0))
-                    }
-                }
-                if case .failed(let error, let prospect) = result {
-                    throw FailedAttempt(error: error, prospect: prospect)
-                }
+            try await attempts(until: deadline) { limit, completion in
+                connection.send(
+                    payload: payload, format: format, partitionID: partitionID, limit: limit, completion: completion)
+            }
+        }
+    }
+
+    /// - Parameter transmit: makes one attempt, within `limit`.
+    func attempts(
+        until deadline: ContinuousClock.Instant?,
+        _ transmit: (_ limit: Duration?, _ completion: @escaping @Sendable (SendResult) -> Void) -> Void
+    ) async throws {
+        try await retrying(until: deadline) {
+            let limit = deadline.map { min(max($0 - .now, .zero), options.sendTimeout) }
+            // The connection keeps the deadline: a batch that is too late must not reach the service afterwards.
+            let result: SendResult = try await Patience.wait(
+                until: nil, on: connection.eventLoop, expired: EventHubsError(.timeout, "")
+            ) { end in
+                transmit(limit) { end(.success($0)) }
+            }
+            if case .failed(let error, let prospect) = result {
+                throw FailedAttempt(error: error, prospect: prospect)
             }
         }
     }

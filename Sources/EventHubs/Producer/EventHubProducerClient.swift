@@ -22,6 +22,8 @@ public final class EventHubProducerClient: Sendable {
     public let fullyQualifiedNamespace: String
     package let connection: EventHubConnection
     let options: EventHubsOptions
+    /// Nil: events are not numbered.
+    let publishing: PublishingLanes?
 
     /// Nothing is sent yet.
     ///
@@ -71,6 +73,7 @@ public final class EventHubProducerClient: Sendable {
         eventHubName = endpoint.hub
         fullyQualifiedNamespace = endpoint.host
         self.options = options
+        publishing = options.isIdempotent ? PublishingLanes(options.partitionPublishing) : nil
         connection = EventHubConnection(endpoint, options: options, eventLoop: group.next(), logger: logger)
     }
 

@@ -17,8 +17,9 @@ package final class PartitionPublisher: @unchecked Sendable {
     private var machine: PublishingMachine<PublishableBatch>
     /// Set while a link is being given up.
     private(set) var ending: EventLoopFuture<Void>?
-    /// Batches that wait for the first one to end: told how they end if it failed.
-    private var held: [(SendResult?) -> Void] = []
+    /// Batches without numbers, in the order of the calls: they wait for a link, or for the first one to end.
+    var line = CircularBuffer<Transmission>()
+    var isEstablished: Bool { machine.isEstablished }
     private let shown = Mutex<PublishingState?>(nil)
 
     private static let serial = Atomic<UInt64>(0)
@@ -66,8 +67,12 @@ package final class PartitionPublisher: @unchecked Sendable {
     /// loop, within the send deadline.
     ///
     /// `retriable` and `unknown`: publish the same batch again. `batchRefused`: its numbers go to those behind it.
-    package func publish(_ batch: PublishableBatch, completion: @escaping @Sendable (SendResult) -> Void) {
-        connection.publish(batch, self, completion: completion)
+    ///
+    /// - Parameter limit: the send deadline; nil: that of the options.
+    package func publish(
+        _ batch: PublishableBatch, limit: Duration? = nil, completion: @escaping @Sendable (SendResult) -> Void
+    ) {
+        connection.publish(batch, self, limit: limit, completion: completion)
     }
 
     /// Tells that a batch that failed will not be published again. When the service may have it, the owner level rises by
@@ -135,7 +140,7 @@ package final class PartitionPublisher: @unchecked Sendable {
     enum Step {
         case send(ByteBuffer)
         case end(SendResult)
-        /// `hold` it.
+        /// When the one in flight has ended.
         case later
     }
 
@@ -153,21 +158,10 @@ package final class PartitionPublisher: @unchecked Sendable {
         }
     }
 
-    /// Keeps a batch until the one in flight has ended. Nil: prepare it again.
-    func hold(_ body: @escaping (SendResult?) -> Void) { held.append(body) }
-
-    /// - Parameter tell: takes what that means for the batch's owner, and whether the link must be attached anew.
-    func finished(_ batch: PublishableBatch, _ result: SendResult, _ tell: (SendResult, _ reattach: Bool) -> Void) {
-        let (result, reattach) = machine.finished(batch, result)
-        show()
-        let waiting = held
-        held = []
-        tell(result, reattach)
-        var end: SendResult?
-        if case .failed(let error, let prospect) = result, prospect != .batchRefused {
-            end = .failed(error, .retriable(after: .zero))
-        }
-        for body in waiting { body(end) }
+    /// What an end means for the batch's owner, and whether the link must be attached anew.
+    func finished(_ batch: PublishableBatch, _ result: SendResult) -> (result: SendResult, reattach: Bool) {
+        defer { show() }
+        return machine.finished(batch, result)
     }
 
     /// A link is being given up: no other is attached before it is gone.

@@ -49,7 +49,7 @@ struct PublishingMachine<Batch: AnyObject> {
     private var base = PublishingNumber.none
     /// The service has taken a batch of this producer at this owner level. Before that it may take any number for the first
     /// one, so the first batch travels alone: one that overtook it would make it a duplicate.
-    private var isEstablished = false
+    private(set) var isEstablished = false
     /// A batch whose fate is unknown was abandoned. Its numbers can only be used again once the service cannot store the
     /// old bytes any more, which the next attach makes sure of by a higher owner level.
     private var hasAbandoned = false

@@ -96,6 +96,15 @@ public final class EventHubBufferedProducerClient: Sendable {
         try await client.partitionProperties(id, timeout: timeout)
     }
 
+    /// Where idempotent publishing to a partition stands, as far as this client knows; nil without `isIdempotent`, and
+    /// before the first batch to the partition.
+    public func partitionPublishingProperties(_ id: String) -> PartitionPublishingProperties? {
+        guard let index = core.service.table?.indices[id], let state = core.service.publishingState(index) else {
+            return nil
+        }
+        return PartitionPublishingProperties(id, state)
+    }
+
     /// As `EventHubProducerClient.createBatch`; with `isIdempotent`, the batch has room for the numbers.
     public func createBatch(
         partitionID: String? = nil, partitionKey: String? = nil, maximumSizeInBytes: Int? = nil,

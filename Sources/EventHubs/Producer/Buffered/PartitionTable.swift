@@ -55,7 +55,8 @@ final class EventHubService: BufferedService {
             guard let id = state.table?.ids[partition] else { return (nil, nil, false) }
             guard isIdempotent else { return (id, nil, isDue) }
             if let publisher = state.publishers[partition] { return (id, publisher, isDue) }
-            let publisher = PartitionPublisher(connection, partitionID: id)
+            let begin = connection.options.partitionPublishing[id].map { PublishingOptions($0) }
+            let publisher = PartitionPublisher(connection, partitionID: id, options: begin ?? PublishingOptions())
             state.publishers[partition] = publisher
             return (id, publisher, isDue)
         }
@@ -72,6 +73,10 @@ final class EventHubService: BufferedService {
     func giveUp(_ batch: OutgoingBatch, partition: Int) {
         guard let numbered = batch.numbered else { return }
         state.withLock { $0.publishers[partition] }?.abandon(numbered)
+    }
+
+    func publishingState(_ partition: Int) -> PublishingState? {
+        state.withLock { $0.publishers[partition] }?.state
     }
 
     func close() {
