@@ -1,0 +1,45 @@
+import Glibc
+import TestSupport
+import Testing
+
+/// `docs/eventhubs-parity.md` against the installed reference and against our own tests.
+@Suite struct ParityTests {
+    private let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+
+    /// The cells of the page's table rows.
+    private var rows: [[Substring]] {
+        ChildProcess.text("\(root)/docs/eventhubs-parity.md").split(separator: "\n")
+            .filter { $0.hasPrefix("| `") }
+            .map { $0.split(separator: "|", omittingEmptySubsequences: false).dropFirst().dropLast().map { $0 } }
+    }
+
+    private func quoted(_ cell: Substring) -> [String] {
+        cell.split(separator: "`", omittingEmptySubsequences: false).enumerated()
+            .filter { $0.offset % 2 == 1 }.map { String($0.element) }
+    }
+
+    @Test func everyPublicNameOfTheReferenceHasARow() throws {
+        let python = try Python()
+        let child = try ChildProcess(python.interpreter, ["\(python.scripts)/reference_api.py"])
+        #expect(child.wait() == .code(0), "\(child.errorOutput)")
+        let names = child.output.split(separator: "\n").map(String.init)
+        #expect(names.count > 100)
+        let listed = Set(rows.flatMap { quoted($0[0]) })
+        #expect(names.filter { !listed.contains($0) } == [])
+        #expect(listed.subtracting(names).sorted() == [])
+    }
+
+    /// A row without tests says why in the column of differences.
+    @Test func everyRowNamesTestsThatExist() throws {
+        let find = try ChildProcess(
+            "/bin/grep", ["-rhoE", "--include=*.swift", "func [A-Za-z0-9_]+", "\(root)/Tests"])
+        #expect(find.wait() == .code(0))
+        let tests = Set(find.output.split(separator: "\n").map { String($0.dropFirst("func ".count)) })
+        for row in rows {
+            try #require(row.count == 4, "\(row)")
+            let named = quoted(row[3])
+            #expect(!named.isEmpty || row[2].contains("not ported"), "no test: \(row[0])")
+            #expect(named.filter { !tests.contains($0) } == [], "\(row[0])")
+        }
+    }
+}
