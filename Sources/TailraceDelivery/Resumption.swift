@@ -6,10 +6,13 @@ package struct ServicePosition: Equatable, Sendable {
     package var producer: LedgerState.Producer
     /// The number of the last record that the service has of this producer; -1 before the first.
     package var lastNumber: Int32
+    /// The number that this run's numbers follow: the same, unless the service counts anew for each owner level.
+    package var base: Int32
 
-    package init(producer: LedgerState.Producer, lastNumber: Int32) {
+    package init(producer: LedgerState.Producer, lastNumber: Int32, base: Int32? = nil) {
         self.producer = producer
         self.lastNumber = lastNumber
+        self.base = base ?? lastNumber
     }
 }
 
@@ -22,10 +25,16 @@ enum ServiceNumber {
         records == 0 ? number : (number + Int64(records)) % count
     }
 
+    /// The number from which it is so many records to `number`.
+    static func before(_ number: Int64, by records: Int64) -> Int64 {
+        records == 0 ? number : (number - records % count + count) % count
+    }
+
     /// How many records come after `number` up to `other`; nil when `other` is behind: nearer the other way round.
     static func distance(from number: Int64, to other: Int64) -> Int64? {
         if number == other { return 0 }
-        if other < 0 { return nil }
+        // Before the first is behind the largest.
+        if other < 0 { return distance(from: number, to: count - 1) }
         if number < 0 { return other + 1 }
         let distance = (other - number + count) % count
         return distance < count / 2 ? distance : nil
@@ -66,28 +75,28 @@ struct Resumption: Sendable {
         for (index, position) in positions.enumerated() {
             let ledger = state.partitions[index]
             let service = Int64(position.lastNumber)
+            let base = Int64(position.base)
             state.partitions[index].producer = position.producer
-            guard ledger.producer?.groupID == position.producer.groupID else {
-                state.partitions[index].serviceNumber = service
-                continue
-            }
+            state.partitions[index].serviceNumber = base
+            guard ledger.producer?.groupID == position.producer.groupID else { continue }
             let held = end > ledger.acknowledged ? end - ledger.acknowledged : 0
             switch ServiceNumber.distance(from: ledger.serviceNumber, to: service) {
             case let ahead? where UInt64(ahead) <= held:
                 remaining[index] = Int(ahead)
+                // So that the numbers meet the base when the skipping ends, also in a run that goes on with it.
+                state.partitions[index].serviceNumber =
+                    base == service ? ledger.serviceNumber : ServiceNumber.before(base, by: ahead)
             case let ahead?:
                 doubt(index, "it has \(ahead) records more than the ledger, and the spool holds only \(held)")
-                state.partitions[index].serviceNumber = service
             case nil:
                 doubt(index, "its last number is \(service), the ledger's \(ledger.serviceNumber)")
-                state.partitions[index].serviceNumber = service
             }
         }
     }
 
     private init(_ positions: [ServicePosition], end: UInt64) {
         remaining = Array(repeating: 0, count: positions.count)
-        bases = positions.map { Int64($0.lastNumber) }
+        bases = positions.map { Int64($0.base) }
         self.end = end
     }
 

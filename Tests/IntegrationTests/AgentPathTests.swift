@@ -253,12 +253,13 @@ import Testing
         return asked.output
     }
 
-    private func hub(isIdempotent: Bool) async throws -> LocalHub {
+    private func hub(isIdempotent: Bool, countsAnew: Bool = false) async throws -> LocalHub {
         var configuration = LocalHubConfiguration()
         configuration.partitionCount = 2
         configuration.sharedAccessKey = Self.key
         configuration.certificateDirectory = directory("certificates")
         configuration.supportsIdempotentPublishing = isIdempotent
+        configuration.countsAnewPerOwnerLevel = countsAnew
         let hub = try LocalHub(configuration, logger: logger)
         _ = try await hub.start()
         return hub
@@ -297,6 +298,31 @@ import Testing
     }
 
     /// What a copied state directory does: somebody else goes on with the same producer.
+    /// Whether the service goes on with its numbers at a higher owner level or begins again, as the real one seems to.
+    @Test(arguments: [false, true])
+    func linesInFlightAtAKillComeOnceWhateverTheServiceCounts(countsAnew: Bool) async throws {
+        let hub = try await hub(isIdempotent: true, countsAnew: countsAnew)
+        let agent = try AgentProcess(directory, output: output(hub.connectionString) + "\nidempotent = \"always\"")
+        var count = 0
+        for run in 1...4 {
+            let stored = hub.statistics.partitions.reduce(0) { $0 + $1.eventsStored }
+            try agent.log((0..<40_000).flatMap { Array("run \(run) line \($0)\n".utf8) })
+            count += 40_000
+            // Some are stored, and more are on their way.
+            while hub.statistics.partitions.reduce(0, { $0 + $1.eventsStored }) == stored { await Task.yield() }
+            agent.process.signal(SIGKILL)
+            agent.process.wait()
+            try agent.restart()
+        }
+        _ = try await agent.status { [count] in
+            $0.number("waiting", in: "outputs") == 0 && $0.number("in_flight", in: "outputs") == 0
+                && hub.statistics.partitions.reduce(0) { $0 + $1.eventsStored } >= count
+        }
+        #expect(agent.stop() == .code(0))
+        #expect(hub.statistics.partitions.reduce(0) { $0 + $1.eventsStored } == count)
+        await hub.stop()
+    }
+
     @Test func aProducerThatIsTakenOverIsToldWithItsRemedyAndARestartGoesOnWithAnother() async throws {
         let hub = try await hub(isIdempotent: true)
         let agent = try AgentProcess(directory, output: output(hub.connectionString))

@@ -1,4 +1,7 @@
+import EventHubs
 import Glibc
+import LocalHub
+import Logging
 import TestSupport
 import Testing
 
@@ -18,14 +21,19 @@ import Testing
     private func start(_ beginning: String) throws -> ChildProcess {
         let lines = blocks("sh").flatMap { $0.split(separator: "\n") }
         let line = try #require(lines.first { $0.hasPrefix(beginning) }, "the README has no command \(beginning)")
-        let words = line.prefix { $0 != "#" }.split(separator: " ").dropFirst().map {
+        var words = line.prefix { $0 != "#" }.split(separator: " ").dropFirst().map {
             switch $0 {
             case "127.0.0.1:5671": "127.0.0.1:0"
-            case "certificates", "tailrace.toml": directory(String($0))
+            case "certificates", "certificates/ca.pem", "tailrace.toml", "hub.key", "lines.txt": directory(String($0))
             default: String($0)
             }
         }
-        return try ChildProcess(ChildProcess.built("tailrace"), words)
+        var input = "/dev/null"
+        if let arrow = words.firstIndex(of: "<") {
+            input = words[arrow + 1]
+            words.removeSubrange(arrow...)
+        }
+        return try ChildProcess(ChildProcess.built("tailrace"), words, input: input)
     }
 
     @Test func whatTheReadmeShowsWorksAsItStands() async throws {
@@ -60,7 +68,47 @@ import Testing
         }
         agent.signal(SIGTERM)
         #expect(agent.wait() == .code(0))
+
+        try AgentProcess.write("four\nfive\n", to: directory("lines.txt"))
+        let send = try start("tailrace send")
+        #expect(send.wait() == .code(0), "\(send.errorOutput)")
+        #expect(send.output.hasPrefix("sent 2 events, "))
         hub.signal(SIGTERM)
         #expect(hub.wait() == .code(0))
+    }
+
+    /// The README's lines of Swift are those of the two functions below, which are compiled, and run where a hub is.
+    @Test func theReadmesSwiftIsCompiledAndRuns() async throws {
+        let source = Set(
+            ChildProcess.text(#filePath).split(separator: "\n").map { line in line.drop { $0 == " " } })
+        let text = blocks("swift").joined(separator: "\n")
+        let lines = text.split(separator: "\n").map { line in line.drop { $0 == " " } }
+        #expect(lines.count > 5)
+        #expect(lines.filter { !source.contains($0) } == [])
+
+        var configuration = LocalHubConfiguration()
+        configuration.isPlain = true
+        configuration.hubName = "telemetry"
+        let hub = try LocalHub(configuration, logger: Logger(label: "hub") { _ in SwiftLogNoOpLogHandler() })
+        _ = try await hub.start()
+        try await plain(hub.connectionString)
+        #expect(hub.statistics.partitions.reduce(0) { $0 + $1.eventsStored } == 1)
+        await hub.stop()
+    }
+
+    private func plain(_ text: String) async throws {
+        let client = try EventHubProducerClient(connectionString: text, eventHubName: "telemetry")
+        let event = EventData("21.5", properties: ["sensor": "t-7"])
+        try await client.send(event, partitionKey: "t-7", timeout: .seconds(10))
+        await client.close()
+    }
+
+    /// For a virtual machine of Azure.
+    private func buffered() async throws {
+        let buffered = try EventHubBufferedProducerClient(
+            fullyQualifiedNamespace: "contoso.servicebus.windows.net", eventHubName: "telemetry",
+            credential: .managedIdentity(), buffering: BufferingOptions())
+        try await buffered.enqueue(EventData("21.6"), partitionKey: "t-7")
+        try await buffered.close(flush: true)
     }
 }

@@ -264,7 +264,7 @@ import Testing
                 found.contains { $0.line == index + 1 && $0.message.contains("unknown key \"q") }, "\(line): \(found)")
             mutated += 1
         }
-        #expect(mutated == 14)
+        #expect(mutated == 15)
     }
 
     @Test func aMutatedSampleNeverTraps() throws {

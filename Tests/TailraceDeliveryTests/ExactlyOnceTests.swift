@@ -8,7 +8,9 @@ import Testing
 
 /// Against a service that numbers records: after any end of the process nothing is lost, nothing comes twice.
 @Suite struct ExactlyOnceTests {
-    private func store(_ partitions: Int) -> Watched<NumberedStore> { Watched(NumberedStore(partitions: partitions)) }
+    private func store(_ partitions: Int, countsAnew: Bool = false) -> Watched<NumberedStore> {
+        Watched(NumberedStore(partitions: partitions, countsAnew: countsAnew))
+    }
 
     @Test func whatTheServiceStoredWithoutAnAnswerIsNotSentAgain() async throws {
         let bench = try Workbench()
@@ -124,6 +126,28 @@ import Testing
         await second.stop(within: .seconds(10))
         #expect(stored.value.sequences == [1])
         #expect(bench.ledger.state.partitions[0].serviceNumber == 0)
+    }
+
+    @Test func aServiceThatCountsAnewForEveryOwnerLevelIsResumedWhereItStood() async throws {
+        let bench = try Workbench()
+        let stored = store(1, countsAnew: true)
+        var expected = 0
+        for run in 1...4 {
+            try bench.append(["a", "b", "c"], source: "p0/a")
+            expected += 3
+            let dying = try bench.drain(
+                NumberedHub(stored, ledger: bench.ledger.state) { _, _ in .pending(isStored: true) })
+            dying.start()
+            await stored.wait { [expected] in $0.count == expected }
+            await dying.abandon()
+            try bench.restart()
+            #expect(stored.value.sequences == Array(0..<UInt64(expected)), "run \(run)")
+        }
+        let last = try bench.drain(NumberedHub(stored, ledger: bench.ledger.state))
+        last.start()
+        await bench.floor.wait { [expected] in $0 == UInt64(expected) }
+        await last.stop(within: .seconds(10))
+        #expect(stored.value.sequences == Array(0..<UInt64(expected)))
     }
 
     @Test func aServiceThatHasForgottenTheProducerGetsEverythingThatIsNotAcknowledged() async throws {
@@ -251,7 +275,7 @@ import Testing
     private func crashAtRandom(_ generator: inout SeededGenerator) async throws {
         let partitions = Int.random(in: 1...4, using: &generator)
         let bench = try Workbench()
-        let stored = store(partitions)
+        let stored = store(partitions, countsAnew: Bool.random(using: &generator))
         // Near the end of the ring now and then.
         let startAt = Bool.random(using: &generator) ? -1 : Int32.max - Int32.random(in: 0...500, using: &generator)
         var total = 0

@@ -13,13 +13,18 @@ struct NumberedStore: Sendable {
     }
     var partitions: [Partition]
     private var nextGroup: Int64 = 7
+    /// Numbers begin again with every owner level, as the real service's do.
+    private let countsAnew: Bool
 
-    init(partitions count: Int) { partitions = Array(repeating: Partition(), count: count) }
+    init(partitions count: Int, countsAnew: Bool = false) {
+        partitions = Array(repeating: Partition(), count: count)
+        self.countsAnew = countsAnew
+    }
 
     var count: Int { partitions.reduce(0) { $0 + $1.records.count } }
     var sequences: [UInt64] { partitions.flatMap { $0.records.map(\.sequence) }.sorted() }
 
-    /// As the attach of a link: the producer asked for, or a new one.
+    /// As the attach of a link: the producer asked for, or a new one. Asked at the level that it had, then at the next.
     mutating func attach(_ partition: Int, _ producer: LedgerState.Producer?, startAt: Int32) -> ServicePosition {
         var producer = producer ?? .init(groupID: nextGroup, ownerLevel: 0)
         if producer.groupID == nextGroup {
@@ -28,9 +33,11 @@ struct NumberedStore: Sendable {
         } else {
             producer.ownerLevel += 1
         }
-        let last = partitions[partition].producers[producer.groupID]?.last ?? startAt
-        partitions[partition].producers[producer.groupID] = (producer.ownerLevel, last)
-        return ServicePosition(producer: producer, lastNumber: last)
+        let known = partitions[partition].producers[producer.groupID]?.last
+        let last = known ?? startAt
+        let base = known != nil && countsAnew ? startAt : last
+        partitions[partition].producers[producer.groupID] = (producer.ownerLevel, base)
+        return ServicePosition(producer: producer, lastNumber: last, base: base)
     }
 }
 
@@ -114,7 +121,7 @@ final class NumberedHub: Destination {
             producers.indices.map { store.attach($0, producers[$0], startAt: startAt) }
         }
         self.positions = positions
-        numberings = Mutex(positions.map { Numbering(next: Self.next($0.lastNumber)) })
+        numberings = Mutex(positions.map { Numbering(next: Self.next($0.base)) })
     }
 
     static func next(_ number: Int32, by count: Int = 1) -> Int32 { Int32((Int64(number) + Int64(count)) % (1 << 31)) }

@@ -67,6 +67,19 @@ import Testing
         #expect((doubts == 1) == (skipped == 0 && number != Int64(last)))
     }
 
+    /// The ledger's numbers meet the new count when the skipping ends, and so does a run that dies before.
+    @Test(arguments: [(Int32(-1), Int64(2_147_483_643)), (Int32(0), Int64(2_147_483_644)), (Int32(40), Int64(36))])
+    func whereTheCountIsNewTheSkippingEndsAtItsBeginning(base: Int32, number: Int64) {
+        var state = ledger(number: 7)
+        let position = ServicePosition(producer: .init(groupID: 5, ownerLevel: 2), lastNumber: 11, base: base)
+        var resumption = Resumption(&state, [position], end: 200) { _, _ in Issue.record("nothing to doubt") }
+        #expect(resumption.remaining == [4])
+        #expect(state.partitions[0].serviceNumber == number)
+        #expect(resumption.take(0, first: 100, count: 3) == 3)
+        #expect(ServiceNumber.distance(from: ServiceNumber.advanced(number, by: 3), to: Int64(max(base, 0))) != nil)
+        #expect(ServiceNumber.advanced(number, by: 5) == ServiceNumber.advanced(Int64(base), by: 1))
+    }
+
     @Test func anotherProducersNumbersSayNothing() {
         for group in [nil, 6] as [Int64?] {
             var state = ledger(number: 7, group: group)

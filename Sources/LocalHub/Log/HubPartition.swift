@@ -102,7 +102,9 @@ final class HubPartition: Sendable {
         if next > self.spool.statistics().firstSequence, let frame = try self.spool.reader(from: next - 1).next() {
             lastTime = frame.time
         }
-        let producers = ProducerTable(limit: configuration.producerLimit, positions: self.spool.positions())
+        let producers = ProducerTable(
+            limit: configuration.producerLimit, countsAnew: configuration.countsAnewPerOwnerLevel,
+            positions: self.spool.positions())
         state = Mutex(State(next: next, committed: next, lastTime: lastTime, producers: producers))
         relay.partition.withLock { $0.value = self }
     }

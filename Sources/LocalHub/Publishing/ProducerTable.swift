@@ -81,10 +81,14 @@ struct ProducerTable {
 
     private(set) var producers: [Int64: Producer] = [:]
     let limit: Int
+    private let countsAnew: Bool
 
-    /// - Parameter positions: what the stored partition says.
-    init(limit: Int, positions: [SourceKey: [UInt8]] = [:]) {
+    /// - Parameters:
+    ///   - countsAnew: a higher epoch begins again before the first number.
+    ///   - positions: what the stored partition says.
+    init(limit: Int, countsAnew: Bool = false, positions: [SourceKey: [UInt8]] = [:]) {
         self.limit = limit
+        self.countsAnew = countsAnew
         for (key, value) in positions {
             guard let id = Self.id(key), let producer = Self.producer(value) else { continue }
             producers[id] = producer
@@ -123,8 +127,8 @@ struct ProducerTable {
                 return .success(Grant(producerID: id, epoch: epoch, last: known.last))
             }
             let producer = Producer(
-                epoch: epoch, last: request.last ?? known.last, hasPublished: request.last == nil && known.hasPublished,
-                lastUse: now)
+                epoch: epoch, last: request.last ?? (countsAnew ? PublishingNumber.none : known.last),
+                hasPublished: request.last == nil && !countsAnew && known.hasPublished, lastUse: now)
             producers[id] = producer
             return .success(
                 Grant(producerID: id, epoch: epoch, last: producer.last, change: Self.position(id, producer)))

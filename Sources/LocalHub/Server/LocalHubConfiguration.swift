@@ -45,6 +45,9 @@ package struct LocalHubConfiguration: Sendable {
     /// Idempotent producers remembered per partition, 1 to `maximumProducers`. One more makes room by taking the place of
     /// the one without a link that published longest ago.
     package var producerLimit = 1024
+    /// An idempotent producer that comes with a higher owner level begins again before the first number, as the live
+    /// tests of the reference's beta 5.4.0b1 show of the service; otherwise it goes on where it stood.
+    package var countsAnewPerOwnerLevel = false
     /// From the connection to the first bytes of AMQP or the whole head of a WebSocket's request, TLS included.
     package var firstBytesTimeout: TimeAmount = .seconds(30)
     /// Event loop threads.

@@ -25,9 +25,9 @@ package final class EventHubsDestination: Destination {
     ///   - partitionIDs: all partitions of the hub in force for this output, in the service's order.
     ///   - producers: an idempotent producer for each of them, and where it stands; nil: events go without numbers.
     ///   - maximumSize: bytes of a message.
-    package init(
+    init(
         name: String, connection: EventHubConnection, partitionIDs: [String],
-        producers: [(publisher: PartitionPublisher, state: PublishingState)]?, guarantee: String, maximumSize: Int,
+        producers: [Producers.Opened]?, guarantee: String, maximumSize: Int,
         health: OutputHealth, account: (any DeliveryAccount)?
     ) {
         self.name = name
@@ -38,7 +38,7 @@ package final class EventHubsDestination: Destination {
         positions = producers?.map { producer in
             ServicePosition(
                 producer: .init(groupID: producer.state.producerGroupID, ownerLevel: producer.state.ownerLevel),
-                lastNumber: producer.state.lastSequenceNumber)
+                lastNumber: producer.lastNumber, base: producer.state.lastSequenceNumber)
         }
         self.maximumSize = maximumSize
         self.health = health
