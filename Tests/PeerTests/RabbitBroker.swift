@@ -50,7 +50,8 @@ final class RabbitBroker: Sendable {
                 "RABBITMQ_DIST_PORT": "\(distributionPort)",
                 "ERL_EPMD_ADDRESS": "127.0.0.1",
                 "ERL_EPMD_PORT": "\(mapperPort)",
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} -mnesia core_dir false",
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS":
+                    "-kernel inet_dist_use_interface {127,0,0,1} -mnesia core_dir false",
                 "ERL_CRASH_DUMP": "/dev/null",
                 // The script then becomes the node, instead of watching over it.
                 "RUNNING_UNDER_SYSTEMD": "1",
