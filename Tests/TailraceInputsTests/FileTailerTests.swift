@@ -171,6 +171,21 @@ import Testing
         #expect(sink.texts(directory("not/yet/a.log")) == ["in not/yet", "again"])
     }
 
+    /// Between looking for a directory and watching the one above it there must be no gap.
+    @Test func directoriesThatAreMadeWhileTheTailerStartsAreFound() throws {
+        for round in 0..<400 {
+            let directory = TemporaryDirectory()
+            let sink = FakeSink()
+            let running = try RunningTailer([input(directory("a/b/c/*.log"))], sink)
+            // At every moment of the first walk.
+            usleep(UInt32(round % 200))
+            for path in ["a", "a/b", "a/b/c"] { mkdir(directory(path), 0o755) }
+            write("line\n", to: directory("a/b/c/x.log"))
+            try #require(sink.wait { $0.lineCount == 1 })
+            running.stop()
+        }
+    }
+
     @Test func excludedFilesAreLeftOut() throws {
         let directory = TemporaryDirectory()
         let sink = FakeSink()

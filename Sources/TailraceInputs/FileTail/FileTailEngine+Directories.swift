@@ -114,12 +114,15 @@ extension FileTailEngine {
         guard let inotify else { return }
         var path = path[...]
         while let slash = path.lastIndex(of: "/") {
+            let child = String(path)
             path = path[..<slash]
             let parent = path.isEmpty ? "/" : String(path)
             if let status = FileStatus(path: parent), status.isDirectory {
                 if let known = directories[parent], known.watch >= 0 { return }
                 let watch = inotify.add(parent, mask: Inotify.ancestorMask)
                 if watch >= 0, watches[watch] == nil { watches[watch] = .ancestor }
+                // Made before there was a watch to tell of it: nothing else would, until the next rescan.
+                if FileStatus(path: child)?.isDirectory ?? false { wantsWalk = true }
                 return
             }
             if path.isEmpty { return }
