@@ -275,7 +275,7 @@ import Testing
     private func crashAtRandom(_ generator: inout SeededGenerator) async throws {
         let partitions = Int.random(in: 1...4, using: &generator)
         let bench = try Workbench()
-        let stored = store(partitions, countsAnew: Bool.random(using: &generator))
+        let stored = store(partitions)
         // Near the end of the ring now and then.
         let startAt = Bool.random(using: &generator) ? -1 : Int32.max - Int32.random(in: 0...500, using: &generator)
         var total = 0
