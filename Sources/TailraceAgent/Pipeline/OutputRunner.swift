@@ -131,7 +131,7 @@ package final class OutputRunner: Service, CustomStringConvertible {
         guard settings.idempotent != .never else { return nil }
         let stored = ledger.state.producers(key: routingKey, partitions: partitionIDs.count)
         let opened = try await Producers(
-            connection: connection, partitionIDs: partitionIDs, stored: stored, logger: logger
+            connection: connection, partitionIDs: partitionIDs, stored: stored, logger: logger, note: note
         ).open()
         if opened == nil, settings.idempotent == .always {
             throw EventHubsError(
@@ -140,6 +140,18 @@ package final class OutputRunner: Service, CustomStringConvertible {
                     + " use another tier, or idempotent = \"auto\"")
         }
         return opened
+    }
+
+    /// Tells the ledger of the owner levels that are taken next.
+    private func note(_ producers: [LedgerState.Producer?]) throws {
+        var state = ledger.state
+        for (index, producer) in producers.enumerated() {
+            if let producer { state.partitions[index].producer = producer }
+        }
+        try ledger.update(state)
+        guard ledger.flush(timeoutMilliseconds: 5000) else {
+            throw AgentError("output \(settings.name): the ledger cannot be written; check the state directory's disk")
+        }
     }
 
     private var routingKey: RoutingKey { settings.key == .host ? .host : .source }

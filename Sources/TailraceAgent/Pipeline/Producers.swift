@@ -8,14 +8,16 @@ internal import TailraceSpool
 /// owner level, so that no earlier run of this agent can publish any more.
 ///
 /// That takes two attaches. The service tells where a producer stands only at the owner level that it stood at: at a
-/// higher one it may count anew (the live tests of the reference's beta 5.4.0b1 show that it does).
+/// higher one it may count anew (the live tests of the reference's beta 5.4.0b1 show that it does). In between the
+/// ledger is told of the next level: an agent that ends before it has attached would otherwise find its own producer
+/// taken, and could not tell itself from a copy of its state directory.
 struct Producers {
     struct Opened {
         let publisher: PartitionPublisher
         /// As granted: this run's numbers follow its number.
         let state: PublishingState
         /// The last number of the run before; that of `state` where there was none.
-        let lastNumber: Int32
+        var lastNumber: Int32
     }
 
     /// Links that are attached at the same time.
@@ -26,66 +28,65 @@ struct Producers {
     /// As `LedgerState.producers`.
     let stored: [LedgerState.Producer?]
     let logger: Logger
+    /// Makes the producers' owner levels durable, by partition; nil where there is none to go on with.
+    let note: ([LedgerState.Producer?]) throws -> Void
 
     /// Nil: the namespace does not support it.
     func open() async throws -> [Opened]? {
-        guard let firstID = partitionIDs.first, let first = try await open(firstID, stored.first ?? nil) else {
-            return nil
+        let numbers = try await forEachPartition { learn($0) }
+        let next = zip(stored, numbers).map { producer, number -> LedgerState.Producer? in
+            guard var producer, number != nil else { return nil }
+            if producer.ownerLevel < .max { producer.ownerLevel += 1 }
+            return producer
         }
-        var opened = [first]
-        while opened.count < partitionIDs.count {
-            let range = opened.count..<min(opened.count + Self.attachesAtATime, partitionIDs.count)
-            // Begun together, and awaited one after the other.
-            let begun = range.map { begin(partitionIDs[$0], stored[$0]) }
-            for (index, attempt) in zip(range, begun) {
-                guard let one = try await finish(attempt, partitionIDs[index], stored[index]) else { return nil }
-                opened.append(one)
-            }
+        if next.contains(where: { $0 != nil }) { try note(next) }
+        let attached = try await forEachPartition { attach($0, next[$0]) }
+        var opened: [Opened] = []
+        for (one, number) in zip(attached, numbers) {
+            guard var one else { return nil }
+            if let number { one.lastNumber = number }
+            opened.append(one)
         }
         return opened
     }
 
-    private func open(_ id: String, _ producer: LedgerState.Producer?) async throws -> Opened? {
-        try await finish(begin(id, producer), id, producer)
+    /// A few begun together, and awaited one after the other.
+    private func forEachPartition<Value: Sendable>(
+        _ begin: (_ index: Int) -> EventLoopFuture<Value>
+    ) async throws -> [Value] {
+        var values: [Value] = []
+        while values.count < partitionIDs.count {
+            let range = values.count..<min(values.count + Self.attachesAtATime, partitionIDs.count)
+            for future in range.map(begin) { values.append(try await future.get()) }
+        }
+        return values
     }
 
-    private func begin(_ id: String, _ producer: LedgerState.Producer?) -> EventLoopFuture<Opened?> {
-        guard let producer else { return attach(id, PublishingOptions()) }
-        func options(_ level: Int16) -> PublishingOptions {
-            var options = PublishingOptions()
-            options.producerGroupID = producer.groupID
-            options.ownerLevel = level
-            return options
-        }
-        let next = options(producer.ownerLevel == .max ? .max : producer.ownerLevel + 1)
-        return attach(id, options(producer.ownerLevel)).flatMap { found in
-            guard let found else { return connection.eventLoop.makeSucceededFuture(nil) }
-            found.publisher.close()
-            return attach(id, next).map { granted in
-                granted.map { Opened(publisher: $0.publisher, state: $0.state, lastNumber: found.lastNumber) }
-            }
-        }
-    }
-
-    private func attach(_ id: String, _ options: PublishingOptions) -> EventLoopFuture<Opened?> {
-        let publisher = PartitionPublisher(connection, partitionID: id, options: options)
-        return publisher.open().map { state in
-            state.map { Opened(publisher: publisher, state: $0, lastNumber: $0.lastSequenceNumber) }
-        }
-    }
-
-    private func finish(
-        _ attempt: EventLoopFuture<Opened?>, _ id: String, _ producer: LedgerState.Producer?
-    ) async throws -> Opened? {
-        do {
-            return try await attempt.get()
-        } catch let error as EventHubsError where producer != nil && Self.isLost(error) {
+    /// The last number of the ledger's producer; nil where there is none that can be gone on with.
+    private func learn(_ index: Int) -> EventLoopFuture<Int32?> {
+        guard let producer = stored[index] else { return connection.eventLoop.makeSucceededFuture(nil) }
+        let (id, logger) = (partitionIDs[index], logger)
+        return attach(index, producer).map { found in
+            found?.publisher.close()
+            return found?.lastNumber
+        }.flatMapErrorThrowing { error in
+            guard let error = error as? EventHubsError, Self.isLost(error) else { throw error }
             // Somebody has gone on with it, or the service does not know it any more. Its numbers tell nothing about
             // this agent's records: another producer, and a duplicate rather than a loss.
             logger.warning(
                 "this agent's producer cannot be gone on with, as if the state directory was copied; a new one begins",
                 metadata: ["partition": "\(id)", "reason": "\(error)"])
-            return try await open(id, nil)
+            return nil
+        }
+    }
+
+    private func attach(_ index: Int, _ producer: LedgerState.Producer?) -> EventLoopFuture<Opened?> {
+        var options = PublishingOptions()
+        options.producerGroupID = producer?.groupID
+        options.ownerLevel = producer?.ownerLevel
+        let publisher = PartitionPublisher(connection, partitionID: partitionIDs[index], options: options)
+        return publisher.open().map { state in
+            state.map { Opened(publisher: publisher, state: $0, lastNumber: $0.lastSequenceNumber) }
         }
     }
 
