@@ -1,7 +1,9 @@
+import AMQP
 import EventHubs
 import Glibc
 import LocalHub
 import Logging
+import Synchronization
 import TestSupport
 import Testing
 
@@ -253,13 +255,16 @@ import Testing
         return asked.output
     }
 
-    private func hub(isIdempotent: Bool, countsAnew: Bool = false) async throws -> LocalHub {
+    private func hub(
+        isIdempotent: Bool, countsAnew: Bool = false, onAttach: (@Sendable (HubAttach) -> HubAttachFault?)? = nil
+    ) async throws -> LocalHub {
         var configuration = LocalHubConfiguration()
         configuration.partitionCount = 2
         configuration.sharedAccessKey = Self.key
         configuration.certificateDirectory = directory("certificates")
         configuration.supportsIdempotentPublishing = isIdempotent
         configuration.countsAnewPerOwnerLevel = countsAnew
+        configuration.onAttach = onAttach
         let hub = try LocalHub(configuration, logger: logger)
         _ = try await hub.start()
         return hub
@@ -320,6 +325,37 @@ import Testing
         }
         #expect(agent.stop() == .code(0))
         #expect(hub.statistics.partitions.reduce(0) { $0 + $1.eventsStored } == count)
+        await hub.stop()
+    }
+
+    /// The first partition's next owner level is taken when the second one's attach fails, and everything begins again.
+    @Test func whatFailsWhileOwnerLevelsAreTakenKeepsTheProducers() async throws {
+        let attaches = Mutex(0)
+        let hub = try await hub(isIdempotent: true) { attach in
+            guard attach.isIdempotent else { return nil }
+            let number = attaches.withLock { count in
+                defer { count += 1 }
+                return count
+            }
+            // Two in the first run; in the second, two that ask where the producers stand come before.
+            return number == 5 ? .refuse(AMQPError("amqp:internal-error", "not now")) : nil
+        }
+        let agent = try AgentProcess(directory, output: output(hub.connectionString))
+        func groups() throws -> [Substring] {
+            let names = try #require(
+                statusText(agent).firstMatch(of: /idempotent producers (\d+)\/\d+, (\d+)\/\d+/))
+            return [names.1, names.2]
+        }
+        try agent.log(Array("one\n".utf8))
+        _ = try await agent.status { $0.acknowledged(1) }
+        let before = try groups()
+        #expect(agent.stop() == .code(0))
+        try agent.restart()
+        try agent.log(Array("two\n".utf8))
+        _ = try await agent.status { $0.acknowledged(1) }
+        #expect(attaches.withLock { $0 } > 6)
+        #expect(try groups() == before)
+        #expect(agent.stop() == .code(0))
         await hub.stop()
     }
 
