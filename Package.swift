@@ -19,6 +19,7 @@ let package = Package(
         .executable(name: "tailrace", targets: ["tailrace"]),
         .library(name: "AMQP", targets: ["AMQP"]),
         .library(name: "EventHubs", targets: ["EventHubs"]),
+        .library(name: "Pulsar", targets: ["Pulsar"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -28,8 +29,9 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
-        // C: the system's OpenSSL, and what Swift's Glibc module leaves out.
+        // C: the system's OpenSSL and zlib, and what Swift's Glibc module leaves out.
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CTailrace"),
 
         // Protocols.
@@ -44,6 +46,12 @@ let package = Package(
         .target(
             name: "EventHubs",
             dependencies: ["AMQP", "Producing", "Transports", "OpenSSLTransport", nioCore, nioPosix, logging],
+            swiftSettings: strict),
+        .target(
+            name: "Pulsar",
+            dependencies: [
+                "CZlib", "CTailrace", "Producing", "Transports", "OpenSSLTransport", nioCore, nioPosix, logging,
+            ],
             swiftSettings: strict),
         .target(
             name: "LocalHub",
@@ -94,6 +102,13 @@ let package = Package(
             name: "EventHubsTests",
             dependencies: ["EventHubs", "LocalHub", "Transports", "OpenSSLTransport", "COpenSSL", "TestSupport"],
             swiftSettings: strict),
+        .testTarget(
+            name: "PulsarTests",
+            dependencies: [
+                "Pulsar", "Transports", "OpenSSLTransport", "Producing", "TestSupport", nioCore, nioPosix,
+                nioEmbedded,
+            ],
+            exclude: ["Recorded"], swiftSettings: strict),
         .testTarget(
             name: "LocalHubTests",
             dependencies: ["LocalHub", "EventHubs", "Transports", "OpenSSLTransport", "TestSupport"],
