@@ -63,6 +63,11 @@ package struct HTTPProxy: Hashable, Sendable, CustomStringConvertible, CustomDeb
     }
 
     package var place: String { HostPort.text(host, port) }
+    var hasCredentials: Bool { user != nil || password != nil }
+    /// The value of `Proxy-Authorization` (Basic, RFC 7617); nil without user and password.
+    var authorization: String? {
+        hasCredentials ? "Basic " + Base64.encode("\(user ?? ""):\(password ?? "")".utf8) : nil
+    }
     /// Without the password.
     package var description: String { (user.map { "\($0)@" } ?? "") + place }
     package var debugDescription: String { description }

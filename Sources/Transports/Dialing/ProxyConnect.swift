@@ -1,5 +1,4 @@
 internal import NIOCore
-internal import OpenSSLTransport
 
 /// The CONNECT method of HTTP (RFC 9110 section 9.3.6) with Basic authentication (RFC 7617): what is asked, and what
 /// the answer means.
@@ -10,10 +9,7 @@ struct ProxyConnect {
 
     var request: ByteBuffer {
         var text = "CONNECT \(target) HTTP/1.1\r\nHost: \(target)\r\n"
-        if proxy.user != nil || proxy.password != nil {
-            let pair = Base64.encode("\(proxy.user ?? ""):\(proxy.password ?? "")".utf8)
-            text += "Proxy-Authorization: Basic \(pair)\r\n"
-        }
+        if let authorization = proxy.authorization { text += "Proxy-Authorization: \(authorization)\r\n" }
         return ByteBuffer(string: text + "\r\n")
     }
 
@@ -22,7 +18,7 @@ struct ProxyConnect {
         switch head.status?.code ?? 0 {
         case 200..<300: return
         // tinyproxy says 401 to a wrong password.
-        case 401 where proxy.user == nil && proxy.password == nil, 407 where proxy.user == nil && proxy.password == nil:
+        case 401 where !proxy.hasCredentials, 407 where !proxy.hasCredentials:
             throw permanent("wants a user name and a password (\(answer)); give them with the proxy's address")
         case 401, 407:
             throw permanent("refuses the user name or the password that it was given (\(answer)); correct them")

@@ -63,9 +63,8 @@ private final class HTTPRun: @unchecked Sendable {
             route = Route(host: url.host, port: url.port)
         }
         var fields = HTTPHeaders([("Host", url.authority), ("Connection", "close"), ("User-Agent", "tailrace/1")])
-        if !url.isSecure, let proxy, proxy.user != nil || proxy.password != nil {
-            let pair = Base64.encode("\(proxy.user ?? ""):\(proxy.password ?? "")".utf8)
-            fields.add(name: "Proxy-Authorization", value: "Basic \(pair)")
+        if !url.isSecure, let authorization = proxy?.authorization {
+            fields.add(name: "Proxy-Authorization", value: authorization)
         }
         for (name, value) in request.headers {
             guard !name.isEmpty, name.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }),
