@@ -12,10 +12,30 @@ final class DeadLetters {
     static let sequenceKey: StaticString = "sequence"
     /// Bytes kept of a reason.
     static let maximumReason = 1024
+    /// Records that are looked at when the area is opened.
+    static let remembered: UInt64 = 256
 
     private let configuration: SpoolConfiguration
     private let logger: Logger
     private var spool: Spool?
+    /// The latest records of the runs before: one that ended between keeping a record and telling the ledger is followed
+    /// by one that gives the same record up again.
+    private var latest: Set<Identity> = []
+
+    /// What tells a record from all others. Ids alone will not do: they begin anew when the spool is thrown away.
+    private struct Identity: Hashable {
+        let sequence: UInt64
+        let contents: Int
+
+        init(_ frame: SpoolFrame, _ index: Int, sequence: UInt64) {
+            self.sequence = sequence
+            var hasher = Hasher()
+            hasher.combine(bytes: frame.context)
+            hasher.combine(frame.time)
+            hasher.combine(bytes: frame.body(index))
+            contents = hasher.finalize()
+        }
+    }
 
     /// - Parameters:
     ///   - directory: of this output alone; made when needed, its parent must exist.
@@ -28,11 +48,19 @@ final class DeadLetters {
         self.logger = logger
     }
 
-    /// Stores records of a frame; false when they could not be made durable.
+    /// Stores records of a frame, but those that are here already; false when they could not be made durable.
     func append(_ frame: SpoolFrame, _ indices: Range<Int>, reason: String) -> Bool {
         guard let spool = open() else { return false }
+        let indices = indices.filter { index in
+            latest.isEmpty
+                || !latest.contains(Identity(frame, index, sequence: frame.firstSequence + UInt64(index)))
+        }
+        return indices.isEmpty || append(frame, indices, reason: reason, to: spool)
+    }
+
+    private func append(_ frame: SpoolFrame, _ indices: [Int], reason: String, to spool: Spool) -> Bool {
         let reason = Array(reason.utf8.prefix(Self.maximumReason))
-        let run = RecordRun(frame, indices)
+        let run = RecordRun(frame, 0..<frame.recordCount)
         var capacity = 4096
         for index in indices {
             let record = run[index]
@@ -67,6 +95,7 @@ final class DeadLetters {
         do {
             let opened = try Spool.open(configuration, logger: logger)
             spool = opened
+            latest = try identities(opened)
             return opened
         } catch {
             logger.error(
@@ -74,6 +103,25 @@ final class DeadLetters {
                 metadata: ["directory": "\(configuration.directory)", "reason": "\(error)"])
             return nil
         }
+    }
+
+    private func identities(_ spool: Spool) throws -> Set<Identity> {
+        var found: Set<Identity> = []
+        let there = spool.statistics()
+        let reader = try spool.reader(
+            from: max(there.firstSequence, there.nextSequence - min(there.nextSequence, Self.remembered)))
+        while let frame = try reader.next() {
+            for index in frame.startIndex..<frame.recordCount {
+                var sequence: UInt64?
+                RecordAttributes.forEach(in: frame.attributes(of: index)) { key, value in
+                    guard Self.sequenceKey.withUTF8Buffer({ key.elementsEqual($0) }), case .integer(let id) = value
+                    else { return }
+                    sequence = UInt64(exactly: id)
+                }
+                if let sequence { found.insert(Identity(frame, index, sequence: sequence)) }
+            }
+        }
+        return found
     }
 
     func close() {

@@ -8,23 +8,17 @@ internal import TailraceSpool
 /// last id is in it, or was acknowledged before. So two ids describe it, and the lowest first id of all batches is the
 /// floor.
 final class DrainLoop<D: Destination> {
-    /// The ids of a batch: its first, and one more than its last.
-    struct Span {
-        var first: UInt64
-        var end: UInt64
-    }
-
     private struct OpenBatch {
         let key: String
-        var span: Span
+        var span: RecordSpan
         var records = 0
         let since: ContinuousClock.Instant
     }
 
     private let parts: DrainParts<D>
     private let configuration: DrainConfiguration
-    private let engine: LaneEngine<D, Span>
-    private let deadLetters: DeadLetters
+    private let engine: LaneEngine<D, RecordSpan>
+    private let refused: RefusedRecords<D>
 
     private var routes: RouteTable<D.Encoder.Header>
     private var encoders: [D.Encoder]
@@ -36,12 +30,7 @@ final class DrainLoop<D: Destination> {
     private var frame: (view: SpoolFrame, next: Int)?
     /// The first id that is in no batch yet.
     private var cursor: UInt64
-    private var ledgerState: LedgerState
-    /// The service numbers records: the ledger keeps count.
-    private let isNumbered: Bool
-    private var resumption: Resumption
-    private var ledgerIsBehind = false
-    private var ledgerDue: ContinuousClock.Instant
+    private var ledger: DrainLedger
     private var readAgainAt: ContinuousClock.Instant?
     private var sweepAt: ContinuousClock.Instant
     private var statistics: DrainStatistics
@@ -51,19 +40,16 @@ final class DrainLoop<D: Destination> {
         self.parts = parts
         configuration = parts.configuration
         let count = parts.destination.partitionCount
-        isNumbered = parts.destination.positions != nil
-        resumption = parts.resumption
+        let now = ContinuousClock.now
+        ledger = DrainLedger(parts, now: now)
         engine = LaneEngine(
-            service: parts.destination, partitions: count, window: isNumbered ? configuration.window : 1,
+            service: parts.destination, partitions: count, window: ledger.isNumbered ? configuration.window : 1,
             retry: configuration.retry, wake: { [weak parts] in parts?.wake() })
-        deadLetters = DeadLetters(directory: parts.deadLetterDirectory, logger: parts.logger)
+        refused = RefusedRecords(parts)
         routes = RouteTable(configuration, partitionCount: count)
         encoders = (0..<count).map { _ in parts.destination.makeEncoder() }
         open = Array(repeating: nil, count: count)
         cursor = parts.state.floor
-        ledgerState = parts.state
-        let now = ContinuousClock.now
-        ledgerDue = now
         sweepAt = now
         statistics = DrainStatistics(partitions: count, startedAt: parts.state.floor, now: now)
         for partition in 0..<count {
@@ -72,12 +58,12 @@ final class DrainLoop<D: Destination> {
     }
 
     func run() {
-        guard hasNotedProducers() else { return deadLetters.close() }
+        guard hasNotedProducers() else { return refused.close() }
         while true {
             let now = ContinuousClock.now
             if let stop = parts.control.stop { return finish(stop) }
             poll(now)
-            if ledgerIsBehind, now >= ledgerDue { saveLedger(now) }
+            if ledger.isBehind, now >= ledger.due { saveLedger(now) }
             if now >= sweepAt { sweep(now) }
             if frame == nil { frame = nextFrame(now) }
             if frame == nil {
@@ -93,10 +79,10 @@ final class DrainLoop<D: Destination> {
     /// Before the first record goes out, the disk must know whose numbers it gets: after a power cut, the producer of
     /// an older ledger would not be ours. False when a stop came first.
     private func hasNotedProducers() -> Bool {
-        guard isNumbered else { return true }
+        guard ledger.isNumbered else { return true }
         while parts.control.stop == nil {
             saveLedger(.now)
-            if !ledgerIsBehind, parts.ledger.flush(timeoutMilliseconds: 5000) { return true }
+            if !ledger.isBehind, ledger.flush(timeoutMilliseconds: 5000) { return true }
             publish()
             parts.signal.wait(for: configuration.readRetryInterval)
         }
@@ -119,7 +105,7 @@ final class DrainLoop<D: Destination> {
                 // Which partitions the lost records belonged to is not known.
                 if first - cursor > unused { stopSkipping("unreadable records are among those that may be stored") }
                 cursor = first
-                ledgerIsBehind = true
+                ledger.touch()
             }
             return view.map { ($0, $0.startIndex) }
         } catch {
@@ -136,13 +122,13 @@ final class DrainLoop<D: Destination> {
         let route = routes.find(view.context) { encoders[$0].prepare($1, key: $2) }
         let partition = route.partition
         var index = start
-        let acknowledged = ledgerState.partitions[partition].acknowledged
+        let acknowledged = ledger.acknowledged(partition)
         if view.firstSequence + UInt64(index) < acknowledged {
             let skipped = Int(min(acknowledged - view.firstSequence, UInt64(view.recordCount))) - index
             statistics.alreadyAcknowledged += UInt64(skipped)
             index += skipped
         }
-        if !resumption.isOver { index += skipStored(view, index, partition) }
+        if ledger.isSkipping { index += skipStored(view, index, partition) }
         defer { advance(view, index) }
         while index < view.recordCount {
             guard engine.bytes(of: partition) < configuration.laneLimit,
@@ -165,24 +151,20 @@ final class DrainLoop<D: Destination> {
     /// Passes the records that the service has from the last run.
     private func skipStored(_ view: SpoolFrame, _ index: Int, _ partition: Int) -> Int {
         let first = view.firstSequence + UInt64(index)
-        let skipped = resumption.take(partition, first: first, count: view.recordCount - index)
+        let skipped = ledger.skip(partition, first: first, count: view.recordCount - index)
         if skipped > 0 {
-            let number = ledgerState.partitions[partition].serviceNumber
-            ledgerState.partitions[partition].serviceNumber = ServiceNumber.advanced(number, by: skipped)
-            ledgerState.partitions[partition].acknowledged = first + UInt64(skipped)
             statistics.partitions[partition].acknowledged = first + UInt64(skipped)
             statistics.alreadyAcknowledged += UInt64(skipped)
             statistics.recognised += UInt64(skipped)
         }
-        if view.endSequence >= resumption.end {
+        if view.endSequence >= ledger.skippingEnd {
             stopSkipping("fewer records than it has were left for the partition")
         }
         return skipped
     }
 
     private func stopSkipping(_ reason: String) {
-        for (partition, number, left) in resumption.stop() {
-            ledgerState.partitions[partition].serviceNumber = number
+        for (partition, left) in ledger.stopSkipping() {
             parts.logger.warning(
                 "records that the service may have are sent again",
                 metadata: [
@@ -196,14 +178,14 @@ final class DrainLoop<D: Destination> {
         cursor = view.firstSequence + UInt64(index)
         if index == view.recordCount { frame = nil } else { frame?.next = index }
         // Without anything in batches, the floor moves by reading alone (what was acknowledged before).
-        ledgerIsBehind = true
+        ledger.touch()
     }
 
     private func begin(_ route: Route<D.Encoder.Header>, _ sequence: UInt64, _ now: ContinuousClock.Instant) {
         let partition = route.partition
         encoders[partition].begin(route.header)
         openBytes += encoders[partition].size
-        open[partition] = OpenBatch(key: route.key, span: Span(first: sequence, end: sequence), since: now)
+        open[partition] = OpenBatch(key: route.key, span: RecordSpan(first: sequence, end: sequence), since: now)
     }
 
     private func append(_ view: SpoolFrame, _ index: Int, _ route: Route<D.Encoder.Header>) -> Int {
@@ -240,11 +222,12 @@ final class DrainLoop<D: Destination> {
         openBytes -= before
         open[partition] = nil
         // It gets no number, so the ledger has to be past it before those behind it get theirs.
-        guard !isNumbered || engine.isEmpty(partition) else { return false }
+        guard !ledger.isNumbered || engine.isEmpty(partition) else { return false }
         let reason = "the record's properties alone exceed the largest batch of \(parts.destination.name)"
-        keep(view, index..<(index + 1), reason)
-        if isNumbered {
-            ledgerState.partitions[partition].acknowledged = sequence + 1
+        let isKept = refused.keep(view, index, reason)
+        noteKept(isKept ? 1 : 0, of: 1)
+        if ledger.isNumbered {
+            ledger.acknowledge(partition, before: sequence + 1, numbered: 0)
             statistics.partitions[partition].acknowledged = sequence + 1
             cursor = sequence + 1
             noteGivenUp(now)
@@ -292,7 +275,7 @@ final class DrainLoop<D: Destination> {
             now: now,
             failed: { failure in
                 statistics.partitions[failure.partition].trouble = failure.reason
-                if isNumbered, parts.destination.hasLostProducer(failure.partition) {
+                if ledger.isNumbered, parts.destination.hasLostProducer(failure.partition) {
                     forgetProducer(failure.partition)
                 }
                 log(
@@ -304,7 +287,7 @@ final class DrainLoop<D: Destination> {
                     now, .error, "the service refuses a batch for good; it is tried again in parts", reason,
                     ["partition": "\(partition)", "records": "\(item.records)"])
                 parts.destination.noteRefusal(partition)
-                return split(item.tag, partition, item.records)
+                return self.refused.split(item.tag, partition, item.records, routes)
             },
             settle: { partition, item, settlement in
                 switch settlement {
@@ -313,113 +296,26 @@ final class DrainLoop<D: Destination> {
                     statistics.acknowledgedBatches += 1
                     statistics.acknowledgedBytes += UInt64(item.bytes)
                     statistics.partitions[partition].acknowledgedRecords += UInt64(item.records)
-                    if isNumbered {
-                        let number = ledgerState.partitions[partition].serviceNumber
-                        ledgerState.partitions[partition].serviceNumber = ServiceNumber.advanced(
-                            number, by: item.records)
-                    }
+                    ledger.acknowledge(partition, before: item.tag.end, numbered: item.records)
                 case .rejected(let reason):
                     log(
                         now, .error, "a refused record goes to the dead-letter area", reason,
                         ["partition": "\(partition)", "sequence": "\(item.tag.first)"])
-                    keep(item.tag, partition, item.records, reason)
+                    noteKept(self.refused.keep(item.tag, partition, routes, reason), of: item.records)
+                    ledger.acknowledge(partition, before: item.tag.end, numbered: 0)
                 }
-                ledgerState.partitions[partition].acknowledged = item.tag.end
                 statistics.partitions[partition].acknowledged = item.tag.end
                 statistics.partitions[partition].trouble = nil
                 statistics.lastProgress = now
-                ledgerIsBehind = true
                 // Those behind it have not been transmitted yet: `settle` comes before.
-                if settlement != .acknowledged, isNumbered { noteGivenUp(now) }
+                if settlement != .acknowledged, ledger.isNumbered { noteGivenUp(now) }
                 encoders[partition].reuse(item.batch)
             })
     }
 
-    // MARK: - Refused batches
-
-    /// A refused batch in halves, so that in the end nothing but the record that the service minds is set aside. Empty
-    /// when it cannot be divided.
-    ///
-    /// The records are still in the spool: read again, they need no second copy in memory.
-    private func split(_ span: Span, _ partition: Int, _ records: Int) -> [LaneEngine<D, Span>.Item] {
-        guard records > 1 else { return [] }
-        let half = (records + 1) / 2
-        // The lane's own encoder may be in the middle of a batch.
-        var encoder = parts.destination.makeEncoder()
-        var pieces: [LaneEngine<D, Span>.Item] = []
-        var piece = (span: Span(first: 0, end: 0), records: 0)
-        func sealPiece() {
-            guard piece.records > 0 else { return }
-            let size = encoder.size
-            pieces.append(.init(batch: encoder.seal(), tag: piece.span, bytes: size, records: piece.records))
-            piece.records = 0
-        }
-        do {
-            let reader = try parts.spool.reader(from: span.first)
-            while let view = try reader.next(), view.firstSequence < span.end {
-                let (context, key, place) = routes.decode(view.context)
-                guard place == partition else { continue }
-                let header = encoder.prepare(context, key: key)
-                var (index, end) = indices(of: view, span)
-                while index < end {
-                    if piece.records == 0 {
-                        encoder.begin(header)
-                        piece.span.first = view.firstSequence + UInt64(index)
-                    }
-                    let run = RecordRun(view, index..<min(end, index + half - piece.records))
-                    var taken = encoder.append(run, header)
-                    if taken == 0, piece.records == 0 {
-                        guard encoder.appendCut(run[index], header) != nil else { return [] }
-                        taken = 1
-                    }
-                    index += taken
-                    piece.records += taken
-                    piece.span.end = view.firstSequence + UInt64(index)
-                    if piece.records == half || index < end { sealPiece() }
-                }
-            }
-        } catch {
-            parts.logger.error("cannot read refused records again", metadata: ["reason": "\(error)"])
-            return []
-        }
-        sealPiece()
-        return pieces
-    }
-
-    /// The records of a frame that lie in a span.
-    private func indices(of view: SpoolFrame, _ span: Span) -> (first: Int, end: Int) {
-        (
-            Int(max(span.first, view.firstSequence) - view.firstSequence),
-            Int(min(span.end, view.endSequence) - view.firstSequence)
-        )
-    }
-
-    /// Puts the records of a given-up batch aside.
-    private func keep(_ span: Span, _ partition: Int, _ records: Int, _ reason: String) {
-        var kept = 0
-        do {
-            let reader = try parts.spool.reader(from: span.first)
-            while let view = try reader.next(), view.firstSequence < span.end {
-                guard routes.decode(view.context).partition == partition else { continue }
-                let (first, end) = indices(of: view, span)
-                if deadLetters.append(view, first..<end, reason: reason) { kept += end - first }
-            }
-        } catch {
-            parts.logger.error("cannot read refused records again", metadata: ["reason": "\(error)"])
-        }
+    private func noteKept(_ kept: Int, of records: Int) {
         statistics.deadLettered += UInt64(min(kept, records))
         statistics.dropped += UInt64(max(0, records - kept))
-    }
-
-    private func keep(_ view: SpoolFrame, _ indices: Range<Int>, _ reason: String) {
-        parts.logger.error(
-            "a record cannot be sent and goes to the dead-letter area",
-            metadata: ["reason": "\(reason)", "sequence": "\(view.firstSequence + UInt64(indices.lowerBound))"])
-        if deadLetters.append(view, indices, reason: reason) {
-            statistics.deadLettered += UInt64(indices.count)
-        } else {
-            statistics.dropped += UInt64(indices.count)
-        }
     }
 
     // MARK: - The ledger
@@ -437,17 +333,13 @@ final class DrainLoop<D: Destination> {
     }
 
     private func saveLedger(_ now: ContinuousClock.Instant) {
-        ledgerIsBehind = false
-        ledgerDue = now.advanced(by: configuration.ledgerInterval)
-        ledgerState.floor = floor
-        statistics.floor = ledgerState.floor
+        let floor = floor
+        statistics.floor = floor
         do {
-            try parts.ledger.update(ledgerState)
-            parts.release(ledgerState.floor)
+            try ledger.save(floor: floor, now: now)
+            parts.release(floor)
         } catch {
             statistics.localFailures += 1
-            ledgerIsBehind = true
-            ledgerDue = now.advanced(by: configuration.readRetryInterval)
             log(now, .error, "cannot write the ledger; acknowledged records stay in the spool", "\(error)")
         }
     }
@@ -456,15 +348,12 @@ final class DrainLoop<D: Destination> {
     /// the disk refuse, a crash now would make duplicates.
     private func noteGivenUp(_ now: ContinuousClock.Instant) {
         saveLedger(now)
-        if !ledgerIsBehind { parts.ledger.flush(timeoutMilliseconds: 5000) }
+        if !ledger.isBehind { ledger.flush(timeoutMilliseconds: 5000) }
     }
 
     /// Another producer goes on with our numbers, so that the next run must not believe them.
     private func forgetProducer(_ partition: Int) {
-        guard ledgerState.partitions[partition].producer != nil else { return }
-        ledgerState.partitions[partition].producer = nil
-        ledgerState.partitions[partition].serviceNumber = ServiceNumber.none
-        saveLedger(.now)
+        if ledger.forgetProducer(partition) { saveLedger(.now) }
     }
 
     // MARK: - Waiting and ending
@@ -475,7 +364,7 @@ final class DrainLoop<D: Destination> {
         guard !parts.signal.take() else { return }
         var deadline = now.advanced(by: .seconds(60))
         if let due = engine.deadline { deadline = min(deadline, due) }
-        if ledgerIsBehind { deadline = min(deadline, ledgerDue) }
+        if ledger.isBehind { deadline = min(deadline, ledger.due) }
         if let readAgainAt { deadline = min(deadline, readAgainAt) }
         if forMore {
             let (seconds, attoseconds) = now.duration(to: deadline).components
@@ -507,7 +396,7 @@ final class DrainLoop<D: Destination> {
 
     private func finish(_ stop: DrainControl.Stop) {
         engine.halt()
-        guard case .within(var deadline) = stop else { return deadLetters.close() }
+        guard case .within(var deadline) = stop else { return refused.close() }
         while engine.inFlight > 0 {
             parts.signal.wait(for: ContinuousClock.now.duration(to: deadline))
             let now = ContinuousClock.now
@@ -516,9 +405,9 @@ final class DrainLoop<D: Destination> {
             if now >= deadline { break }
         }
         saveLedger(.now)
-        parts.ledger.flush(timeoutMilliseconds: 2000)
+        ledger.flush(timeoutMilliseconds: 2000)
         publish()
-        deadLetters.close()
+        refused.close()
     }
 
     private func log(
@@ -531,25 +420,5 @@ final class DrainLoop<D: Destination> {
         metadata["reason"] = "\(reason)"
         if suppressed > 0 { metadata["suppressed"] = "\(suppressed)" }
         parts.logger.log(level: level, message, metadata: metadata)
-    }
-}
-
-/// Lets one message of a kind through per interval, and counts the others.
-struct LogLimiter {
-    private let interval: Duration
-    private var next: ContinuousClock.Instant?
-    private var suppressed = 0
-
-    init(interval: Duration) { self.interval = interval }
-
-    /// How many messages were suppressed since the last one; nil when this one is too.
-    mutating func take(_ now: ContinuousClock.Instant) -> Int? {
-        if let next, now < next {
-            suppressed += 1
-            return nil
-        }
-        next = now.advanced(by: interval)
-        defer { suppressed = 0 }
-        return suppressed
     }
 }

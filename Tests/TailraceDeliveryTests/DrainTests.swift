@@ -151,6 +151,31 @@ import Testing
         #expect(statistics.deadLettered == 1 && statistics.acknowledged == 19 && statistics.balances)
     }
 
+    @Test func whatIsGivenUpAgainAfterACrashIsKeptOnce() async throws {
+        let bench = try Workbench()
+        func hub() -> FakeHub {
+            FakeHub(partitions: 2) { batch, _ in
+                batch.records.contains { $0.body.starts(with: "poison".utf8) }
+                    ? (.rejected(reason: "malformed"), false) : (.accepted, true)
+            }
+        }
+        try bench.append(["poison 0", "1", "poison 2", "3"], source: "p0/a")
+        let drain = try bench.drain(hub())
+        drain.start()
+        await bench.floor.wait { $0 == 4 }
+        await drain.abandon()
+        // The ledger's last words did not reach the disk.
+        try bench.ledger.update(LedgerState(floor: 0))
+        try bench.restart()
+        try bench.append(["poison 4", "5"], source: "p0/a")
+        let again = try bench.drain(hub())
+        again.start()
+        await bench.floor.wait { $0 == 6 }
+        await again.stop(within: .seconds(10))
+        #expect(again.statistics.deadLettered == 3 && again.statistics.balances)
+        #expect(try bench.deadLetters().map(\.sequence) == [0, 2, 4])
+    }
+
     @Test func theFloorWaitsForTheSlowestPartitionAlone() async throws {
         let bench = try Workbench()
         let hub = FakeHub(partitions: 8, answer: nil)
