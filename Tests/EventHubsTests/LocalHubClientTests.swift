@@ -53,6 +53,20 @@ import Testing
         }
     }
 
+    @Test func aClientThatIsDroppedEndsItsConnection() async throws {
+        try await withHub { hub, _ in
+            var options = EventHubsOptions()
+            options.tls = EventHubsTLS(authorities: hub.authorityFile ?? "")
+            func sendAndDrop() async throws {
+                let client = try EventHubProducerClient(connectionString: hub.connectionString, options: options)
+                try await client.send(EventData("x"), partitionID: "1")
+                #expect(hub.statistics.connections == 1)
+            }
+            try await sendAndDrop()
+            while hub.statistics.connections > 0 { try await Task.sleep(for: .milliseconds(2)) }
+        }
+    }
+
     @Test func batchesWithAKeyLandWhereTheHashSays() async throws {
         try await withHub { _, client in
             var expected = [0, 0, 0, 0]

@@ -370,8 +370,8 @@ import Testing
         options.tls = EventHubsTLS(authorities: directory("certificates/ca.pem"))
         let thief = try EventHubProducerClient(connectionString: hub.connectionString, options: options)
         for (partition, group) in [("0", names.1), ("1", names.3)] {
-            let publisher = PartitionPublisher(
-                thief.connection, partitionID: partition,
+            let publisher = thief.makePublisher(
+                partitionID: partition,
                 options: PublishingOptions(producerGroupID: Int64(group), ownerLevel: 20))
             #expect(try await publisher.open().get()?.ownerLevel == 20)
         }

@@ -1,6 +1,7 @@
 internal import AMQP
 package import Logging
 package import NIOCore
+import Synchronization
 internal import Transports
 
 /// One connection to an event hub, with what runs over it: authorisation, questions, one sender link per partition.
@@ -22,6 +23,8 @@ package final class EventHubConnection: @unchecked Sendable {
     }
 
     private var state = State.idle
+    /// Something was connected, and `close` was not called since: for `drop`, which may come from any thread.
+    private let isInUse = Atomic<Bool>(false)
     var senders: [SenderKey: SenderLink] = [:]
     let outbox = Outbox()
     /// What was said last about the end of a signature that cannot be renewed.
@@ -73,6 +76,7 @@ package final class EventHubConnection: @unchecked Sendable {
         case .closed: return eventLoop.makeFailedFuture(closedError)
         case .idle: break
         }
+        isInUse.store(true, ordering: .relaxed)
         // The state is set before the first step, which may end at once.
         let promise = eventLoop.makePromise(of: Established.self)
         state = .connecting(promise.futureResult)
@@ -177,7 +181,8 @@ package final class EventHubConnection: @unchecked Sendable {
 
     /// Ends the connection for good. The future succeeds when it is gone, at the latest after the closing deadline.
     package func close() -> EventLoopFuture<Void> {
-        eventLoop.flatSubmit {
+        isInUse.store(false, ordering: .relaxed)
+        return eventLoop.flatSubmit {
             let before = self.state
             self.state = .closed
             self.senders = [:]
@@ -185,6 +190,12 @@ package final class EventHubConnection: @unchecked Sendable {
             established.end()
             return established.connection.close().map { _ in }
         }
+    }
+
+    /// Its owner has forgotten it. What was never used, or is closed, leaves the event loop alone: that may have been shut
+    /// down since.
+    func drop() {
+        if isInUse.load(ordering: .relaxed) { _ = close() }
     }
 
     // MARK: Questions

@@ -13,14 +13,14 @@ public import NIOPosix
 /// ```
 ///
 /// It connects when it is first used, keeps one connection for all partitions, and makes it anew when it was lost. Its
-/// methods may be called from any task; a task that is cancelled stops waiting at once. `EventHubBufferedProducerClient`
-/// sends in the background.
+/// methods may be called from any task; a task that is cancelled stops waiting at once. A client that is dropped without
+/// `close` ends its connection too. `EventHubBufferedProducerClient` sends in the background.
 public final class EventHubProducerClient: Sendable {
     /// The event hub's name.
     public let eventHubName: String
     /// The host of the namespace, without port.
     public let fullyQualifiedNamespace: String
-    package let connection: EventHubConnection
+    let connection: EventHubConnection
     let options: EventHubsOptions
     /// Nil: events are not numbered.
     let publishing: PublishingLanes?
@@ -67,7 +67,8 @@ public final class EventHubProducerClient: Sendable {
         self.init(endpoint, options, eventLoopGroup, logger)
     }
 
-    private init(
+    /// Nothing is sent yet.
+    package init(
         _ endpoint: EventHubEndpoint, _ options: EventHubsOptions, _ group: any EventLoopGroup, _ logger: Logger
     ) {
         eventHubName = endpoint.hub
@@ -76,6 +77,9 @@ public final class EventHubProducerClient: Sendable {
         publishing = options.isIdempotent ? PublishingLanes(options.partitionPublishing) : nil
         connection = EventHubConnection(endpoint, options: options, eventLoop: group.next(), logger: logger)
     }
+
+    /// Dropped without `close`: nobody can send any more, so the connection ends.
+    deinit { connection.drop() }
 
     // MARK: Questions
 

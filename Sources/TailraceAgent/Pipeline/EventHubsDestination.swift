@@ -13,7 +13,7 @@ package final class EventHubsDestination: Destination {
     package let guarantee: String
     package let positions: [ServicePosition]?
 
-    private let connection: EventHubConnection
+    private let client: EventHubProducerClient
     private let publishing: [PublishingLane]?
     private let maximumSize: Int
     private let health: OutputHealth
@@ -26,15 +26,15 @@ package final class EventHubsDestination: Destination {
     ///   - producers: an idempotent producer for each of them, and where it stands; nil: events go without numbers.
     ///   - maximumSize: bytes of a message.
     init(
-        name: String, connection: EventHubConnection, partitionIDs: [String],
+        name: String, client: EventHubProducerClient, partitionIDs: [String],
         producers: [Producers.Opened]?, guarantee: String, maximumSize: Int,
         health: OutputHealth, account: (any DeliveryAccount)?
     ) {
         self.name = name
-        self.connection = connection
+        self.client = client
         self.partitionIDs = partitionIDs
         self.guarantee = guarantee
-        publishing = producers?.map { PublishingLane($0.publisher, connection.eventLoop) }
+        publishing = producers?.map { PublishingLane($0.publisher, client.eventLoop) }
         positions = producers?.map { producer in
             ServicePosition(
                 producer: .init(groupID: producer.state.producerGroupID, ownerLevel: producer.state.ownerLevel),
@@ -56,7 +56,7 @@ package final class EventHubsDestination: Destination {
         if let publishing {
             publishing[partition].send(batch) { [health] in completion(health.note($0)) }
         } else {
-            connection.send(payload: batch.payload, partitionID: partitionIDs[partition]) { [health] result in
+            client.attempt(batch.payload, partitionID: partitionIDs[partition]) { [health] result in
                 completion(health.note(result))
             }
         }

@@ -16,7 +16,9 @@ package final class OutputRunner: Service, CustomStringConvertible {
     static let stopLimit = Duration.seconds(5)
 
     private let settings: EventHubsOutputSettings
-    private let connection: EventHubConnection
+    private let client: EventHubProducerClient
+    /// Of the hub, for people.
+    private let place: String
     private let spool: Spool
     private let ledger: Ledger
     private let deadLetterDirectory: String
@@ -42,7 +44,8 @@ package final class OutputRunner: Service, CustomStringConvertible {
         self.release = release
         self.logger = logger
         let endpoint = try Self.endpoint(settings)
-        connection = EventHubConnection(endpoint, options: settings.connecting, eventLoop: eventLoop, logger: logger)
+        place = "hub \(endpoint.hub) at \(endpoint.host):\(endpoint.route.port)"
+        client = EventHubProducerClient(endpoint, settings.connecting, eventLoop, logger)
     }
 
     /// - Throws: what is wrong with the settings, such as a CA file that is none.
@@ -58,7 +61,7 @@ package final class OutputRunner: Service, CustomStringConvertible {
 
     /// Until a graceful shutdown; then stops within `stopLimit`.
     package func run() async throws {
-        let stop = connection.eventLoop.makePromise(of: Void.self)
+        let stop = client.eventLoop.makePromise(of: Void.self)
         defer { stop.succeed() }
         try await withTaskCancellationOrGracefulShutdownHandler {
             guard let destination = await connect(stop: stop.futureResult) else { return }
@@ -68,8 +71,8 @@ package final class OutputRunner: Service, CustomStringConvertible {
         } onCancelOrGracefulShutdown: {
             stop.succeed()
         }
-        let limit = connection.eventLoop.scheduleTask(in: .seconds(2)) {}.futureResult
-        _ = try? await Self.race(connection.close(), limit)
+        let limit = client.eventLoop.scheduleTask(in: .seconds(2)) {}.futureResult
+        _ = try? await Self.race(client.end(), limit)
         ledger.flush(timeoutMilliseconds: 5000)
     }
 
@@ -88,17 +91,16 @@ package final class OutputRunner: Service, CustomStringConvertible {
 
     /// Nil when `stop` came first.
     private func connect(stop: EventLoopFuture<Void>) async -> EventHubsDestination? {
-        let place = "hub \(settings.eventHub) at \(connection.endpoint.host):\(connection.endpoint.route.port)"
         var longest = Self.pauses.first
         while true {
             do {
-                let found = connection.eventHubProperties().flatMap { properties in
-                    self.connection.maximumMessageSize(partitionID: properties.partitionIDs[0]).map {
+                let found = client.askEventHubProperties().flatMap { properties in
+                    self.client.askMaximumMessageSize(partitionID: properties.partitionIDs[0]).map {
                         (properties.partitionIDs, $0)
                     }
                 }
                 guard let (partitionIDs, size) = try await Self.race(found, stop) else { return nil }
-                let opening = connection.eventLoop.makeFutureWithTask { try await self.producers(partitionIDs) }
+                let opening = client.eventLoop.makeFutureWithTask { try await self.producers(partitionIDs) }
                 guard let producers = try await Self.race(opening, stop) else { return nil }
                 health.noteConnected()
                 let guarantee = producers.map { Producers.describe($0) } ?? atLeastOnce
@@ -109,7 +111,7 @@ package final class OutputRunner: Service, CustomStringConvertible {
                         "maximum_message": "\(size)", "guarantee": "\(guarantee)",
                     ])
                 return EventHubsDestination(
-                    name: place, connection: connection, partitionIDs: partitionIDs, producers: producers,
+                    name: place, client: client, partitionIDs: partitionIDs, producers: producers,
                     guarantee: guarantee, maximumSize: min(size, Self.maximumBatch), health: health, account: account)
             } catch {
                 let failure = error as? EventHubsError ?? EventHubsError(.connectFailed, "\(error)")
@@ -120,7 +122,7 @@ package final class OutputRunner: Service, CustomStringConvertible {
             }
             let pause = TimeAmount.milliseconds(
                 Int64.random(in: Self.milliseconds(longest) / 2...Self.milliseconds(longest)))
-            let timer = connection.eventLoop.scheduleTask(in: pause) {}.futureResult
+            let timer = client.eventLoop.scheduleTask(in: pause) {}.futureResult
             if (try? await Self.race(timer, stop)) == nil { return nil }
             longest = min(longest * 2, Self.pauses.longest)
         }
@@ -131,7 +133,7 @@ package final class OutputRunner: Service, CustomStringConvertible {
         guard settings.idempotent != .never else { return nil }
         let stored = ledger.state.producers(key: routingKey, partitions: partitionIDs.count)
         let opened = try await Producers(
-            connection: connection, partitionIDs: partitionIDs, stored: stored, logger: logger, note: note
+            client: client, partitionIDs: partitionIDs, stored: stored, logger: logger, note: note
         ).open()
         if opened == nil, settings.idempotent == .always {
             throw EventHubsError(

@@ -23,7 +23,7 @@ struct Producers {
     /// Links that are attached at the same time.
     static let attachesAtATime = 64
 
-    let connection: EventHubConnection
+    let client: EventHubProducerClient
     let partitionIDs: [String]
     /// As `LedgerState.producers`.
     let stored: [LedgerState.Producer?]
@@ -64,7 +64,7 @@ struct Producers {
 
     /// The last number of the ledger's producer; nil where there is none that can be gone on with.
     private func learn(_ index: Int) -> EventLoopFuture<Int32?> {
-        guard let producer = stored[index] else { return connection.eventLoop.makeSucceededFuture(nil) }
+        guard let producer = stored[index] else { return client.eventLoop.makeSucceededFuture(nil) }
         let (id, logger) = (partitionIDs[index], logger)
         return attach(index, producer).map { found in
             found?.publisher.close()
@@ -84,7 +84,7 @@ struct Producers {
         var options = PublishingOptions()
         options.producerGroupID = producer?.groupID
         options.ownerLevel = producer?.ownerLevel
-        let publisher = PartitionPublisher(connection, partitionID: partitionIDs[index], options: options)
+        let publisher = client.makePublisher(partitionID: partitionIDs[index], options: options)
         return publisher.open().map { state in
             state.map { Opened(publisher: publisher, state: $0, lastNumber: $0.lastSequenceNumber) }
         }

@@ -35,7 +35,7 @@ package final class LineSender: Sendable {
     private static let waitingBatches = 2
 
     private let settings: SendSettings
-    private let connection: EventHubConnection
+    private let client: EventHubProducerClient
     private let logger: Logger
 
     package init(
@@ -48,7 +48,7 @@ package final class LineSender: Sendable {
         options.sendTimeout = min(options.sendTimeout, settings.timeout)
         let endpoint = try EventHubEndpoint(
             settings.connectionString.reveal(), eventHubName: settings.eventHub, options: options)
-        connection = EventHubConnection(endpoint, options: options, eventLoop: group.next(), logger: logger)
+        client = EventHubProducerClient(endpoint, options, group, logger)
     }
 
     /// Sends until the input ends or `stop` is raised, and then what was read.
@@ -82,7 +82,7 @@ package final class LineSender: Sendable {
             outcome.withLock { $0 = end }
         }
         let sender = ThreadLife()
-        let service = LineService(connection, settings, publishers, queue)
+        let service = LineService(client, settings, publishers, queue)
         sender.start("send") {
             SendLoop(service, queue: queue, lanes: lanes, window: window, watch: watch).run { done in
                 progress.withLock { $0 = done }
@@ -98,14 +98,14 @@ package final class LineSender: Sendable {
         result.passedOver = end.passedOver
         result.unfinished = end.unfinished
         result.inputError = end.error
-        _ = try? await connection.close().get()
+        await client.close()
         return result
     }
 
     /// An idempotent producer for each partition that lines go to.
     private func publishers() async throws -> [PartitionPublisher] {
         do {
-            let all = try await connection.eventHubProperties().get().partitionIDs
+            let all = try await client.askEventHubProperties().get().partitionIDs
             let ids: [String]
             switch settings.target {
             case .anyPartition: ids = all
@@ -114,7 +114,7 @@ package final class LineSender: Sendable {
             }
             var publishers: [PartitionPublisher] = []
             for id in ids {
-                let publisher = PartitionPublisher(connection, partitionID: id)
+                let publisher = client.makePublisher(partitionID: id)
                 guard try await publisher.open().get() != nil else {
                     throw SendError("the namespace does not support idempotent publishing; send without --idempotent")
                 }
@@ -138,7 +138,7 @@ package final class LineSender: Sendable {
         while true {
             let error: EventHubsError
             do {
-                let limit = try await connection.maximumMessageSize(partitionID: partitionID).get()
+                let limit = try await client.askMaximumMessageSize(partitionID: partitionID).get()
                 let wanted = settings.maximumBatchBytes ?? SendSettings.defaultBatchBytes
                 if let size = settings.maximumBatchBytes, size > limit {
                     throw SendError("a batch of \(size) bytes was asked for; the service takes \(limit)")

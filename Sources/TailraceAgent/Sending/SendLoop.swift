@@ -9,7 +9,7 @@ internal import TailraceDelivery
 final class LineService: Service {
     static let retry = RetryPolicy(first: .milliseconds(50), cap: .seconds(5), suggestedCap: .seconds(60))
 
-    private let connection: EventHubConnection
+    private let client: EventHubProducerClient
     private let timeout: Duration
     private let partitionID: String?
     /// One per lane when events are numbered.
@@ -19,11 +19,11 @@ final class LineService: Service {
     private let end = Mutex<String?>(nil)
 
     init(
-        _ connection: EventHubConnection, _ settings: SendSettings, _ publishers: [PartitionPublisher]?,
+        _ client: EventHubProducerClient, _ settings: SendSettings, _ publishers: [PartitionPublisher]?,
         _ queue: LineQueue
     ) {
-        publishing = publishers?.map { PublishingLane($0, connection.eventLoop) }
-        self.connection = connection
+        publishing = publishers?.map { PublishingLane($0, client.eventLoop) }
+        self.client = client
         self.queue = queue
         timeout = settings.timeout
         if case .partition(let id) = settings.target { partitionID = id } else { partitionID = nil }
@@ -39,7 +39,7 @@ final class LineService: Service {
             return first
         }
         guard let publishing else {
-            return connection.send(payload: batch.content.payload, partitionID: partitionID) { result in
+            return client.attempt(batch.content.payload, partitionID: partitionID) { result in
                 completion(self.outcome(of: result, late: begun.duration(to: .now) >= self.timeout))
             }
         }
