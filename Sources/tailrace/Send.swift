@@ -24,16 +24,11 @@ struct Send: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp("Bytes of a batch at most; what the service takes when not given.", valueName: "size"),
-        transform: { text in
-            guard let size = Quantity.size(text), (1024...(100 << 20)).contains(size) else {
-                throw ValidationError("--batch-size \(text) is not a size between 1KiB and 100MiB")
-            }
-            return Int(size)
-        })
+        transform: { try size($0, "--batch-size", upTo: "100MiB") })
     var batchSize: Int?
 
-    @Option(help: ArgumentHelp("Events of a batch at most.", valueName: "n"))
-    var batchEvents = 100_000
+    @Option(help: ArgumentHelp("Events of a batch at most; 100000 when not given.", valueName: "n"))
+    var batchEvents: Int?
 
     @Option(
         help: ArgumentHelp("How long a line may wait for others to fill its batch.", valueName: "duration"),
@@ -47,6 +42,31 @@ struct Send: AsyncParsableCommand {
 
     @Flag(help: "Numbers the events, so that a batch that is sent again is not stored again.")
     var idempotent = false
+
+    @Flag(
+        help: """
+            Gives every partition a buffer, and has batches of all of them on their way at once. Without key and \
+            partition the lines go to the partitions in turn.
+            """)
+    var buffered = false
+
+    @Option(
+        help: ArgumentHelp(
+            "With --buffered: lines that a partition's buffer holds until they are sent; 10000 when not given.",
+            valueName: "n"))
+    var bufferLength: Int?
+
+    @Option(
+        help: ArgumentHelp("The same in bytes; 8MiB when not given.", valueName: "size"),
+        transform: { try size($0, "--buffer-size", upTo: "1GiB") })
+    var bufferSize: Int?
+
+    private static func size(_ text: String, _ option: String, upTo limit: String) throws -> Int {
+        guard let size = Quantity.size(text), let most = Quantity.size(limit), (1024...most).contains(size) else {
+            throw ValidationError("\(option) \(text) is not a size between 1KiB and \(limit)")
+        }
+        return Int(size)
+    }
 
     static func duration(
         _ text: String, _ option: String, in range: ClosedRange<Duration>
@@ -63,8 +83,18 @@ struct Send: AsyncParsableCommand {
         }
         if let key, key.isEmpty || key.utf8.count > 128 { throw ValidationError("--key has 1 to 128 bytes") }
         if partitionID == "" { throw ValidationError("--partition-id is empty") }
-        guard (1...1_000_000).contains(batchEvents) else {
-            throw ValidationError("--batch-events is not between 1 and 1000000")
+        for (option, count) in [("--batch-events", batchEvents), ("--buffer-length", bufferLength)] {
+            guard (1...1_000_000).contains(count ?? 1) else {
+                throw ValidationError("\(option) is not between 1 and 1000000")
+            }
+        }
+        if buffered, batchSize != nil || batchEvents != nil {
+            throw ValidationError(
+                "--batch-size and --batch-events do not go with --buffered: its batches are what --buffer-length,"
+                    + " --buffer-size and the service have room for")
+        }
+        if !buffered, bufferLength != nil || bufferSize != nil {
+            throw ValidationError("--buffer-length and --buffer-size need --buffered")
         }
     }
 
@@ -78,13 +108,19 @@ struct Send: AsyncParsableCommand {
         let logger = Logger(label: "send") { StandardErrorLog(label: $0, level: .warning, shared: shared) }
         let line = ProgressLine()
         do {
-            let sender = try LineSender(
-                settings(), group: MultiThreadedEventLoopGroup(numberOfThreads: 1), logger: logger)
+            let settings = try settings()
+            let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
             let watch: (@Sendable (SendProgress) -> Void)? = line.isShown ? { @Sendable in line.show($0) } : nil
-            let result = try await sender.run(descriptor: STDIN_FILENO, stop: stop, watch: watch) {
+            let tell = { @Sendable (text: String) in
                 line.clear()
-                Tailrace.printError($0)
+                Tailrace.printError(text)
             }
+            let result =
+                settings.buffering == nil
+                ? try await LineSender(settings, group: group, logger: logger)
+                    .run(descriptor: STDIN_FILENO, stop: stop, watch: watch, tell: tell)
+                : try await BufferedLineSender(settings, group: group, logger: logger)
+                    .run(descriptor: STDIN_FILENO, stop: stop, watch: watch, tell: tell)
             line.clear()
             try report(result)
         } catch let error as EventHubsError {
@@ -100,10 +136,16 @@ struct Send: AsyncParsableCommand {
         if let key { settings.target = .key(key) }
         if let partitionID { settings.target = .partition(partitionID) }
         settings.maximumBatchBytes = batchSize
-        settings.maximumBatchEvents = batchEvents
+        if let batchEvents { settings.maximumBatchEvents = batchEvents }
         settings.maximumWait = maxWait
         settings.timeout = timeout
         settings.isIdempotent = idempotent
+        if buffered {
+            var buffering = SendSettings.Buffering()
+            if let bufferLength { buffering.maximumEvents = bufferLength }
+            if let bufferSize { buffering.maximumBytes = bufferSize }
+            settings.buffering = buffering
+        }
         return settings
     }
 

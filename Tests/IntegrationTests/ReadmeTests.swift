@@ -70,9 +70,11 @@ import Testing
         #expect(agent.wait() == .code(0))
 
         try AgentProcess.write("four\nfive\n", to: directory("lines.txt"))
-        let send = try start("tailrace send")
-        #expect(send.wait() == .code(0), "\(send.errorOutput)")
-        #expect(send.output.hasPrefix("sent 2 events, "))
+        for command in ["tailrace send --connection", "tailrace send --buffered"] {
+            let send = try start(command)
+            #expect(send.wait() == .code(0), "\(send.errorOutput)")
+            #expect(send.output.hasPrefix("sent 2 events, "))
+        }
         hub.signal(SIGTERM)
         #expect(hub.wait() == .code(0))
     }

@@ -1,112 +1,28 @@
-internal import EventHubs
 import Glibc
-internal import NIOCore
-import Synchronization
-internal import TailraceDelivery
 
-/// A batch of lines, ready to send.
-final class LineBatch: Sendable {
-    let content: PublishableBatch
-    let size: Int
-    var events: Int { content.count }
-    /// Of the lines alone.
-    let bytes: Int
-    /// When it was transmitted first.
-    let begun = Mutex<ContinuousClock.Instant?>(nil)
+/// What takes lines from a feed, on the feed's thread.
+protocol LineSink {
+    /// Bytes of a line at most.
+    var maximumLine: Int { get }
+    /// Nobody takes lines any more.
+    var isClosed: Bool { get }
+    /// When `timeOver` is to be called; nil: not now.
+    var due: ContinuousClock.Instant? { get }
+    /// Lines that were given and that nobody took any more.
+    var unsent: Int { get }
 
-    init(_ payload: ByteBuffer, events: Int, bytes: Int) {
-        size = payload.readableBytes
-        content = PublishableBatch(payload, count: events)
-        self.bytes = bytes
-    }
-}
-
-/// Batches between the thread that reads and the one that sends: so many at a time, until they are settled.
-final class LineQueue: Sendable {
-    private struct State {
-        var batches: [LineBatch] = []
-        var spare: [ByteBuffer] = []
-        /// Given out and not settled.
-        var outstanding = 0
-        var hasEnded = false
-        /// Nobody takes batches any more.
-        var isClosed = false
-    }
-    private let state = Mutex(State())
-    private let limit: Int
-    private let stop: StopPipe
-    private let roomIsThere = Signal()
-    /// Raised when there is something to take, or nothing will come any more.
-    let signal = Signal()
-
-    /// - Parameter stop: raised when nobody takes batches any more.
-    init(limit: Int, stop: StopPipe) {
-        self.limit = limit
-        self.stop = stop
-    }
-
-    /// Waits for room; false when nobody takes batches any more.
-    func put(_ batch: LineBatch) -> Bool {
-        while true {
-            let isDone: Bool? = state.withLock { state in
-                if state.isClosed { return false }
-                guard state.outstanding < limit else { return nil }
-                state.outstanding += 1
-                state.batches.append(batch)
-                return true
-            }
-            if let isDone {
-                signal.raise()
-                return isDone
-            }
-            roomIsThere.wait(for: .seconds(1))
-        }
-    }
-
+    /// Takes the lines below `count` of the scanner. False when nobody takes lines any more.
+    mutating func take(_ count: Int, of scanner: LineScanner) -> Bool
+    /// False when nobody takes lines any more.
+    mutating func timeOver() -> Bool
     /// Nothing more comes.
-    func end() {
-        state.withLock { $0.hasEnded = true }
-        signal.raise()
-    }
-
-    var isClosed: Bool { state.withLock { $0.isClosed } }
-
-    func close() {
-        state.withLock { $0.isClosed = true }
-        roomIsThere.raise()
-        stop.raise()
-    }
-
-    func take() -> (batches: [LineBatch], hasEnded: Bool) {
-        state.withLock { state in
-            defer { state.batches = [] }
-            return (state.batches, state.hasEnded)
-        }
-    }
-
-    /// The batch is over; its storage can be used again.
-    func settle(_ batch: consuming LineBatch) {
-        let payload = batch.content.takePayload()
-        state.withLock { state in
-            state.outstanding -= 1
-            if state.spare.count < limit { state.spare.append(payload) }
-        }
-        roomIsThere.raise()
-    }
-
-    func takeSpare() -> ByteBuffer? { state.withLock { $0.spare.popLast() } }
+    mutating func end()
 }
 
-/// Reads lines from a descriptor and puts them into batches, on a thread of its own.
-struct LineFeed {
+/// Reads lines from a descriptor and gives them to a sink, on a thread of its own.
+struct LineFeed: Sendable {
     let descriptor: CInt
     let stop: StopPipe
-    let queue: LineQueue
-    let template: EventTemplate
-    let partitionKey: String?
-    let maximumBatchBytes: Int
-    let maximumBatchEvents: Int
-    let maximumWait: Duration
     let tell: @Sendable (String) -> Void
 
     /// What was read, in the end.
@@ -122,43 +38,10 @@ struct LineFeed {
 
     private static let longLinesTold: UInt64 = 10
 
-    func run() -> Outcome {
+    func run(into sink: inout some LineSink) -> Outcome {
         var outcome = Outcome()
-        var encoder = EventBatchEncoder(maximumSize: maximumBatchBytes, partitionKey: partitionKey)
-        let scanner = LineScanner(maximumLine: encoder.largestBody(template, properties: EventProperties()))
-        var bytes = 0
-        var due: ContinuousClock.Instant?
+        let scanner = LineScanner(maximumLine: sink.maximumLine)
 
-        func seal() -> Bool {
-            guard encoder.count > 0 else { return true }
-            let events = encoder.count
-            let batch = LineBatch(encoder.finish(), events: events, bytes: bytes)
-            bytes = 0
-            due = nil
-            if let spare = queue.takeSpare() { encoder.reuse(spare) }
-            guard queue.put(batch) else {
-                outcome.unsent += events
-                return false
-            }
-            return true
-        }
-        func encode(_ found: Int) -> Bool {
-            var next = 0
-            while next < found {
-                let limit = min(found - next, maximumBatchEvents - encoder.count)
-                let taken = encoder.append(template, upTo: limit) { number in
-                    .init(body: scanner.line(next + number), offset: 0, timestamp: 0)
-                }
-                for number in next..<(next + taken) { bytes += scanner.line(number).count }
-                next += taken
-                if next < found || encoder.count == maximumBatchEvents {
-                    precondition(encoder.count > 0, "every line fits into an empty batch")
-                    guard seal() else { return false }
-                }
-            }
-            if encoder.count > 0, due == nil { due = .now.advanced(by: maximumWait) }
-            return true
-        }
         func tellTooLong() {
             for line in scanner.takeTooLong() {
                 outcome.passedOver += 1
@@ -169,13 +52,13 @@ struct LineFeed {
             }
         }
 
-        reading: while !queue.isClosed {
-            switch wait(until: due) {
+        reading: while !sink.isClosed {
+            switch wait(until: sink.due) {
             case .stopped:
                 outcome.unfinished = scanner.unfinished
                 break reading
             case .timeOver:
-                guard seal() else { break reading }
+                guard sink.timeOver() else { break reading }
                 continue
             case .readable: break
             }
@@ -187,7 +70,7 @@ struct LineFeed {
                 break
             }
             if count == 0 {
-                _ = encode(scanner.finish())
+                _ = sink.take(scanner.finish(), of: scanner)
                 tellTooLong()
                 break
             }
@@ -195,12 +78,12 @@ struct LineFeed {
             while true {
                 let found = scanner.scan()
                 if found == 0 { break }
-                guard encode(found) else { break reading }
+                guard sink.take(found, of: scanner) else { break reading }
             }
             tellTooLong()
         }
-        _ = seal()
-        queue.end()
+        sink.end()
+        outcome.unsent = sink.unsent
         return outcome
     }
 

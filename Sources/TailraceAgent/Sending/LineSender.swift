@@ -43,9 +43,7 @@ package final class LineSender: Sendable {
     ) throws(EventHubsError) {
         self.settings = settings
         self.logger = logger
-        var options = settings.options
-        options.userAgent = options.userAgent ?? "tailrace-send/\(Version.text)"
-        options.sendTimeout = min(options.sendTimeout, settings.timeout)
+        let options = settings.clientOptions
         let endpoint = try EventHubEndpoint(
             settings.connectionString.reveal(), eventHubName: settings.eventHub, options: options)
         client = EventHubProducerClient(endpoint, options, group, logger)
@@ -68,17 +66,17 @@ package final class LineSender: Sendable {
             limit: min(lanes * window, Self.mostBatches) + Self.waitingBatches, stop: stop)
         var key: String?
         if case .key(let text) = settings.target { key = text }
-        let feed = LineFeed(
-            descriptor: descriptor, stop: stop, queue: queue,
-            template: EventTemplate(partitionKey: key, reservesNumbers: publishers != nil), partitionKey: key,
-            maximumBatchBytes: limit, maximumBatchEvents: settings.maximumBatchEvents,
-            maximumWait: settings.maximumWait, tell: tell)
+        let feed = LineFeed(descriptor: descriptor, stop: stop, tell: tell)
+        let template = EventTemplate(partitionKey: key, reservesNumbers: publishers != nil)
         let outcome = Mutex(LineFeed.Outcome())
         let progress = Mutex(SendProgress())
         let begun = ContinuousClock.now
         let reader = ThreadLife()
-        reader.start("send read") {
-            let end = feed.run()
+        reader.start("send read") { [settings, key] in
+            var batching = LineBatching(
+                queue, template: template, partitionKey: key, maximumBatchBytes: limit,
+                maximumBatchEvents: settings.maximumBatchEvents, maximumWait: settings.maximumWait)
+            let end = feed.run(into: &batching)
             outcome.withLock { $0 = end }
         }
         let sender = ThreadLife()

@@ -26,11 +26,29 @@ package struct SendSettings: Sendable {
     /// Numbers the events, so that a batch that is sent again is not stored again.
     package var isIdempotent = false
     package var options = EventHubsOptions()
+    /// Nil: lines go into batches here, and those into the connection.
+    package var buffering: Buffering?
+
+    /// Room for the lines of a buffered client, per partition: from the taking to the service's answer.
+    package struct Buffering: Sendable {
+        package var maximumEvents = 10_000
+        package var maximumBytes = 8 << 20
+
+        package init() {}
+    }
 
     /// More saves nothing and costs memory.
     package static let defaultBatchBytes = 1 << 20
 
     package init(connectionString: Secret<EventHubsConnectionString>) { self.connectionString = connectionString }
+
+    /// As it connects, and how long one attempt lasts.
+    var clientOptions: EventHubsOptions {
+        var options = options
+        options.userAgent = options.userAgent ?? "tailrace-send/\(Version.text)"
+        options.sendTimeout = min(options.sendTimeout, timeout)
+        return options
+    }
 }
 
 /// How far a sending is.

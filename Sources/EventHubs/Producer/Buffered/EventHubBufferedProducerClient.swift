@@ -69,7 +69,8 @@ public final class EventHubBufferedProducerClient: Sendable {
                 options: options, eventLoopGroup: eventLoopGroup, logger: logger), buffering)
     }
 
-    private init(_ client: EventHubProducerClient, _ buffering: BufferingOptions) throws(EventHubsError) {
+    /// Over a client that nobody else uses.
+    package init(_ client: EventHubProducerClient, _ buffering: BufferingOptions) throws(EventHubsError) {
         try buffering.check()
         self.client = client
         self.buffering = buffering
