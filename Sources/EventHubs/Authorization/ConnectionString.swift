@@ -1,3 +1,5 @@
+internal import Transports
+
 /// A connection string of an Event Hubs namespace, taken apart.
 ///
 /// `Endpoint=sb://<host>[:port]/;SharedAccessKeyName=<name>;SharedAccessKey=<key>[;EntityPath=<hub>]`, or with a ready
