@@ -87,6 +87,14 @@ let package = Package(
         .executableTarget(
             name: "event-load", dependencies: ["EventHubs", nioCore], path: "Tests/event-load", swiftSettings: strict),
 
+        // A Pulsar broker for tests, in the test's process or in one of its own; not shipped.
+        .target(
+            name: "PulsarBroker", dependencies: ["Pulsar", "OpenSSLTransport", nioCore, nioPosix, logging],
+            path: "Tests/PulsarBroker", swiftSettings: strict),
+        .executableTarget(
+            name: "pulsar-broker", dependencies: ["PulsarBroker", "Pulsar", nioCore], path: "Tests/pulsar-broker",
+            swiftSettings: strict),
+
         // Tests: one folder per target, then the real peers and the crashes.
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "AMQPTests", dependencies: ["AMQP", "TestSupport", nioEmbedded], swiftSettings: strict),
@@ -105,8 +113,8 @@ let package = Package(
         .testTarget(
             name: "PulsarTests",
             dependencies: [
-                "Pulsar", "Transports", "OpenSSLTransport", "Producing", "TestSupport", nioCore, nioPosix,
-                nioEmbedded,
+                "Pulsar", "PulsarBroker", "Transports", "OpenSSLTransport", "Producing", "TestSupport", nioCore,
+                nioPosix, nioEmbedded,
             ],
             exclude: ["Recorded"], swiftSettings: strict),
         .testTarget(
