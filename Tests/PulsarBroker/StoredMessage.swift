@@ -47,8 +47,16 @@ package struct StoredMessage: Equatable, Sendable {
     }
 
     private static func decompressed(_ payload: ByteBuffer, _ metadata: MessageMetadata) throws -> ByteBuffer {
-        guard let compression = metadata.compression, compression != .none else { return payload }
-        throw PulsarBroker.Failure(description: "compression \(compression.rawValue)")
+        let compression: PulsarCompression
+        switch metadata.compression {
+        case nil, .some(.none): return payload
+        case .some(.lz4): compression = .lz4
+        case .some(.zlib): compression = .zlib
+        case .some(.zstd): compression = .zstd
+        case .some(.snappy): compression = .snappy
+        case .some(let other): throw PulsarBroker.Failure(description: "compression \(other.rawValue)")
+        }
+        return try Compressor(compression).decompress(payload, size: Int(metadata.uncompressedSize ?? 0))
     }
 
     /// The messages of all topics in a broker's store, whether it runs or not; topics by name.
