@@ -19,6 +19,9 @@ package protocol Destination: Service {
     /// partition, after it has taken us for the producers that it names. Nil for any other. Constant.
     var positions: [ServicePosition]? { get }
 
+    /// How it numbers them.
+    var numbering: ServiceNumbering { get }
+
     /// Another producer has taken the place of ours: what it goes on with is not ours any more.
     func hasLostProducer(_ partition: Int) -> Bool
 
@@ -33,6 +36,8 @@ package protocol Destination: Service {
 
 extension Destination {
     package var positions: [ServicePosition]? { nil }
+
+    package var numbering: ServiceNumbering { .wrapping }
 
     package func hasLostProducer(_ partition: Int) -> Bool { false }
 

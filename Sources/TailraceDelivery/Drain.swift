@@ -71,12 +71,12 @@ package final class Drain<D: Destination>: Sendable {
             // Records that go without numbers leave the numbers behind that the ledger has.
             for index in state.partitions.indices {
                 state.partitions[index].producer = nil
-                state.partitions[index].serviceNumber = ServiceNumber.none
+                state.partitions[index].serviceNumber = ServiceNumbering.none
             }
             return Resumption(partitions: state.partitions.count)
         }
         var doubts = 0
-        let resumption = Resumption(&state, positions, end: end) { partition, reason in
+        let resumption = Resumption(&state, positions, destination.numbering, end: end) { partition, reason in
             doubts += 1
             guard doubts <= 10 else { return }
             logger.warning(

@@ -2,7 +2,7 @@ package import Producing
 internal import TailraceSpool
 
 /// Which part of a record's context decides its partition, and so what is kept in order.
-package enum RoutingKey: String, Equatable, Sendable {
+package enum RoutingKey: String, Equatable, Sendable, CaseIterable {
     case host, source
 
     /// As the ledger keeps it.

@@ -5,6 +5,7 @@ internal import TailraceSpool
 struct DrainLedger {
     /// The service numbers records: the ledger keeps count.
     let isNumbered: Bool
+    private let numbering: ServiceNumbering
     private let ledger: Ledger
     /// Acknowledgements are gathered this long.
     private let interval: Duration
@@ -19,6 +20,7 @@ struct DrainLedger {
 
     init<D: Destination>(_ parts: DrainParts<D>, now: ContinuousClock.Instant) {
         isNumbered = parts.destination.positions != nil
+        numbering = parts.destination.numbering
         ledger = parts.ledger
         interval = parts.configuration.ledgerInterval
         retryInterval = parts.configuration.readRetryInterval
@@ -38,7 +40,7 @@ struct DrainLedger {
         state.partitions[partition].acknowledged = end
         if isNumbered {
             let number = state.partitions[partition].serviceNumber
-            state.partitions[partition].serviceNumber = ServiceNumber.advanced(number, by: records)
+            state.partitions[partition].serviceNumber = numbering.advanced(number, by: records)
         }
         isBehind = true
     }
@@ -47,7 +49,7 @@ struct DrainLedger {
     mutating func forgetProducer(_ partition: Int) -> Bool {
         guard state.partitions[partition].producer != nil else { return false }
         state.partitions[partition].producer = nil
-        state.partitions[partition].serviceNumber = ServiceNumber.none
+        state.partitions[partition].serviceNumber = ServiceNumbering.none
         return true
     }
 

@@ -5,39 +5,15 @@ package struct ServicePosition: Equatable, Sendable {
     /// Who the service takes us for.
     package var producer: LedgerState.Producer
     /// The number of the last record that the service has of this producer; -1 before the first.
-    package var lastNumber: Int32
-    /// The number that this run's numbers follow: the same, unless the service counts anew for each owner level.
-    package var base: Int32
+    package var lastNumber: Int64
+    /// The number that this run's numbers follow: the same, unless the service counts anew for each owner level, or has
+    /// forgotten numbers that were used.
+    package var base: Int64
 
-    package init(producer: LedgerState.Producer, lastNumber: Int32, base: Int32? = nil) {
+    package init(producer: LedgerState.Producer, lastNumber: Int64, base: Int64? = nil) {
         self.producer = producer
         self.lastNumber = lastNumber
         self.base = base ?? lastNumber
-    }
-}
-
-/// The numbers that a service gives to a producer's records: 0 to 2³¹-1, then 0 again; -1 before the first.
-enum ServiceNumber {
-    static let none: Int64 = -1
-    private static let count: Int64 = 1 << 31
-
-    static func advanced(_ number: Int64, by records: Int) -> Int64 {
-        records == 0 ? number : (number + Int64(records)) % count
-    }
-
-    /// The number from which it is so many records to `number`.
-    static func before(_ number: Int64, by records: Int64) -> Int64 {
-        records == 0 ? number : (number - records % count + count) % count
-    }
-
-    /// How many records come after `number` up to `other`; nil when `other` is behind: nearer the other way round.
-    static func distance(from number: Int64, to other: Int64) -> Int64? {
-        if number == other { return 0 }
-        // Before the first is behind the largest.
-        if other < 0 { return distance(from: number, to: count - 1) }
-        if number < 0 { return other + 1 }
-        let distance = (other - number + count) % count
-        return distance < count / 2 ? distance : nil
     }
 }
 
@@ -57,7 +33,7 @@ struct Resumption: Sendable {
     /// Nothing to skip.
     init(partitions: Int) {
         remaining = Array(repeating: 0, count: partitions)
-        bases = Array(repeating: ServiceNumber.none, count: partitions)
+        bases = Array(repeating: ServiceNumbering.none, count: partitions)
         end = 0
     }
 
@@ -67,27 +43,28 @@ struct Resumption: Sendable {
     ///   - end: the spool's next id when it was opened.
     ///   - doubt: told the partitions whose positions do not fit, with the reason; nothing is skipped there.
     init(
-        _ state: inout LedgerState, _ positions: [ServicePosition], end: UInt64,
-        doubt: (_ partition: Int, _ reason: String) -> Void
+        _ state: inout LedgerState, _ positions: [ServicePosition], _ numbering: ServiceNumbering = .wrapping,
+        end: UInt64, doubt: (_ partition: Int, _ reason: String) -> Void
     ) {
         precondition(positions.count == state.partitions.count)
         self.init(positions, end: end)
         for (index, position) in positions.enumerated() {
             let ledger = state.partitions[index]
-            let service = Int64(position.lastNumber)
-            let base = Int64(position.base)
+            let (service, base) = (position.lastNumber, position.base)
             state.partitions[index].producer = position.producer
             state.partitions[index].serviceNumber = base
             guard ledger.producer?.groupID == position.producer.groupID else { continue }
             let held = end > ledger.acknowledged ? end - ledger.acknowledged : 0
-            switch ServiceNumber.distance(from: ledger.serviceNumber, to: service) {
+            switch numbering.distance(from: ledger.serviceNumber, to: service) {
             case let ahead? where UInt64(ahead) <= held:
                 remaining[index] = Int(ahead)
                 // So that the numbers meet the base when the skipping ends, also in a run that goes on with it.
                 state.partitions[index].serviceNumber =
-                    base == service ? ledger.serviceNumber : ServiceNumber.before(base, by: ahead)
+                    base == service ? ledger.serviceNumber : numbering.before(base, by: ahead)
             case let ahead?:
                 doubt(index, "it has \(ahead) records more than the ledger, and the spool holds only \(held)")
+            // It keeps no numbers, and never knew what the ledger knows.
+            case nil where numbering == .rising && service == ServiceNumbering.none: break
             case nil:
                 doubt(index, "its last number is \(service), the ledger's \(ledger.serviceNumber)")
             }
@@ -96,7 +73,7 @@ struct Resumption: Sendable {
 
     private init(_ positions: [ServicePosition], end: UInt64) {
         remaining = Array(repeating: 0, count: positions.count)
-        bases = positions.map { Int64($0.base) }
+        bases = positions.map(\.base)
         self.end = end
     }
 

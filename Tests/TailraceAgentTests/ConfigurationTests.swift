@@ -77,7 +77,7 @@ import Testing
         output.eventHub = "logs"
         output.caFile = directory("ca.pem")
         output.key = .source
-        #expect(configuration.outputs == [output])
+        #expect(configuration.outputs == [.eventHubs(output)])
         #expect(configuration.warnings.isEmpty)
     }
 
@@ -89,15 +89,15 @@ import Testing
         #expect(configuration.spool == SpoolSettings(maximumSize: 10 << 30, sync: .always))
         #expect(configuration.inputs[0].start == .beginning)
         #expect(configuration.inputs[0].maximumLine == 960 << 10)
-        #expect(configuration.outputs[0].key == .host)
-        #expect(configuration.outputs[0].caFile == nil)
-        #expect(configuration.outputs[0].transport == .amqp)
+        #expect(configuration.eventHubs?.key == .host)
+        #expect(configuration.eventHubs?.caFile == nil)
+        #expect(configuration.eventHubs?.transport == .amqp)
     }
 
     @Test func theTransportReachesTheClientsOptions() throws {
         let configuration = try load(Self.inputLines + Self.outputLines + "transport = \"websocket\"")
-        #expect(configuration.outputs[0].transport == .webSocket)
-        #expect(configuration.outputs[0].connecting.transport == .webSocket)
+        #expect(configuration.eventHubs?.transport == .webSocket)
+        #expect(configuration.eventHubs?.connecting.transport == .webSocket)
     }
 
     @Test func theSampleIsValidOnceItsKeyExists() throws {
@@ -106,7 +106,7 @@ import Testing
         let configuration = try load(sample)
         #expect(configuration.inputs.map(\.name) == ["app"])
         #expect(configuration.outputs.map(\.name) == ["hub"])
-        #expect(configuration.outputs[0].connectionString?.reveal().sharedAccessKey == Self.canary)
+        #expect(configuration.eventHubs?.connectionString?.reveal().sharedAccessKey == Self.canary)
         #expect(configuration.stateDirectory == "/var/lib/tailrace")
     }
 
@@ -216,7 +216,7 @@ import Testing
         write("hub.key", "\n \(Self.connectionString) \r\n", mode: 0o644)
         let output = "[output.hub]\ntype = \"eventhubs\"\nconnection_string_file = \"\(directory("hub.key"))\"\n"
         let configuration = try load(Self.inputLines + output)
-        #expect(configuration.outputs[0].connectionString?.reveal().sharedAccessKey == Self.canary)
+        #expect(configuration.eventHubs?.connectionString?.reveal().sharedAccessKey == Self.canary)
         #expect(configuration.warnings.map(\.line) == [6])
         #expect(configuration.warnings[0].message.contains("everybody"))
     }
@@ -299,7 +299,7 @@ import Testing
                     custom_endpoint = "gateway.example.net:8443"
                     idempotent = "always"
                     """
-            ).outputs.first)
+            ).eventHubs)
         #expect(output.transport == .webSocket && output.idempotent == .always)
         #expect(
             output.proxy
@@ -350,7 +350,7 @@ import Testing
                 .workloadIdentity
             ),
         ] {
-            let output = try #require(try load(Self.inputLines + Self.identityLines + lines + "\n").outputs.first)
+            let output = try #require(try load(Self.inputLines + Self.identityLines + lines + "\n").eventHubs)
             #expect(output.identity?.kind == kind && output.connectionString == nil)
             let endpoint = try output.endpoint()
             #expect(endpoint.host == "contoso.servicebus.windows.net" && endpoint.hub == "logs")
@@ -373,5 +373,12 @@ import Testing
         let descriptions = problems.map(\.description).joined(separator: "\n").replacing("\"", with: "")
             .replacing(" in [output.hub]", with: "")
         #expect(descriptions.contains(text), "\(descriptions)")
+    }
+}
+
+extension AgentConfiguration {
+    /// Of the first output, which is an event hub.
+    fileprivate var eventHubs: EventHubsOutputSettings? {
+        if case .eventHubs(let settings) = outputs.first { settings } else { nil }
     }
 }

@@ -37,7 +37,7 @@ struct NumberedStore: Sendable {
         let last = known ?? startAt
         let base = known != nil && countsAnew ? startAt : last
         partitions[partition].producers[producer.groupID] = (producer.ownerLevel, base)
-        return ServicePosition(producer: producer, lastNumber: last, base: base)
+        return ServicePosition(producer: producer, lastNumber: Int64(last), base: Int64(base))
     }
 }
 
@@ -121,7 +121,7 @@ final class NumberedHub: Destination {
             producers.indices.map { store.attach($0, producers[$0], startAt: startAt) }
         }
         self.positions = positions
-        numberings = Mutex(positions.map { Numbering(next: Self.next($0.base)) })
+        numberings = Mutex(positions.map { Numbering(next: Self.next(Int32($0.base))) })
     }
 
     static func next(_ number: Int32, by count: Int = 1) -> Int32 { Int32((Int64(number) + Int64(count)) % (1 << 31)) }

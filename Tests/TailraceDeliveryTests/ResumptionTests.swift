@@ -15,34 +15,35 @@ import Testing
             ])
     }
 
-    private func position(_ last: Int32, group: Int64 = 5) -> ServicePosition {
+    private func position(_ last: Int64, group: Int64 = 5) -> ServicePosition {
         ServicePosition(producer: .init(groupID: group, ownerLevel: 2), lastNumber: last)
     }
 
     @Test func numbersGoRoundAndDistancesWithThem() {
-        #expect(ServiceNumber.advanced(-1, by: 1) == 0)
-        #expect(ServiceNumber.advanced(-1, by: 0) == -1)
-        #expect(ServiceNumber.advanced(Int64(Int32.max), by: 1) == 0)
-        #expect(ServiceNumber.advanced(Int64(Int32.max) - 2, by: 5) == 2)
-        #expect(ServiceNumber.distance(from: -1, to: -1) == 0)
-        #expect(ServiceNumber.distance(from: -1, to: 0) == 1)
-        #expect(ServiceNumber.distance(from: 7, to: 7) == 0)
-        #expect(ServiceNumber.distance(from: 7, to: 12) == 5)
-        #expect(ServiceNumber.distance(from: 12, to: 7) == nil)
-        #expect(ServiceNumber.distance(from: 12, to: -1) == nil)
-        #expect(ServiceNumber.distance(from: Int64(Int32.max) - 2, to: 2) == 5)
-        #expect(ServiceNumber.distance(from: 2, to: Int64(Int32.max) - 2) == nil)
+        let numbering = ServiceNumbering.wrapping
+        #expect(numbering.advanced(-1, by: 1) == 0)
+        #expect(numbering.advanced(-1, by: 0) == -1)
+        #expect(numbering.advanced(Int64(Int32.max), by: 1) == 0)
+        #expect(numbering.advanced(Int64(Int32.max) - 2, by: 5) == 2)
+        #expect(numbering.distance(from: -1, to: -1) == 0)
+        #expect(numbering.distance(from: -1, to: 0) == 1)
+        #expect(numbering.distance(from: 7, to: 7) == 0)
+        #expect(numbering.distance(from: 7, to: 12) == 5)
+        #expect(numbering.distance(from: 12, to: 7) == nil)
+        #expect(numbering.distance(from: 12, to: -1) == nil)
+        #expect(numbering.distance(from: Int64(Int32.max) - 2, to: 2) == 5)
+        #expect(numbering.distance(from: 2, to: Int64(Int32.max) - 2) == nil)
         var generator = SeededGenerator.fresh("numbers")
         for _ in 0..<1000 {
             let number = Int64.random(in: -1...Int64(Int32.max), using: &generator)
             let count = Int.random(in: 0...1_000_000, using: &generator)
-            #expect(ServiceNumber.distance(from: number, to: ServiceNumber.advanced(number, by: count)) == Int64(count))
+            #expect(numbering.distance(from: number, to: numbering.advanced(number, by: count)) == Int64(count))
         }
     }
 
     @Test(arguments: [
         // The ledger's number, the service's, the spool's end: how many are skipped, the ledger's number then.
-        (Int64(7), Int32(7), UInt64(200), 0, Int64(7)),
+        (Int64(7), Int64(7), UInt64(200), 0, Int64(7)),
         (7, 12, 200, 5, 7),
         (-1, 4, 200, 5, -1),
         (Int64(Int32.max), 1, 200, 2, Int64(Int32.max)),
@@ -56,7 +57,7 @@ import Testing
         (7, 6, 200, 0, 6),
     ])
     func whatTheServiceHasBeyondTheLedgerIsSkipped(
-        number: Int64, last: Int32, end: UInt64, skipped: Int, now: Int64
+        number: Int64, last: Int64, end: UInt64, skipped: Int, now: Int64
     ) {
         var state = ledger(number: number)
         var doubts = 0
@@ -64,20 +65,46 @@ import Testing
         #expect(resumption.remaining == [skipped])
         #expect(state.partitions[0].serviceNumber == now)
         #expect(state.partitions[0].producer == .init(groupID: 5, ownerLevel: 2))
-        #expect((doubts == 1) == (skipped == 0 && number != Int64(last)))
+        #expect((doubts == 1) == (skipped == 0 && number != last))
     }
 
     /// The ledger's numbers meet the new count when the skipping ends, and so does a run that dies before.
-    @Test(arguments: [(Int32(-1), Int64(2_147_483_643)), (Int32(0), Int64(2_147_483_644)), (Int32(40), Int64(36))])
-    func whereTheCountIsNewTheSkippingEndsAtItsBeginning(base: Int32, number: Int64) {
+    @Test(arguments: [(Int64(-1), Int64(2_147_483_643)), (Int64(0), Int64(2_147_483_644)), (Int64(40), Int64(36))])
+    func whereTheCountIsNewTheSkippingEndsAtItsBeginning(base: Int64, number: Int64) {
         var state = ledger(number: 7)
         let position = ServicePosition(producer: .init(groupID: 5, ownerLevel: 2), lastNumber: 11, base: base)
         var resumption = Resumption(&state, [position], end: 200) { _, _ in Issue.record("nothing to doubt") }
         #expect(resumption.remaining == [4])
         #expect(state.partitions[0].serviceNumber == number)
         #expect(resumption.take(0, first: 100, count: 3) == 3)
-        #expect(ServiceNumber.distance(from: ServiceNumber.advanced(number, by: 3), to: Int64(max(base, 0))) != nil)
-        #expect(ServiceNumber.advanced(number, by: 5) == ServiceNumber.advanced(Int64(base), by: 1))
+        let numbering = ServiceNumbering.wrapping
+        #expect(numbering.distance(from: numbering.advanced(number, by: 3), to: max(base, 0)) != nil)
+        #expect(numbering.advanced(number, by: 5) == numbering.advanced(base, by: 1))
+    }
+
+    @Test(arguments: [
+        // The ledger's number, the service's: how many are skipped, the ledger's number then, whether it is doubted.
+        (Int64(7), Int64(7), 0, Int64(7), false),
+        (-1, -1, 0, -1, false),
+        (7, 12, 5, 7, false),
+        (Int64(Int32.max), Int64(Int32.max) + 2, 2, Int64(Int32.max), false),
+        (7, 108, 0, 108, true),
+        // It keeps no numbers, and may begin to: those that were used must not come again.
+        (7, -1, 0, 7, false),
+        (7, 6, 0, 7, true),
+    ])
+    func numbersThatOnlyRiseAreGoneOnWithFromTheHighest(
+        number: Int64, last: Int64, skipped: Int, now: Int64, isDoubted: Bool
+    ) {
+        var state = ledger(number: number)
+        var doubts = 0
+        let position = ServicePosition(
+            producer: .init(groupID: 5, ownerLevel: 0), lastNumber: last, base: max(last, number))
+        let resumption = Resumption(&state, [position], .rising, end: 200) { _, _ in doubts += 1 }
+        #expect(resumption.remaining == [skipped])
+        #expect(state.partitions[0].serviceNumber == now)
+        #expect((doubts == 1) == isDoubted)
+        #expect(ServiceNumbering.rising.advanced(now, by: skipped) == max(last, number))
     }
 
     @Test func anotherProducersNumbersSayNothing() {

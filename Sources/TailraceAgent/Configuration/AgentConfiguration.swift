@@ -1,4 +1,5 @@
 package import EventHubs
+package import TailraceDelivery
 
 /// What the agent is to do: a valid configuration. `ConfigurationLoader` makes it.
 package struct AgentConfiguration: Equatable, Sendable {
@@ -11,7 +12,7 @@ package struct AgentConfiguration: Equatable, Sendable {
     package var metrics: ListenAddress?
     package var spool = SpoolSettings()
     package var inputs: [FileInputSettings] = []
-    package var outputs: [EventHubsOutputSettings] = []
+    package var outputs: [OutputSettings] = []
     /// Nothing that stops the agent, but somebody should know.
     package var warnings: [ConfigurationProblem] = []
 
@@ -60,10 +61,26 @@ package struct FileInputSettings: Equatable, Sendable {
     package var start = Start.beginning
 }
 
+/// `[output.NAME]`, by its type.
+package enum OutputSettings: Equatable, Sendable {
+    case eventHubs(EventHubsOutputSettings)
+
+    package var name: String {
+        switch self {
+        case .eventHubs(let settings): settings.name
+        }
+    }
+
+    /// What routes a record to its partition.
+    package var key: RoutingKey {
+        switch self {
+        case .eventHubs(let settings): settings.key
+        }
+    }
+}
+
 /// `[output.NAME]` of type "eventhubs".
 package struct EventHubsOutputSettings: Equatable, Sendable {
-    package enum RoutingKey: String, Equatable, Sendable, CaseIterable { case host, source }
-
     /// Whether events are numbered, so that none is stored twice.
     package enum Idempotent: String, Equatable, Sendable, CaseIterable {
         /// Where the namespace supports it.

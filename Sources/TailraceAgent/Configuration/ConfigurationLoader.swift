@@ -1,5 +1,6 @@
 internal import EventHubs
 import Glibc
+internal import TailraceDelivery
 internal import TailraceInputs
 
 /// Turns the text of a configuration file into an `AgentConfiguration`, or into the list of everything wrong with it.
@@ -71,7 +72,7 @@ package struct ConfigurationLoader {
             if let input = readInput(reader.1, name: reader.0) { configuration.inputs.append(input) }
         }
         for reader in namedTables("output", of: &top) {
-            if let output = readOutput(reader.1, name: reader.0) { configuration.outputs.append(output) }
+            if let output = readOutput(reader.1, name: reader.0) { configuration.outputs.append(.eventHubs(output)) }
         }
         top.finish()
         if !collector.problems.isEmpty { throw ConfigurationError(collector.problems) }
@@ -298,8 +299,8 @@ package struct ConfigurationLoader {
         if let mode = reader.choice("idempotent", of: modes).flatMap(EventHubsOutputSettings.Idempotent.init) {
             output.idempotent = mode
         }
-        let keys = EventHubsOutputSettings.RoutingKey.allCases.map(\.rawValue)
-        if let key = reader.choice("key", of: keys).flatMap(EventHubsOutputSettings.RoutingKey.init) {
+        let keys = RoutingKey.allCases.map(\.rawValue)
+        if let key = reader.choice("key", of: keys).flatMap(RoutingKey.init(rawValue:)) {
             output.key = key
         }
         reader.finish()

@@ -17,8 +17,11 @@ package enum ConfigurationReport {
             for path in walk.unreadable { lines.append("    cannot be read by this user: \(path)") }
         }
         for output in configuration.outputs {
-            let host = output.identity?.namespace ?? output.connectionString?.reveal().host ?? ""
-            lines.append("output \(output.name): hub \(output.eventHub) at \(host), key \(output.key.rawValue)")
+            switch output {
+            case .eventHubs(let output):
+                let host = output.identity?.namespace ?? output.connectionString?.reveal().host ?? ""
+                lines.append("output \(output.name): hub \(output.eventHub) at \(host), key \(output.key.rawValue)")
+            }
         }
         return lines.joined(separator: "\n")
     }

@@ -25,7 +25,7 @@ package final class Agent: Sendable {
     private let sink: SpoolSink
     private let account: InputAccount
     private let tailer: FileTailer
-    private let outputs: [OutputRunner]
+    private let outputs: [any RunningOutput]
     private let ledgers: [Ledger]
     private let group: MultiThreadedEventLoopGroup
     private let progress = Mutex(ProgressWatch())
@@ -37,7 +37,11 @@ package final class Agent: Sendable {
         self.configuration = configuration
         self.logger = logger
         // What can be wrong without touching the state directory comes first.
-        for output in configuration.outputs { _ = try OutputRunner.endpoint(output) }
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        self.group = group
+        let outlets = try configuration.outputs.map {
+            try Self.outlet($0, eventLoop: group.next(), logger: logger)
+        }
         let inputs = try configuration.inputs.map(Self.tail)
         try Self.makeDirectory(configuration.stateDirectory)
         var spoolConfiguration = SpoolConfiguration(directory: configuration.spoolDirectory)
@@ -57,20 +61,19 @@ package final class Agent: Sendable {
         account = InputAccount(spool: spool, inputs: names)
         tailer = try FileTailer(
             inputs: inputs, host: configuration.host, positions: spool.positions(), sink: sink, logger: logger)
-        group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let floors = SpoolFloors(spool, outputs: configuration.outputs.count)
         var ledgers: [Ledger] = []
-        var outputs: [OutputRunner] = []
+        var outputs: [any RunningOutput] = []
         for (index, output) in configuration.outputs.enumerated() {
             let ledger = try Ledger.open(
                 directory: configuration.spoolDirectory, name: "\(output.name).ledger",
                 firstSequence: spool.statistics().firstSequence, logger: logger)
             ledgers.append(ledger)
             outputs.append(
-                try OutputRunner(
-                    output, spool: spool, ledger: ledger,
+                outlets[index].output(
+                    output.name, key: output.key, spool: spool, ledger: ledger,
                     deadLetterDirectory: "\(configuration.stateDirectory)/dead-letters-\(output.name)",
-                    account: index == 0 ? account : nil, eventLoop: group.next(), logger: logger,
+                    account: index == 0 ? account : nil, logger: logger,
                     release: { floors.set($0, output: index) }))
         }
         self.ledgers = ledgers
@@ -92,6 +95,14 @@ package final class Agent: Sendable {
             logger.warning(
                 "a ledger belongs to no output of the configuration; remove the file when its output is gone for good",
                 metadata: ["file": "\(configuration.spoolDirectory)/\(name)"])
+        }
+    }
+
+    private static func outlet(
+        _ settings: OutputSettings, eventLoop: any EventLoop, logger: Logger
+    ) throws(AgentError) -> any Outlet {
+        switch settings {
+        case .eventHubs(let settings): try EventHubsOutlet(settings, eventLoop: eventLoop, logger: logger)
         }
     }
 

@@ -1,17 +1,18 @@
-package import EventHubs
+internal import EventHubs
 internal import NIOCore
-package import Producing
-package import TailraceDelivery
+internal import Producing
+internal import TailraceDelivery
 
 /// An event hub as the drain sees it.
-package final class EventHubsDestination: Destination {
-    package typealias Batch = PublishableBatch
+final class EventHubsDestination: OutletDestination {
+    typealias Batch = PublishableBatch
 
-    package let name: String
-    package let partitionIDs: [String]
-    package var partitionCount: Int { partitionIDs.count }
-    package let guarantee: String
-    package let positions: [ServicePosition]?
+    let name: String
+    let partitionIDs: [String]
+    var partitionCount: Int { partitionIDs.count }
+    let guarantee: String
+    let positions: [ServicePosition]?
+    static let window = 4
 
     private let client: EventHubProducerClient
     private let publishing: [PublishingLane]?
@@ -38,19 +39,19 @@ package final class EventHubsDestination: Destination {
         positions = producers?.map { producer in
             ServicePosition(
                 producer: .init(groupID: producer.state.producerGroupID, ownerLevel: producer.state.ownerLevel),
-                lastNumber: producer.lastNumber, base: producer.state.lastSequenceNumber)
+                lastNumber: Int64(producer.lastNumber), base: Int64(producer.state.lastSequenceNumber))
         }
         self.maximumSize = maximumSize
         self.health = health
         self.account = account
     }
 
-    package func makeEncoder() -> EventHubsEncoder {
+    func makeEncoder() -> EventHubsEncoder {
         EventHubsEncoder(
             maximumSize: maximumSize, reservesNumbers: publishing != nil, storage: storage, account: account)
     }
 
-    package func send(
+    func send(
         _ batch: PublishableBatch, partition: Int, completion: @escaping @Sendable (SendOutcome) -> Void
     ) {
         if let publishing {
@@ -62,7 +63,12 @@ package final class EventHubsDestination: Destination {
         }
     }
 
-    package func noteRefusal(_ partition: Int) { publishing?[partition].noteRefusal() }
+    var facts: [(name: String, value: String)] { [("maximum_message", "\(maximumSize)")] }
 
-    package func hasLostProducer(_ partition: Int) -> Bool { publishing?[partition].isTakenOver ?? false }
+    /// Every send tells how it ended.
+    func trouble(_ partition: Int) -> OutputTrouble? { nil }
+
+    func noteRefusal(_ partition: Int) { publishing?[partition].noteRefusal() }
+
+    func hasLostProducer(_ partition: Int) -> Bool { publishing?[partition].isTakenOver ?? false }
 }

@@ -1,0 +1,91 @@
+internal import EventHubs
+internal import Logging
+internal import NIOCore
+internal import TailraceDelivery
+internal import TailraceSpool
+
+/// The way to an event hub.
+final class EventHubsOutlet: Outlet {
+    static let type = "eventhubs"
+
+    let place: String
+    private let settings: EventHubsOutputSettings
+    private let client: EventHubProducerClient
+    private let logger: Logger
+
+    /// Bytes of a batch message at most, whatever the service would take: more saves nothing and costs memory.
+    private static let maximumBatch = 1 << 20
+
+    init(_ settings: EventHubsOutputSettings, eventLoop: any EventLoop, logger: Logger) throws(AgentError) {
+        self.settings = settings
+        self.logger = logger
+        let endpoint: EventHubEndpoint
+        do throws(EventHubsError) {
+            endpoint = try settings.endpoint()
+        } catch {
+            throw AgentError("output \(settings.name): \(error.message)")
+        }
+        place = "hub \(endpoint.hub) at \(endpoint.host):\(endpoint.route.port)"
+        client = EventHubProducerClient(endpoint, settings.connecting, eventLoop, logger)
+    }
+
+    var eventLoop: any EventLoop { client.eventLoop }
+
+    func connect(_ ledger: Ledger, _ health: OutputHealth, _ account: InputAccount?) async throws
+        -> EventHubsDestination
+    {
+        let partitionIDs = try await client.askEventHubProperties().get().partitionIDs
+        let size = try await client.askMaximumMessageSize(partitionID: partitionIDs[0]).get()
+        let producers = try await producers(partitionIDs, ledger)
+        return EventHubsDestination(
+            name: place, client: client, partitionIDs: partitionIDs, producers: producers,
+            guarantee: producers.map { Producers.describe($0) } ?? atLeastOnce,
+            maximumSize: min(size, Self.maximumBatch), health: health, account: account)
+    }
+
+    /// Nil: events go without numbers.
+    private func producers(_ partitionIDs: [String], _ ledger: Ledger) async throws -> [Producers.Opened]? {
+        guard settings.idempotent != .never else { return nil }
+        let stored = ledger.state.producers(key: settings.key, partitions: partitionIDs.count)
+        let opened = try await Producers(
+            client: client, partitionIDs: partitionIDs, stored: stored, logger: logger,
+            note: { try self.note($0, ledger) }
+        ).open()
+        if opened == nil, settings.idempotent == .always {
+            throw EventHubsError(
+                .notSupported,
+                "the namespace does not support idempotent publishing, and idempotent is \"always\": nothing is sent;"
+                    + " use another tier, or idempotent = \"auto\"")
+        }
+        return opened
+    }
+
+    /// Tells the ledger of the owner levels that are taken next.
+    private func note(_ producers: [LedgerState.Producer?], _ ledger: Ledger) throws {
+        var state = ledger.state
+        for (index, producer) in producers.enumerated() {
+            if let producer { state.partitions[index].producer = producer }
+        }
+        try ledger.update(state)
+        guard ledger.flush(timeoutMilliseconds: 5000) else {
+            throw AgentError("output \(settings.name): the ledger cannot be written; check the state directory's disk")
+        }
+    }
+
+    private var atLeastOnce: String {
+        let reason =
+            settings.idempotent == .never
+            ? "idempotent is \"never\"" : "the namespace does not support idempotent publishing"
+        return "at least once: \(reason); duplicates only among batches in flight"
+    }
+
+    func trouble(_ error: any Error) -> OutputTrouble {
+        OutputTrouble(error as? EventHubsError ?? EventHubsError(.connectFailed, "\(error)"))
+    }
+
+    static func partition(of key: String, count: Int) -> Int {
+        PartitionKeyHash.service.index(of: key, partitionCount: count)
+    }
+
+    func close() -> EventLoopFuture<Void> { client.end() }
+}

@@ -1,0 +1,47 @@
+internal import NIOCore
+internal import TailraceDelivery
+internal import TailraceSpool
+
+/// The way to one kind of service: what is different from output to output.
+protocol Outlet: Sendable {
+    associatedtype Target: OutletDestination
+
+    /// As the configuration calls it, such as "eventhubs".
+    static var type: String { get }
+    /// Where the output goes, for people.
+    var place: String { get }
+    /// Where waiting and connecting happen.
+    var eventLoop: any EventLoop { get }
+
+    /// One attempt to get there: until the service has told its partitions and is ready to take records. The connections
+    /// may stay when it fails.
+    func connect(_ ledger: Ledger, _ health: OutputHealth, _ account: InputAccount?) async throws -> Target
+    /// What an error of `connect` means for people.
+    func trouble(_ error: any Error) -> OutputTrouble
+    /// The partition of a key: the same in every process, for ever.
+    static func partition(of key: String, count: Int) -> Int
+    /// Ends all connections.
+    func close() -> EventLoopFuture<Void>
+}
+
+/// A destination that tells the status more.
+protocol OutletDestination: Destination {
+    /// As the service names the partitions, in the order of their numbers.
+    var partitionIDs: [String] { get }
+    /// More about it, for the log.
+    var facts: [(name: String, value: String)] { get }
+    /// Batches in flight per partition; more than one needs a service that refuses what comes behind a gap.
+    static var window: Int { get }
+    /// What stands in the way now, where sending goes on by itself and tells nobody.
+    func trouble(_ partition: Int) -> OutputTrouble?
+}
+
+/// What stands between an output and its service.
+struct OutputTrouble: Equatable, Sendable {
+    /// For the status, such as "not connected; trying again".
+    var state: String
+    /// Cause and remedy.
+    var error: String
+    /// Another agent has taken over: that stays, whatever else goes well.
+    var isTakeover = false
+}
