@@ -9,6 +9,8 @@ package protocol BatchBuilder: Sendable {
     var count: Int { get }
     /// Bytes of the open batch.
     var size: Int { get }
+    /// The open batch takes no more, so it has nothing to wait for.
+    var isFull: Bool { get }
 
     /// Adds an event to the open batch.
     ///
@@ -20,6 +22,11 @@ package protocol BatchBuilder: Sendable {
 
     /// The open batch, which has events; the next one is then open, and empty.
     mutating func seal() -> Batch
+}
+
+extension BatchBuilder {
+    /// Known only when an event does not fit.
+    package var isFull: Bool { false }
 }
 
 /// A batch that was built elsewhere, to be sent as it is.

@@ -133,7 +133,7 @@ package struct PartitionBuffer<Builder: BatchBuilder>: Sendable {
 
     /// The open batch shall go as soon as the lane would transmit it.
     private var isDue: Bool {
-        builder.size >= limits.eagerSize || isOverdue || count >= limits.maximumEvents
+        builder.size >= limits.eagerSize || builder.isFull || isOverdue || count >= limits.maximumEvents
             || bytes >= limits.maximumBytes || (flushes.last.map { $0.mark > sealed } ?? false)
     }
 

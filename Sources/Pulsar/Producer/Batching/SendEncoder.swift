@@ -1,0 +1,145 @@
+internal import NIOCore
+
+/// Makes the SEND frames of one producer: compresses, writes the metadata, and the checksum over both. For any thread.
+package struct SendEncoder: Sendable {
+    package let producerID: UInt64
+    package let producer: OpenedProducer
+    let compressor: Compressor
+
+    /// Of a batch's payload, so that it fits into a frame with its metadata even if it does not shrink.
+    package let maximumBatchSize: Int
+    /// More than the metadata of a batch takes with keys and clusters of ordinary length.
+    private static let metadataReserve = 4096
+
+    package init(producerID: UInt64, producer: OpenedProducer, compressor: Compressor) {
+        self.producerID = producerID
+        self.producer = producer
+        self.compressor = compressor
+        maximumBatchSize = max(producer.maximumMessageSize - Self.metadataReserve, 0)
+    }
+
+    /// False: it is too large for a frame of its own, whatever is done to it.
+    func mayFit(_ message: PulsarMessage, isChunked: Bool) -> Bool {
+        if isChunked || compressor.compression != .none { return message.size <= Compressor.maximumSize }
+        return message.size <= producer.maximumMessageSize
+    }
+
+    func tooBig(_ size: Int) -> PulsarError {
+        PulsarError(
+            .messageTooBig,
+            "\(size) bytes are more than the broker takes at once (\(producer.maximumMessageSize) with the metadata): make"
+                + " the message smaller, compress it, or let the producer send it in chunks")
+    }
+
+    /// A batch, compressed as a whole. One of a single message is in batch layout too, as the official C++ client sends it.
+    ///
+    /// - Parameters:
+    ///   - partitionKey, orderingKey: those of its first message: a broker does not look into batches.
+    ///   - publishTime: milliseconds since 1970, UTC.
+    /// - Throws: `messageTooBig`.
+    package func seal(
+        _ batch: BatchPayload, partitionKey: String? = nil, orderingKey: String? = nil, replicateTo: [String] = [],
+        publishTime: UInt64 = WallClock.milliseconds
+    ) throws(PulsarError) -> SealedSend {
+        precondition(batch.count > 0)
+        var metadata = metadata(batch.firstID, publishTime)
+        metadata.partitionKey = partitionKey
+        metadata.orderingKey = orderingKey.map { Array($0.utf8) }
+        metadata.replicateTo = replicateTo
+        metadata.numMessagesInBatch = Int32(clamping: batch.count)
+        var command = SendCommand(
+            producerID: producerID, sequenceID: batch.firstID, numMessages: Int32(clamping: batch.count))
+        if batch.count > 1 {
+            // Both: brokers remember the command's number at once, and the metadata's when they read the topic again.
+            metadata.highestSequenceID = batch.lastID
+            command.highestSequenceID = batch.lastID
+        }
+        let payload = try compress(batch.bytes, &metadata)
+        guard metadata.encodedLength + payload.readableBytes <= producer.maximumMessageSize else {
+            throw tooBig(metadata.encodedLength + payload.readableBytes)
+        }
+        return SealedSend(
+            firstID: batch.firstID, lastID: batch.lastID,
+            head: SendFrame.head(command, metadata: metadata, payload: payload), payload: payload)
+    }
+
+    /// A message by itself; several frames when it has to go in chunks.
+    func seal(
+        _ message: PulsarMessage, id: UInt64, deliverAt: Int64?, publishTime: UInt64, isChunked: Bool
+    ) throws(PulsarError) -> [SealedSend] {
+        var metadata = metadata(id, publishTime)
+        metadata.properties = message.properties.map { Property(key: $0.name, value: $0.value) }
+        metadata.partitionKey = message.routingKey
+        metadata.orderingKey = message.sharingKey.map { Array($0.utf8) }
+        metadata.replicateTo = message.replicateTo
+        metadata.eventTime = message.eventTime
+        metadata.deliverAtTime = deliverAt
+        if message.isNull { metadata.nullValue = true }
+        let payload = try compress(message.payload, &metadata)
+        let limit = producer.maximumMessageSize
+        let room = limit - metadata.encodedLength
+        guard payload.readableBytes > room else {
+            let command = SendCommand(producerID: producerID, sequenceID: id)
+            return [
+                SealedSend(
+                    firstID: id, lastID: id, head: SendFrame.head(command, metadata: metadata, payload: payload),
+                    payload: payload)
+            ]
+        }
+        guard isChunked, room > 0 else { throw tooBig(limit - room + payload.readableBytes) }
+        return try chunks(payload, of: room, id, metadata)
+    }
+
+    /// Chunks of one message at most: each is a frame that waits for its own answer.
+    private static let maximumChunks = 10_000
+
+    /// The fields that tell of chunks make the frames a little larger than the limit, which brokers allow for.
+    private func chunks(
+        _ payload: ByteBuffer, of size: Int, _ id: UInt64, _ metadata: MessageMetadata
+    ) throws(PulsarError) -> [SealedSend] {
+        var metadata = metadata
+        let total = payload.readableBytes
+        let count = (total + size - 1) / size
+        guard count <= Self.maximumChunks, let totalSize = Int32(exactly: total) else { throw tooBig(total) }
+        metadata.uuid = "\(producer.name)-\(id)"
+        metadata.numChunksFromMsg = Int32(count)
+        metadata.totalChunkMsgSize = totalSize
+        let command = SendCommand(producerID: producerID, sequenceID: id, isChunk: true)
+        var payload = payload
+        return (0..<count).map { index in
+            metadata.chunkID = Int32(index)
+            // As long as there are chunks there are bytes.
+            let chunk = payload.readSlice(length: min(size, payload.readableBytes)) ?? ByteBuffer()
+            return SealedSend(
+                firstID: id, lastID: id, isLastChunk: index == count - 1,
+                head: SendFrame.head(command, metadata: metadata, payload: chunk), payload: chunk)
+        }
+    }
+
+    private func metadata(_ id: UInt64, _ publishTime: UInt64) -> MessageMetadata {
+        var metadata = MessageMetadata(producerName: producer.name, sequenceID: id, publishTime: publishTime)
+        if !producer.schemaVersion.isEmpty { metadata.schemaVersion = producer.schemaVersion }
+        return metadata
+    }
+
+    private func compress(_ bytes: ByteBuffer, _ metadata: inout MessageMetadata) throws(PulsarError) -> ByteBuffer {
+        guard let type = compressor.compression.type else { return bytes }
+        metadata.compression = type
+        metadata.uncompressedSize = UInt32(clamping: bytes.readableBytes)
+        var bytes = bytes
+        return try compressor.compress(&bytes)
+    }
+}
+
+extension PulsarCompression {
+    /// Nil for none, which is not written.
+    var type: CompressionType? {
+        switch self {
+        case .none: nil
+        case .zlib: .zlib
+        case .lz4: .lz4
+        case .zstd: .zstd
+        case .snappy: .snappy
+        }
+    }
+}
