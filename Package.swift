@@ -136,7 +136,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["tailrace", "TailraceAgent", "LocalHub", "EventHubs", "TestSupport"],
+            dependencies: ["tailrace", "TailraceAgent", "LocalHub", "EventHubs", "Pulsar", "TestSupport", nioCore],
             exclude: ["Python"], swiftSettings: strict),
         .testTarget(
             name: "PeerTests",

@@ -13,13 +13,6 @@ import Testing
         var key: String?
     }
 
-    /// The bytes that break careless code, and lines of every length around the encodings' borders.
-    static let awkward: [[UInt8]] = [
-        [], [0], [0x0D], Array("line with CR\r".utf8), [0xFF, 0xFE, 0x80], Array("ünïcödé 🦆".utf8),
-        Array(repeating: 0x41, count: 255), Array(repeating: 0x42, count: 256), Array(0...255),
-        (0..<70_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }, Array(repeating: 0, count: 900_000),
-    ]
-
     enum Mode: String, CaseIterable { case buffered, batch, event }
 
     @Test(arguments: zip(Mode.allCases, [false, true, false]))
@@ -29,7 +22,7 @@ import Testing
         configuration.isPlain = plain
         let hub = try LocalHub(configuration, logger: Logger(label: "hub", factory: { _ in SwiftLogNoOpLogHandler() }))
         _ = try await hub.start()
-        var sent = Self.awkward.map { Sent(body: $0, key: nil) }
+        var sent = AwkwardPayloads.all.map { Sent(body: $0, key: nil) }
         for i in 0..<300 { sent.append(Sent(body: Array("event \(i)".utf8), key: "key \(i % 7)")) }
         try await python.produce(sent, to: hub, mode: mode)
         let received = try await python.consume(from: hub, count: sent.count)
@@ -67,7 +60,7 @@ import Testing
                 """)
         // Whatever a line can hold (everything but a newline), and one that is too long.
         let long = (0..<(2 << 20)).map { UInt8(ascii: "a") + UInt8($0 % 26) }
-        let lines = Self.awkward.map { $0.filter { $0 != 0x0A } } + [long, Array("the last".utf8)]
+        let lines = AwkwardPayloads.all.map { $0.filter { $0 != 0x0A } } + [long, Array("the last".utf8)]
         try agent.log(Array(lines.map { $0 + [0x0A] }.joined()))
         let received = try await python.consume(from: hub, count: lines.count)
         let limit = FileInputSettings.defaultMaximumLine

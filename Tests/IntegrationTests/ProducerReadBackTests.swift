@@ -35,7 +35,7 @@ import Testing
             event.properties[string: "name"] = .string(name)
             all.append((name, event, expected))
         }
-        for (index, body) in OfficialClientTests.awkward.enumerated() {
+        for (index, body) in AwkwardPayloads.all.enumerated() {
             add("awkward \(index)", EventData(body), ["kind": "data", "body": "list [bytes \(hex(body))]"])
         }
         add(

@@ -23,7 +23,7 @@ import Testing
     ) async throws {
         let python = try Python()
         let hub = try await hub()
-        let sent = OfficialClientTests.awkward.map { OfficialClientTests.Sent(body: $0, key: "one key") }
+        let sent = AwkwardPayloads.all.map { OfficialClientTests.Sent(body: $0, key: "one key") }
         try await python.produce(sent, to: hub, mode: mode, arguments: ["--websocket"])
         let received = try await python.consume(from: hub, count: sent.count, ["--websocket"])
         let isSame = received.map(\.body) == sent.map(\.body)
@@ -41,12 +41,12 @@ import Testing
         options.transport = .webSocket
         options.tls = EventHubsTLS(authorities: hub.authorityFile ?? "")
         let client = try EventHubProducerClient(connectionString: hub.connectionString, options: options)
-        for body in OfficialClientTests.awkward {
+        for body in AwkwardPayloads.all {
             try await client.send([EventData(body: .init(bytes: body))], partitionID: "3")
         }
         await client.close()
-        let received = try await python.consume(from: hub, count: OfficialClientTests.awkward.count, ["--websocket"])
-        let isSame = received.map(\.body) == OfficialClientTests.awkward
+        let received = try await python.consume(from: hub, count: AwkwardPayloads.all.count, ["--websocket"])
+        let isSame = received.map(\.body) == AwkwardPayloads.all
         #expect(isSame && received.allSatisfy { $0.partition == 3 })
         await hub.stop()
     }
@@ -62,7 +62,7 @@ import Testing
                 ca_file = "\(directory("certificates/ca.pem"))"
                 transport = "websocket"
                 """)
-        let lines = OfficialClientTests.awkward.map { $0.filter { $0 != 0x0A } } + [Array("the last".utf8)]
+        let lines = AwkwardPayloads.all.map { $0.filter { $0 != 0x0A } } + [Array("the last".utf8)]
         try agent.log(Array(lines.map { $0 + [0x0A] }.joined()))
         let received = try await python.consume(from: hub, count: lines.count)
         let isSame = received.map(\.body) == lines
@@ -84,15 +84,15 @@ import Testing
         if usesTLS { string = string.replacing(";UseDevelopmentEmulator=true", with: "") }
         let client = try EventHubProducerClient(connectionString: string, options: options)
         #expect(try await client.partitionIDs() == ["0", "1", "2", "3"])
-        for body in OfficialClientTests.awkward {
+        for body in AwkwardPayloads.all {
             try await client.send([EventData(body: .init(bytes: body))], partitionID: "0")
         }
         let last = try await client.partitionProperties("0").lastEnqueuedSequenceNumber
-        #expect(last == Int64(OfficialClientTests.awkward.count - 1))
+        #expect(last == Int64(AwkwardPayloads.all.count - 1))
         await client.close()
         let received = try await Python().consume(
-            from: hub, count: OfficialClientTests.awkward.count)
-        let isSame = received.map(\.body) == OfficialClientTests.awkward
+            from: hub, count: AwkwardPayloads.all.count)
+        let isSame = received.map(\.body) == AwkwardPayloads.all
         #expect(isSame)
         await hub.stop()
     }

@@ -21,7 +21,7 @@ final class RabbitBroker: Sendable {
         let certificates = try Certificates(in: directory)
         authority = certificates.authority
         let (port, tlsPort, mapperPort, distributionPort) = (
-            try Self.freePort(), try Self.freePort(), try Self.freePort(), try Self.freePort()
+            try LocalPort.free(), try LocalPort.free(), try LocalPort.free(), try LocalPort.free()
         )
         self.port = port
         self.tlsPort = tlsPort
@@ -56,7 +56,7 @@ final class RabbitBroker: Sendable {
                 // The script then becomes the node, instead of watching over it.
                 "RUNNING_UNDER_SYSTEMD": "1",
             ])
-        while !(Self.listens(port) && Self.listens(tlsPort)) {
+        while !(LocalPort.isServed(port) && LocalPort.isServed(tlsPort)) {
             if ProtonServer.ended(node) {
                 throw ChildProcess.Failure("RabbitMQ did not start: \(node.output) \(node.errorOutput)")
             }
@@ -75,41 +75,6 @@ final class RabbitBroker: Sendable {
         guard let file = fopen(path, "w") else { throw ChildProcess.Failure("cannot write \(path)") }
         defer { fclose(file) }
         fputs(text, file)
-    }
-
-    // MARK: Ports
-
-    private static func freePort() throws -> Int {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = loopback(0)
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let code = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, length) == 0 ? getsockname(descriptor, $0, &length) : -1
-            }
-        }
-        guard code == 0 else { throw ChildProcess.Failure("no free port: \(String(cString: strerror(errno)))") }
-        return Int(UInt16(bigEndian: address.sin_port))
-    }
-
-    private static func listens(_ port: Int) -> Bool {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = loopback(port)
-        return withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-            }
-        }
-    }
-
-    private static func loopback(_ port: Int) -> sockaddr_in {
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = UInt16(port).bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        return address
     }
 }
 

@@ -13,6 +13,18 @@ public final class TemporaryDirectory: Sendable {
 
     public func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
 
+    /// Makes the file `name`, or makes it anew; returns its path.
+    @discardableResult
+    public func write(_ text: String, to name: String) throws -> String {
+        let path = self(name)
+        guard let file = fopen(path, "w") else {
+            throw ChildProcess.Failure("cannot write \(path): \(String(cString: strerror(errno)))")
+        }
+        let isWritten = fwrite(text, 1, text.utf8.count, file) == text.utf8.count
+        guard fclose(file) == 0, isWritten else { throw ChildProcess.Failure("cannot write \(path)") }
+        return path
+    }
+
     deinit { Self.removeTree(path) }
 
     private static func removeTree(_ path: String) {
