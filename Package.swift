@@ -84,8 +84,10 @@ let package = Package(
             swiftSettings: strict),
 
         // A sender for benchmarks and memory tests; not shipped.
+        .target(name: "LoadSupport", path: "Tests/LoadSupport", swiftSettings: strict),
         .executableTarget(
-            name: "event-load", dependencies: ["EventHubs", nioCore], path: "Tests/event-load", swiftSettings: strict),
+            name: "event-load", dependencies: ["EventHubs", "LoadSupport", nioCore], path: "Tests/event-load",
+            swiftSettings: strict),
 
         // A Pulsar broker for tests, in the test's process or in one of its own; not shipped.
         .target(

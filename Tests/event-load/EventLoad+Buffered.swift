@@ -1,4 +1,5 @@
 import EventHubs
+import LoadSupport
 import NIOCore
 import Synchronization
 

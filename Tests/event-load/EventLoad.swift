@@ -7,25 +7,8 @@
 // connecting; `count` prints how many events the hub has ever stored.
 import EventHubs
 import Glibc
+import LoadSupport
 import NIOCore
-
-struct Arguments {
-    let mode: String
-    private let words: [String]
-
-    init?(_ words: [String]) {
-        guard words.count > 1 else { return nil }
-        mode = words[1]
-        self.words = words
-    }
-
-    func text(_ name: String) -> String? {
-        guard let index = words.firstIndex(of: "--\(name)"), index + 1 < words.count else { return nil }
-        return words[index + 1]
-    }
-
-    func number(_ name: String, _ standard: Int) -> Int { text(name).flatMap { Int($0) } ?? standard }
-}
 
 @main
 struct EventLoad {
@@ -105,38 +88,4 @@ struct EventLoad {
         print(sum)
         await client.close()
     }
-}
-
-struct Failure: Error, CustomStringConvertible {
-    let description: String
-    init(_ description: String) { self.description = description }
-}
-
-/// Wall clock and processor time since it was made.
-struct Stopwatch {
-    private let begin = ContinuousClock.now
-    private let processor = Self.processorSeconds()
-
-    func report(_ sent: Int, of events: Int) {
-        let time = ContinuousClock.now - begin
-        let seconds = Double(time.components.seconds) + Double(time.components.attoseconds) / 1e18
-        var usage = rusage()
-        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        print(
-            "events=\(sent) seconds=\(seconds) processor=\(Self.processorSeconds() - processor) peak=\(usage.ru_maxrss)"
-        )
-        if sent != events { exit(1) }
-    }
-
-    private static func processorSeconds() -> Double {
-        var usage = rusage()
-        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
-        return seconds(usage.ru_utime) + seconds(usage.ru_stime)
-    }
-}
-
-func complain(_ text: String) {
-    let bytes = Array((text + "\n").utf8)
-    _ = write(2, bytes, bytes.count)
 }
