@@ -31,12 +31,24 @@ package enum TLSVersion: Equatable, Sendable {
     }
 }
 
+/// What a client checks of a server's certificate.
+package enum TLSVerification: Equatable, Sendable {
+    /// That it comes from somebody trusted and bears the server's name.
+    case chainAndName
+    /// That it comes from somebody trusted; whoever else they issued one to can pass for the server.
+    case chain
+    /// Nothing: anybody in between can read and change everything.
+    case nothing
+}
+
 /// What connections share: certificates, trust, versions. Made once, used by any number of handlers on any thread.
 package final class TLSContext: Sendable {
     package enum Side: Sendable { case client, server }
     package let side: Side
     /// Never changed after `init`; OpenSSL counts references and locks by itself.
     nonisolated(unsafe) let pointer: OpaquePointer
+    /// Whether a session of this context expects the name of its server in the certificate.
+    let checksName: Bool
 
     /// For connecting: the server's certificate must come from `trust` and bear the name given to the handler.
     ///
@@ -44,14 +56,16 @@ package final class TLSContext: Sendable {
     ///   - trust: the system's store by default.
     ///   - identity: shown to servers that ask for a client certificate.
     ///   - versions: TLS 1.2 and 1.3 by default; nothing older can be asked for.
+    ///   - verification: everything by default.
     package static func client(
         trust: TLSTrust = .system, identity: TLSIdentityFiles? = nil,
-        versions: (lowest: TLSVersion, highest: TLSVersion) = (.tls12, .tls13)
+        versions: (lowest: TLSVersion, highest: TLSVersion) = (.tls12, .tls13),
+        verification: TLSVerification = .chainAndName
     ) throws(TLSError) -> TLSContext {
-        let context = try TLSContext(.client, versions)
+        let context = try TLSContext(.client, versions, checksName: verification == .chainAndName)
         try context.load(trust)
         if let identity { try context.load(identity) }
-        SSL_CTX_set_verify(context.pointer, SSL_VERIFY_PEER, nil)
+        SSL_CTX_set_verify(context.pointer, verification == .nothing ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nil)
         return context
     }
 
@@ -60,6 +74,7 @@ package final class TLSContext: Sendable {
 
     private init(sharing pointer: OpaquePointer) {
         side = .client
+        checksName = true
         SSL_CTX_up_ref(pointer)
         self.pointer = pointer
     }
@@ -83,9 +98,12 @@ package final class TLSContext: Sendable {
         return context
     }
 
-    private init(_ side: Side, _ versions: (lowest: TLSVersion, highest: TLSVersion)) throws(TLSError) {
+    private init(
+        _ side: Side, _ versions: (lowest: TLSVersion, highest: TLSVersion), checksName: Bool = true
+    ) throws(TLSError) {
         ERR_clear_error()
         self.side = side
+        self.checksName = checksName
         guard let pointer = SSL_CTX_new(side == .client ? TLS_client_method() : TLS_server_method()) else {
             throw .configuration("OpenSSL offers no TLS: \(OpenSSLError.takeQueue())")
         }

@@ -60,7 +60,7 @@ final class TLSEngine {
         case .client:
             SSL_set_connect_state(ssl)
             guard let serverName else { throw .configuration("a TLS client needs the name of its server") }
-            try expect(serverName)
+            try expect(serverName, inCertificate: context.checksName)
         }
     }
 
@@ -70,19 +70,20 @@ final class TLSEngine {
     }
 
     /// Has OpenSSL check the server's certificate for `name`, and tells the server that name (SNI, DNS names alone).
-    private func expect(_ name: String) throws(TLSError) {
+    private func expect(_ name: String, inCertificate isChecked: Bool) throws(TLSError) {
         // A trailing dot makes a name absolute for the resolver; certificates do not have it.
         let name = name.hasSuffix(".") ? String(name.dropLast()) : name
         guard !name.isEmpty, !name.utf8.contains(0) else {
             throw .configuration("\"\(name)\" is no server name that a certificate could bear")
         }
         if Self.isAddress(name) {
+            guard isChecked else { return }
             guard X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1 else {
                 throw .configuration("OpenSSL refuses server address \(name): \(OpenSSLError.takeQueue())")
             }
         } else {
             SSL_set_hostflags(ssl, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
-            guard SSL_set1_host(ssl, name) == 1, tailrace_SSL_set_tlsext_host_name(ssl, name) == 1 else {
+            guard !isChecked || SSL_set1_host(ssl, name) == 1, tailrace_SSL_set_tlsext_host_name(ssl, name) == 1 else {
                 throw .configuration("OpenSSL refuses server name \(name): \(OpenSSLError.takeQueue())")
             }
         }

@@ -13,6 +13,8 @@ package struct RetryPolicy: Equatable, Sendable {
         case full
         /// The whole, and up to this share of it more.
         case share(Double)
+        /// The whole, or up to this share of it less, but never less than the first wait: as Pulsar's clients wait.
+        case shortened(Double)
     }
 
     /// The longest wait before the first retry. Short: most refusals are a connection that was replaced.
@@ -60,6 +62,8 @@ package struct RetryPolicy: Equatable, Sendable {
         case .share(let share):
             let wait = max(longest, suggested)
             return wait + Self.random(upTo: wait * share, &random)
+        case .shortened(let share):
+            return max(max(longest - Self.random(upTo: longest * share, &random), first), suggested)
         }
     }
 

@@ -243,7 +243,7 @@ import Transports
             fclose(file)
         }
         func read(_ name: String, following: Bool = false) throws(EventHubsError) -> String {
-            try SmallFile.text(directory(name), limit: 4096, what: "it", following: following)
+            try SecretFile.text(directory(name), limit: 4096, what: "it", following: following)
         }
         write("a.key", " c4nary \n")
         #expect(try read("a.key") == "c4nary")

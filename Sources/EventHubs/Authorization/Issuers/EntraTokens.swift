@@ -63,7 +63,7 @@ struct EntraTokens: EventHubsTokenProvider, CustomStringConvertible, CustomDebug
             secret = text
             form["client_secret"] = text
         case .assertion(let file):
-            secret = try SmallFile.text(file, limit: SmallFile.tokenLimit, what: "the federated token")
+            secret = try SecretFile.text(file, limit: SmallFile.tokenLimit, what: "the federated token")
             form["client_assertion_type"] = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
             form["client_assertion"] = secret
         }

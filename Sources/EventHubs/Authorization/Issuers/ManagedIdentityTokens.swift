@@ -129,7 +129,7 @@ final class ManagedIdentityTokens: EventHubsTokenProvider, CustomStringConvertib
             throw EventHubsError(.unauthorized, "no token from the \(self): the agent gave one without a challenge")
         }
         let file = try ArcChallenge(challenge["WWW-Authenticate"], folder: tokenFolder).file
-        let key = try SmallFile.text(
+        let key = try SecretFile.text(
             file, limit: ArcChallenge.sizeLimit, what: "the agent's challenge", following: false)
         let second = HTTPRequest("GET", url, headers: [("Metadata", "true"), ("Authorization", "Basic \(key)")])
         let response = try await transport.ask(second, retries, who: description)
