@@ -138,7 +138,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["tailrace", "TailraceAgent", "LocalHub", "EventHubs", "Pulsar", "TestSupport", nioCore],
+            dependencies: [
+                "tailrace", "pulsar-broker", "TailraceAgent", "LocalHub", "EventHubs", "Pulsar", "TestSupport", nioCore,
+            ],
             exclude: ["Python"], swiftSettings: strict),
         .testTarget(
             name: "PeerTests",

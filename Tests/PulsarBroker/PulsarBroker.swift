@@ -28,6 +28,7 @@ package final class PulsarBroker: @unchecked Sendable {
     private var listeners: [BrokerListener] = []
     private(set) var connections: [Int: BrokerConnection] = [:]
     private(set) var topics: [String: Topic] = [:]
+    private var partitionCounts: [String: Int]
     private var owners: [String: Int] = [:]
     private(set) var connectionsAccepted = 0
     private var sends = 0
@@ -39,6 +40,7 @@ package final class PulsarBroker: @unchecked Sendable {
         self.configuration = configuration
         self.logger = logger
         authentication = configuration.authentication
+        partitionCounts = configuration.partitions
         try Self.makeDirectory(configuration.storeDirectory)
         tls = try configuration.tls.map { tls in
             try Self.makeDirectory(tls.directory)
@@ -150,7 +152,7 @@ package final class PulsarBroker: @unchecked Sendable {
         {
             return 0
         }
-        return configuration.partitions[topic] ?? configuration.defaultPartitions
+        return partitionCounts[topic] ?? configuration.defaultPartitions
     }
 
     func topic(_ name: String) throws -> Topic {
@@ -215,6 +217,11 @@ package final class PulsarBroker: @unchecked Sendable {
     /// Whom it lets in from now on.
     package func setAuthentication(_ authentication: BrokerAuthentication) async throws {
         try await onLoop { $0.authentication = authentication }
+    }
+
+    /// From now on; a topic only ever gets more partitions.
+    package func setPartitions(of topic: String, _ count: Int) async throws {
+        try await onLoop { $0.partitionCounts[topic] = count }
     }
 
     /// While silent, the broker reads and says nothing; what came meanwhile is lost.

@@ -360,7 +360,7 @@ import Testing
             $0.partitions[topic] = 3
         } _: { broker in
             let client = try await client(broker)
-            for (name, count) in [(topic, 3), (topic + "-partition-2", 0), (topic + "-partition-3", 0), ("x", 0)] {
+            for (name, count) in [(topic, 3), (topic + "-partition-2", 0), ("x", 0)] {
                 try await client.send(.partitionedMetadata(PartitionedMetadataCommand(topic: name, requestID: 1)))
                 #expect(
                     try await client.next()
@@ -370,6 +370,8 @@ import Testing
             }
             #expect(try error(await client.produce(topic)) == .notAllowedError)
             _ = try success(await client.produce(topic + "-partition-0"))
+            try await broker.setPartitions(of: topic, 4)
+            _ = try success(await client.produce(topic + "-partition-3", id: 1))
         }
     }
 

@@ -91,9 +91,8 @@ final class WireClient: Sendable {
             command.highestSequenceID = highest
             command.numMessages = metadata.numMessagesInBatch
             for id in sequenceID...highest {
-                BatchEntryWriter.write(
-                    SingleMessageMetadata(payloadSize: 0, sequenceID: id), payload: ByteBuffer(string: "\(id)"),
-                    into: &payload)
+                payload.writeMessage(
+                    SingleMessageMetadata(payloadSize: 0, sequenceID: id), payload: ByteBuffer(string: "\(id)"))
             }
         } else {
             payload.writeString("\(sequenceID)")
