@@ -98,7 +98,6 @@ extension ProducerMachine.Action {
         case .ready: "ready"
         case .ended(let error): "ended \(error.code)"
         case .reset: "reset"
-        case .forget: "forget"
         }
     }
 }

@@ -35,7 +35,7 @@ import Testing
                     #expect(results[token] == nil, "told twice of \(token)")
                     results[token] = result
                 case .reset: cut(driver.machine.attempt)
-                case .ready, .forget, .ended: break
+                case .ready, .ended: break
                 }
             }
         }

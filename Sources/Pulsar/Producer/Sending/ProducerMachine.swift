@@ -22,8 +22,6 @@ package struct ProducerMachine<Token: Sendable>: Sendable {
         /// Give up the connection of this attempt, which may be one for others too: what is on its way has an outcome
         /// that only the broker knows, and another connection asks it.
         case reset(PulsarError)
-        /// Tell the broker of this attempt's connection that nobody waits for the producer any more.
-        case forget(attempt: UInt64)
     }
 
     fileprivate enum State: Sendable {
@@ -160,8 +158,6 @@ package struct ProducerMachine<Token: Sendable>: Sendable {
         case .opening, .waitingForExclusive: break
         case .idle, .ready, .pausing, .ended: return
         }
-        // The broker may have taken it without our hearing of it.
-        if error.code == .timeout { actions.append(.forget(attempt: attempt)) }
         if isFinal(error) { return finish(error, &actions) }
         if !options.isPatient, wasReady, error.code == .quotaExceededRefused {
             failAll(error, &actions)
@@ -393,7 +389,6 @@ package struct ProducerMachine<Token: Sendable>: Sendable {
         expire(now, &actions)
         if let openingDeadline, openingDeadline <= now {
             self.openingDeadline = nil
-            if case .opening = state { actions.append(.forget(attempt: attempt)) }
             var text = "the producer was not opened before the deadline"
             if let trouble { text += "; the last attempt: \(trouble)" }
             return finish(PulsarError(trouble?.code == .producerBusy ? .producerBusy : .timeout, text), &actions)

@@ -6,10 +6,10 @@ package struct ProducerOpening: Hashable, Sendable {
     package enum Place: Hashable, Sendable {
         /// Wherever the client's cluster says.
         case lookup
-        /// At this URL, without asking.
-        case broker(String)
-        /// Wherever the cluster at this URL says.
-        case cluster(String)
+        /// There, without asking.
+        case broker(BrokerAddress)
+        /// Wherever this other cluster says.
+        case cluster(ServiceURL)
     }
 
     /// Counts from 1; the epoch that the broker is told counts from 0.
@@ -43,7 +43,8 @@ package struct ProducerMachineOptions: Sendable {
     package init(
         name: String? = nil, initialSequenceID: Int64? = nil, sendTimeout: Duration? = .seconds(30),
         openingTimeout: Duration? = .seconds(30),
-        isPatient: Bool = false, backoff: RetryPolicy = Self.standardBackoff, maximumBytesInFlight: Int = 16 << 20
+        isPatient: Bool = false, backoff: RetryPolicy = ConnectionSource.retryPolicy(PulsarClientOptions()),
+        maximumBytesInFlight: Int = 16 << 20
     ) {
         precondition(maximumBytesInFlight > 0)
         self.name = name
@@ -54,8 +55,4 @@ package struct ProducerMachineOptions: Sendable {
         self.backoff = backoff
         self.maximumBytesInFlight = maximumBytesInFlight
     }
-
-    /// As the official clients wait, with a jitter that brings fewer of them back at the same moment.
-    package static let standardBackoff = RetryPolicy(
-        first: .milliseconds(100), cap: .seconds(60), jitter: .share(0.25))
 }
