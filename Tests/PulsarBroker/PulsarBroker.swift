@@ -147,12 +147,13 @@ package final class PulsarBroker: @unchecked Sendable {
     // MARK: - Topics
 
     func partitions(of topic: String) -> Int {
+        func count(_ name: String) -> Int { partitionCounts[name] ?? configuration.defaultPartitions }
         if let mark = topic.lastRange(of: "-partition-"), let index = Int(topic[mark.upperBound...]),
-            index < partitions(of: String(topic[..<mark.lowerBound]))
+            index < count(String(topic[..<mark.lowerBound]))
         {
             return 0
         }
-        return partitionCounts[topic] ?? configuration.defaultPartitions
+        return count(topic)
     }
 
     func topic(_ name: String) throws -> Topic {

@@ -385,6 +385,29 @@ import Testing
         }
     }
 
+    /// A broker that traps would hide what a client does wrong.
+    @Test func noFrameOfAClientEndsTheBroker() async throws {
+        let frames = RecordedFrame.all.map(\.bytes)
+        try await withBroker { broker in
+            for var generator in [SeededGenerator(seed: 5), .fresh("frames for the broker")] {
+                for _ in 0..<40 {
+                    let client = try await client(broker)
+                    _ = try await client.produce(topic, name: nil)
+                    for _ in 0..<20 {
+                        guard let frame = frames.randomElement(using: &generator) else { continue }
+                        let bytes = Bool.random(using: &generator) ? frame : generator.mutate(frame)
+                        // It may have closed the connection by now.
+                        try? await client.send(bytes: ByteBuffer(bytes: bytes))
+                    }
+                    try? await client.close()
+                }
+            }
+            let client = try await client(broker)
+            try await client.send(.ping)
+            #expect(try await client.next() == .pong)
+        }
+    }
+
     // MARK: - Consumers
 
     @Test func whatIsStoredIsReadBackAndWhatIsNotAcknowledgedComesAgain() async throws {
