@@ -60,6 +60,9 @@ final class PartitionProducer: Sendable {
     /// Messages without a result.
     var count: Int { state.withLock { state in state.held.count + (state.engine?.count ?? 0) } }
 
+    /// Tasks that wait for room.
+    var waiting: Int { state.withLock { $0.engine }?.partition(0).waiting ?? 0 }
+
     var isOpen: Bool { state.withLock { $0.engine != nil } }
 
     // MARK: Opening
@@ -179,7 +182,8 @@ final class PartitionProducer: Sendable {
         case .taken: return
         case .cancelled, .timedOut: throw CancellationError()
         case .closed:
-            throw topic.end ?? PulsarError(.interrupted, "the producer was closed while a message waited for room")
+            if let end = topic.end, end.code != .alreadyClosed { throw end }
+            throw PulsarError(.interrupted, "the producer was closed while a message waited for room")
         case .failed(let error): throw error
         }
     }

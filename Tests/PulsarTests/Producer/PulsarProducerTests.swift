@@ -249,6 +249,26 @@ import Testing
         }
     }
 
+    @Test func aWaitForRoomEndsWithTheProducer() async throws {
+        var options = PulsarProducerOptions()
+        options.maximumPendingMessages = 1
+        options.blocksIfQueueFull = true
+        try await WithBroker.run {
+            $0.onSend = { _ in .hold }
+        } _: { [options] world, client in
+            let producer = try await client.makeProducer(topic: "t", options: options)
+            try await producer.send(PulsarMessage("1"), completion: nil)
+            let ends = (0..<2).map { _ in Task { try await producer.send(PulsarMessage("2"), completion: nil) } }
+            let partition = producer.core.partitions[0]
+            while partition.waiting < 2 { await Task.yield() }
+            ends[0].cancel()
+            await #expect(throws: CancellationError.self) { try await ends[0].value }
+            try await producer.close(flush: false)
+            let error = await #expect(throws: PulsarError.self) { try await ends[1].value }
+            #expect(error?.code == .interrupted)
+        }
+    }
+
     @Test func zeroPendingMessagesMeansNoLimit() async throws {
         var options = batching
         options.maximumPendingMessages = 0
@@ -499,6 +519,17 @@ import Testing
                 try await producer.close()
                 #expect(try await world.texts() == (0..<500).map { "\($0)" })
             }
+        }
+    }
+
+    /// The number of each of the protocol's errors, and that of the official client's result for it.
+    @Test func everyAnswerOfABrokerHasItsCode() {
+        let results: [UInt64: Int] = [
+            0: 1, 1: 10, 2: 11, 3: 7, 4: 8, 5: 13, 6: 23, 7: 25, 8: 26, 9: 12, 10: 32, 11: 29, 12: 30, 13: 31, 14: 20,
+            15: 33, 16: 19, 17: 21, 18: 35, 19: 13, 20: 1, 21: 1, 22: 40, 23: 1, 24: 1, 25: 43, 999: 1,
+        ]
+        for (error, result) in results {
+            #expect(PulsarError.code(of: ServerError(rawValue: error)).resultNumber == result, "\(error)")
         }
     }
 
