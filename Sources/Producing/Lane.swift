@@ -53,6 +53,8 @@ package struct Lane<Batch> {
     package let retry: RetryPolicy
 
     private var entries = CircularBuffer<Entry>()
+    /// No entry before this offset waits, so that the next one is found at once, however many are in flight.
+    private var passed = 0
     private var nextNumber: UInt64 = 0
     private var refused = 0
     /// Attempts that failed since the last one that did not.
@@ -110,7 +112,8 @@ package struct Lane<Batch> {
         _ ticket: Ticket, _ outcome: SendOutcome, now: ContinuousClock.Instant,
         using random: inout some RandomNumberGenerator
     ) -> [Action] {
-        let index = entries.index(entries.startIndex, offsetBy: index(of: ticket))
+        let offset = index(of: ticket)
+        let index = entries.index(entries.startIndex, offsetBy: offset)
         guard case .inFlight = entries[index].state else {
             preconditionFailure("attempt \(ticket.attempt) of batch \(ticket.number) is not in flight")
         }
@@ -140,6 +143,7 @@ package struct Lane<Batch> {
             failures += 1
             actions += pause(retry.delay(afterFailures: failures, suggested: nil, using: &random), now)
         }
+        if case .waiting = entries[index].state { passed = min(passed, offset) }
         if let abandonment { rejectWaiting(abandonment) }
         if inFlight == 0 { isRecovering = false }
         return actions + settlements() + transmissions(now)
@@ -149,7 +153,8 @@ package struct Lane<Batch> {
     package mutating func resolve(
         _ ticket: Ticket, _ resolution: Resolution, now: ContinuousClock.Instant
     ) -> [Action] {
-        let index = entries.index(entries.startIndex, offsetBy: index(of: ticket))
+        let offset = index(of: ticket)
+        let index = entries.index(entries.startIndex, offsetBy: offset)
         guard case .refused(let reason) = entries[index].state else {
             preconditionFailure("batch \(ticket.number) was not refused")
         }
@@ -161,6 +166,7 @@ package struct Lane<Batch> {
             precondition(!batches.isEmpty)
             let parts = batches.map { makeEntry($0) }
             entries.replaceSubrange(index..<entries.index(after: index), with: parts)
+            passed = min(passed, offset)
         }
         return settlements() + transmissions(now)
     }
@@ -169,6 +175,7 @@ package struct Lane<Batch> {
         var actions: [Action] = []
         while let first = entries.first, case .finished(let settlement) = first.state {
             entries.removeFirst()
+            passed = max(passed - 1, 0)
             actions.append(.settle(first.batch, settlement))
         }
         return actions
@@ -222,15 +229,18 @@ package struct Lane<Batch> {
     private mutating func transmissions(_ now: ContinuousClock.Instant) -> [Action] {
         guard isReady else { return [] }
         var actions: [Action] = []
-        // Entries that do not wait are at the front, fewer than two windows of them.
-        for index in entries.indices {
-            guard case .waiting = entries[index].state else { continue }
-            entries[index].state = .inFlight
-            entries[index].attempts += 1
-            inFlight += 1
-            let ticket = Ticket(number: entries[index].number, attempt: entries[index].attempts)
-            actions.append(.transmit(entries[index].batch, ticket))
-            if inFlight == window { break }
+        // Not over `indices`: they hold the entries too, and the first change would copy all of them.
+        var index = entries.index(entries.startIndex, offsetBy: passed)
+        while index < entries.endIndex, inFlight < window {
+            if case .waiting = entries[index].state {
+                entries[index].state = .inFlight
+                entries[index].attempts += 1
+                inFlight += 1
+                let ticket = Ticket(number: entries[index].number, attempt: entries[index].attempts)
+                actions.append(.transmit(entries[index].batch, ticket))
+            }
+            index = entries.index(after: index)
+            passed += 1
         }
         return actions
     }
