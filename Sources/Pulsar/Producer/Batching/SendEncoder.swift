@@ -86,24 +86,29 @@ package struct SendEncoder: Sendable {
                     payload: payload)
             ]
         }
-        guard isChunked, room > 0 else { throw tooBig(limit - room + payload.readableBytes) }
-        return try chunks(payload, of: room, id, metadata)
+        guard isChunked else { throw tooBig(limit - room + payload.readableBytes) }
+        return try chunks(payload, id, metadata)
     }
 
     /// Chunks of one message at most: each is a frame that waits for its own answer.
     private static let maximumChunks = 10_000
 
-    /// The fields that tell of chunks make the frames a little larger than the limit, which brokers allow for.
+    /// The fields that tell of chunks count too: Apache's brokers leave room for them above their limit, others don't.
     private func chunks(
-        _ payload: ByteBuffer, of size: Int, _ id: UInt64, _ metadata: MessageMetadata
+        _ payload: ByteBuffer, _ id: UInt64, _ metadata: MessageMetadata
     ) throws(PulsarError) -> [SealedSend] {
         var metadata = metadata
         let total = payload.readableBytes
-        let count = (total + size - 1) / size
-        guard count <= Self.maximumChunks, let totalSize = Int32(exactly: total) else { throw tooBig(total) }
+        guard let totalSize = Int32(exactly: total) else { throw tooBig(total) }
         metadata.uuid = "\(producer.name)-\(id)"
-        metadata.numChunksFromMsg = Int32(count)
         metadata.totalChunkMsgSize = totalSize
+        // As long as they get.
+        metadata.numChunksFromMsg = Int32(Self.maximumChunks)
+        metadata.chunkID = Int32(Self.maximumChunks)
+        let size = producer.maximumMessageSize - metadata.encodedLength
+        guard size > 0, (total - 1) / size < Self.maximumChunks else { throw tooBig(metadata.encodedLength + total) }
+        let count = (total + size - 1) / size
+        metadata.numChunksFromMsg = Int32(count)
         let command = SendCommand(producerID: producerID, sequenceID: id, isChunk: true)
         var payload = payload
         return (0..<count).map { index in
@@ -122,8 +127,10 @@ package struct SendEncoder: Sendable {
         return metadata
     }
 
+    /// Nothing stays nothing, uncompressed: the official C++ and Python consumers cannot read what zlib makes of it, and
+    /// drop the message.
     private func compress(_ bytes: ByteBuffer, _ metadata: inout MessageMetadata) throws(PulsarError) -> ByteBuffer {
-        guard let type = compressor.compression.type else { return bytes }
+        guard bytes.readableBytes > 0, let type = compressor.compression.type else { return bytes }
         metadata.compression = type
         metadata.uncompressedSize = UInt32(clamping: bytes.readableBytes)
         var bytes = bytes
