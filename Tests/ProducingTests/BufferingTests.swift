@@ -78,6 +78,19 @@ import Testing
         #expect(numbers.service.take().map(\.batch) == [Array(6...13)])
     }
 
+    @Test func aBatchThatTakesNoMoreGoesAtOnce() throws {
+        let numbers = NumberProducer(maximumSize: 100, maximumCount: 3, BufferLimits(maximumWait: nil))
+        for number in 1...2 { try numbers.add(number) }
+        #expect(numbers.service.take().isEmpty)
+        try numbers.add(3)
+        let first = numbers.service.take()
+        #expect(first.map(\.batch) == [[1, 2, 3]])
+        for number in 4...6 { try numbers.add(number) }
+        #expect(numbers.service.take().isEmpty)
+        first[0].completion(.accepted)
+        #expect(numbers.service.take().map(\.batch) == [[4, 5, 6]])
+    }
+
     @Test func anEventLargerThanAnyBatchIsTheCallersError() throws {
         let numbers = NumberProducer(maximumSize: 3)
         try numbers.add(1)

@@ -11,16 +11,21 @@ struct NumberBuilder: BatchBuilder {
     enum Failure: Error, Equatable, Sendable { case tooLarge, refused(String), abandoned, lost }
 
     var maximumSize = 10
+    var maximumCount = Int.max
     private var numbers: [Int] = []
     private(set) var size = 0
 
-    init(maximumSize: Int = 10) { self.maximumSize = maximumSize }
+    init(maximumSize: Int = 10, maximumCount: Int = .max) {
+        self.maximumSize = maximumSize
+        self.maximumCount = maximumCount
+    }
 
     var count: Int { numbers.count }
+    var isFull: Bool { count >= maximumCount }
 
     mutating func add(_ event: Event) throws(Failure) -> Bool {
         if event.number < 0 { throw .refused("negative") }
-        guard size + event.size <= maximumSize else { return false }
+        guard size + event.size <= maximumSize, !isFull else { return false }
         numbers.append(event.number)
         size += event.size
         return true
@@ -87,7 +92,8 @@ final class NumberProducer: Sendable {
     private let box = ToldBox()
 
     init(
-        partitions: Int = 1, maximumSize: Int = 10, concurrent: Int = 100, _ limits: BufferLimits = BufferLimits(),
+        partitions: Int = 1, maximumSize: Int = 10, maximumCount: Int = .max, concurrent: Int = 100,
+        _ limits: BufferLimits = BufferLimits(),
         call: (@Sendable (BufferedResult<[Int], NumberBuilder.Failure>) -> Void)? = nil
     ) {
         let box = box
@@ -99,7 +105,9 @@ final class NumberProducer: Sendable {
                     let told = Told(partition: result.partition, batch: result.batch, failure: result.failure)
                     box.told.withLock { $0.append(told) }
                 }))
-        for _ in 0..<partitions { producer.addPartition(NumberBuilder(maximumSize: maximumSize)) }
+        for _ in 0..<partitions {
+            producer.addPartition(NumberBuilder(maximumSize: maximumSize, maximumCount: maximumCount))
+        }
     }
 
     private final class ToldBox: Sendable {
