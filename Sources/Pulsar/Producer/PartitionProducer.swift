@@ -19,6 +19,8 @@ final class PartitionProducer: Sendable {
 
     private struct State {
         var engine: Engine?
+        /// The engine's only partition.
+        var runner: Engine.Runner?
         var opening: EventLoopFuture<Engine>?
         /// Before there is an engine.
         var held: [OutgoingMessage] = []
@@ -61,7 +63,7 @@ final class PartitionProducer: Sendable {
     var count: Int { state.withLock { state in state.held.count + (state.engine?.count ?? 0) } }
 
     /// Tasks that wait for room.
-    var waiting: Int { state.withLock { $0.engine }?.partition(0).waiting ?? 0 }
+    var waiting: Int { state.withLock { $0.runner }?.waiting ?? 0 }
 
     var isOpen: Bool { state.withLock { $0.engine != nil } }
 
@@ -116,6 +118,7 @@ final class PartitionProducer: Sendable {
                 }
                 if state.held.isEmpty {
                     state.engine = engine
+                    state.runner = engine.partition(0)
                     if state.isClosed { engine.close() }
                 }
                 return state.held
@@ -153,8 +156,8 @@ final class PartitionProducer: Sendable {
 
     /// Takes the message if that needs no waiting.
     func add(_ message: OutgoingMessage) throws(PulsarError) -> Admission {
-        let (engine, admission) = state.withLock { state -> (Engine?, Admission?) in
-            if let engine = state.engine { return (engine, nil) }
+        let (runner, admission) = state.withLock { state -> (Engine.Runner?, Admission?) in
+            if let runner = state.runner { return (runner, nil) }
             guard !state.isClosed else { return (nil, nil) }
             guard state.held.count < limits.maximumEvents, state.heldBytes < limits.maximumBytes else {
                 return (nil, .full)
@@ -167,8 +170,8 @@ final class PartitionProducer: Sendable {
             open()
             return admission
         }
-        guard let engine else { throw Self.closedError }
-        switch try engine.partition(0).add(message) {
+        guard let runner else { throw Self.closedError }
+        switch try runner.add(message) {
         case .taken: return .taken
         case .full: return .full
         case .closed: throw topic.end ?? Self.closedError

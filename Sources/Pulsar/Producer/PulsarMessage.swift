@@ -63,7 +63,9 @@ public struct PulsarMessage: Sendable {
     var sharingKey: String? { orderingKey.flatMap { $0.isEmpty ? nil : $0 } }
 
     /// On the wire, the name of no cluster stands for the cluster itself.
-    var replicateTo: [String] { disablesReplication ? ["__local__"] : replicationClusters }
+    static func replicateTo(_ clusters: [String], _ isDisabled: Bool) -> [String] {
+        isDisabled ? ["__local__"] : clusters
+    }
 
     /// The payload in a buffer of its own.
     var payload: ByteBuffer {

@@ -522,6 +522,44 @@ import Testing
         }
     }
 
+    @Test func aTopicThatMigratesIsFollowedToItsCluster() async throws {
+        try await WithBroker.run { old, client in
+            try await WithBroker.run { new, _ in
+                var options = PulsarProducerOptions()
+                options.name = "p"
+                options.sendTimeout = .zero
+                let producer = try await client.makeProducer(topic: "t", options: options)
+                try await producer.send(PulsarMessage("old"))
+                try await old.broker.migrate(WithBroker.topic, to: new.url)
+                while try await new.broker.statistics.producers == 0 { await Task.yield() }
+                try await producer.send(PulsarMessage("new"))
+                #expect(try await old.texts() == ["old"])
+                #expect(try await new.texts() == ["new"])
+                try await producer.close()
+            }
+        }
+    }
+
+    @Test func aTopicThatIsFullIsWaitedForByThePatientOnly() async throws {
+        let isFull = Mutex(true)
+        try await WithBroker.run {
+            $0.onRequest = { request in
+                guard case .producer(let command) = request.command, isFull.withLock({ $0 }) else { return nil }
+                let error = ErrorCommand(
+                    requestID: command.requestID, error: .producerBlockedQuotaExceededError, message: "full")
+                return .answer([.error(error)])
+            }
+        } _: { world, client in
+            let error = await #expect(throws: PulsarError.self) { try await client.makeProducer(topic: "t") }
+            #expect(error?.code == .quotaExceeded)
+            var patient = PulsarProducerOptions()
+            patient.openingPatience = .unlimited
+            let opening = Task { [patient] in try await client.makeProducer(topic: "t", options: patient) }
+            isFull.withLock { $0 = false }
+            try await opening.value.close()
+        }
+    }
+
     /// The number of each of the protocol's errors, and that of the official client's result for it.
     @Test func everyAnswerOfABrokerHasItsCode() {
         let results: [UInt64: Int] = [

@@ -62,7 +62,9 @@ package struct MessageBatchBuilder: BatchBuilder {
     private var encodedSize = 0
     private var lastID: UInt64 = 0
     private var publishTime: UInt64 = 0
-    private var replicateTo: [String] = []
+    /// Of the open batch's first message: all of them go to the same clusters.
+    private var disablesReplication = false
+    private var replicationClusters: [String] = []
     /// Of the batch before: the next one is likely to be like it.
     private var lastSize = 0
     private var lastCount = 0
@@ -84,11 +86,11 @@ package struct MessageBatchBuilder: BatchBuilder {
 
     package mutating func add(_ item: OutgoingMessage) throws(PulsarError) -> Bool {
         let message = item.message
-        if let id = message.sequenceID, id > UInt64(Int64.max) {
+        let id = message.sequenceID ?? nextID
+        guard id <= UInt64(Int64.max) else {
             throw PulsarError(.invalidMessage, "the sequence id \(id) is above \(Int64.max), the largest one")
         }
         guard single == nil else { return false }
-        let id = message.sequenceID ?? nextID
         let isAlone = limits.messages < 2 || message.deliverAt != nil || message.deliverAfter != nil
         if isAlone {
             guard count == 0, encoder.mayFit(message, isChunked: limits.isChunked) else { return false }
@@ -111,12 +113,14 @@ package struct MessageBatchBuilder: BatchBuilder {
         let bound = BatchPayload.bound(message)
         if count > 0 {
             guard id > lastID, count < limits.messages, size + message.size <= limits.bytes,
-                encodedSize + bound <= encoder.maximumBatchSize, message.replicateTo == replicateTo
+                encodedSize + bound <= encoder.maximumBatchSize, message.disablesReplication == disablesReplication,
+                message.replicationClusters == replicationClusters
             else { return false }
         } else {
             guard encoder.mayFit(message, isChunked: false) else { return false }
             publishTime = clock()
-            replicateTo = message.replicateTo
+            disablesReplication = message.disablesReplication
+            replicationClusters = message.replicationClusters
         }
         let place = place(message)
         let before = groups[place].payload.bytes.readableBytes
@@ -176,7 +180,8 @@ package struct MessageBatchBuilder: BatchBuilder {
         do throws(PulsarError) {
             let send = try encoder.seal(
                 group.payload, partitionKey: group.partitionKey, orderingKey: group.orderingKey,
-                replicateTo: replicateTo, publishTime: publishTime)
+                replicateTo: PulsarMessage.replicateTo(replicationClusters, disablesReplication),
+                publishTime: publishTime)
             return OutgoingBatch.Part(
                 sends: [send], messages: group.payload.count, isBatch: true, completions: group.completions,
                 failure: nil)

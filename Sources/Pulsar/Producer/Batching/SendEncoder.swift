@@ -71,7 +71,7 @@ package struct SendEncoder: Sendable {
         metadata.properties = message.properties.map { Property(key: $0.name, value: $0.value) }
         metadata.partitionKey = message.routingKey
         metadata.orderingKey = message.sharingKey.map { Array($0.utf8) }
-        metadata.replicateTo = message.replicateTo
+        metadata.replicateTo = PulsarMessage.replicateTo(message.replicationClusters, message.disablesReplication)
         metadata.eventTime = message.eventTime
         metadata.deliverAtTime = deliverAt
         if message.isNull { metadata.nullValue = true }
