@@ -98,7 +98,8 @@ let package = Package(
             swiftSettings: strict),
 
         // Tests: one folder per target, then the real peers and the crashes.
-        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        .target(
+            name: "TestSupport", dependencies: [nioCore, nioPosix], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "AMQPTests", dependencies: ["AMQP", "TestSupport", nioEmbedded], swiftSettings: strict),
         .testTarget(
             name: "OpenSSLTransportTests",
@@ -139,7 +140,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "tailrace", "pulsar-broker", "TailraceAgent", "LocalHub", "EventHubs", "Pulsar", "TestSupport", nioCore,
+                "tailrace", "pulsar-broker", "TailraceAgent", "LocalHub", "EventHubs", "Pulsar", "Transports", "TestSupport",
+                nioCore,
             ],
             exclude: ["Python"], swiftSettings: strict),
         .testTarget(

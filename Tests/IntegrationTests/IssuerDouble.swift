@@ -3,6 +3,7 @@ import LocalHub
 import Logging
 import Synchronization
 import TestSupport
+import Transports
 
 @testable import EventHubs
 

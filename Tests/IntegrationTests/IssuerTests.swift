@@ -6,6 +6,7 @@ import NIOPosix
 import Synchronization
 import TestSupport
 import Testing
+import Transports
 
 @testable import EventHubs
 

@@ -1,4 +1,5 @@
 package import NIOCore
+internal import Transports
 
 /// A token as it goes on `$cbs`.
 package struct AccessToken: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {

@@ -15,7 +15,7 @@ public struct EventHubsCredential: Sendable, CustomStringConvertible, CustomDebu
     enum Kind: Sendable {
         case sharedKey(name: String, key: String)
         case signature(SharedAccessSignature)
-        case tokens(TokenCache)
+        case tokens(EventHubsTokenCache)
     }
 
     let kind: Kind
@@ -44,7 +44,7 @@ public struct EventHubsCredential: Sendable, CustomStringConvertible, CustomDebu
 
     /// Tokens of one's own, type `jwt`: see `EventHubsTokenProvider`.
     public static func provider(_ provider: any EventHubsTokenProvider) -> EventHubsCredential {
-        EventHubsCredential(kind: .tokens(TokenCache(provider)))
+        EventHubsCredential(kind: .tokens(EventHubsTokenCache(provider)))
     }
 
     /// The key or signature of a connection string.

@@ -1,3 +1,5 @@
+internal import Transports
+
 /// A token for the service, and how long it is good.
 ///
 /// Its value never shows in descriptions, reflections or dumps.

@@ -1,4 +1,5 @@
 internal import OpenSSLTransport
+internal import Transports
 
 /// A shared access signature: the token that proves knowledge of a key without sending it.
 package struct SharedAccessSignature: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible,
@@ -11,12 +12,12 @@ package struct SharedAccessSignature: Hashable, Sendable, CustomStringConvertibl
 
     /// Signs access to `resource` (such as `sb://host/hub`, which covers everything below) until `expiry`.
     package init(resource: String, keyName: String, key: String, expiry: Int64) {
-        let encoded = Self.formEncoded(resource)
+        let encoded = FormEncoding.text(resource)
         let signature = Base64.encode(
             HMACSHA256.authenticate(message: "\(encoded)\n\(expiry)".utf8, key: key.utf8))
         token =
-            "SharedAccessSignature sr=\(encoded)&sig=\(Self.formEncoded(signature))&se=\(expiry)"
-            + "&skn=\(Self.formEncoded(keyName))"
+            "SharedAccessSignature sr=\(encoded)&sig=\(FormEncoding.text(signature))&se=\(expiry)"
+            + "&skn=\(FormEncoding.text(keyName))"
         self.expiry = expiry
     }
 
@@ -39,32 +40,6 @@ package struct SharedAccessSignature: Hashable, Sendable, CustomStringConvertibl
         }
         self.token = token
         self.expiry = expiry
-    }
-
-    /// Fields of a form, in the order of their names.
-    static func form(_ fields: [String: String]) -> String {
-        fields.sorted { $0.key < $1.key }.map { "\(formEncoded($0.key))=\(formEncoded($0.value))" }
-            .joined(separator: "&")
-    }
-
-    /// Letters, digits and `-_.~` stay, a space becomes `+`, every other byte `%XX`.
-    static func formEncoded(_ text: String) -> String {
-        let digits = Array("0123456789ABCDEF".utf8)
-        var encoded: [UInt8] = []
-        encoded.reserveCapacity(text.utf8.count + 16)
-        for byte in text.utf8 {
-            switch byte {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
-                UInt8(ascii: "~"):
-                encoded.append(byte)
-            case 0x20: encoded.append(UInt8(ascii: "+"))
-            default:
-                encoded.append(UInt8(ascii: "%"))
-                encoded.append(digits[Int(byte >> 4)])
-                encoded.append(digits[Int(byte & 15)])
-            }
-        }
-        return String(decoding: encoded, as: UTF8.self)
     }
 
     package var description: String { "SharedAccessSignature until \(expiry.map(String.init) ?? "an unknown time")" }

@@ -1,3 +1,5 @@
+internal import Transports
+
 /// Says why the service took no token: most of all, whether this machine's clock is wrong.
 enum TokenRefusal {
     /// `error` with what the token and the clock tell about it.
@@ -30,17 +32,5 @@ enum TokenRefusal {
                 + " \(ClockSkew.remedy)"
         }
         return nil
-    }
-}
-
-/// A machine's clock beside that of a peer.
-enum ClockSkew {
-    /// Seconds from which on it is worth a word; a request may be that long on its way.
-    static let notable: Int64 = 30
-    static let remedy = "set it right, and see that it is kept in step (timedatectl)"
-
-    /// - Parameter seconds: how much this machine is ahead.
-    static func text(_ seconds: Int64) -> String {
-        "this machine's clock is \(abs(seconds)) s \(seconds > 0 ? "ahead" : "behind"): \(remedy)"
     }
 }

@@ -115,7 +115,7 @@ extension EventHubConnection {
 
     private func renewalSpacing(_ token: AccessToken) -> TimeAmount {
         let left = token.expiry.map { max(0, $0 - Int64(time(nil))) } ?? 0
-        return TimeAmount(TokenCacheMachine.retryDelay(left: .seconds(min(left, 3600))))
+        return TimeAmount(TokenCacheMachine<EventHubsToken>.retryDelay(left: .seconds(min(left, 3600))))
     }
 
     /// A link was refused for want of rights: a new token may help. At most one every ten seconds.

@@ -133,7 +133,7 @@ import Transports
         for status in [200, 400, 401, 403] { #expect(retries.delay(before: 0, status: status, retryAfter: nil) == nil) }
         #expect(retries.delay(before: 4, status: 500, retryAfter: nil) != nil)
         #expect(retries.delay(before: 5, status: 500, retryAfter: nil) == nil)
-        #expect(IssuerRetries.entra.delay(before: 0, status: 404, retryAfter: nil) == nil)
+        #expect(IssuerRetries.remote.delay(before: 0, status: 404, retryAfter: nil) == nil)
         #expect(retries.delay(before: 0, status: nil, retryAfter: nil) != nil)
     }
 

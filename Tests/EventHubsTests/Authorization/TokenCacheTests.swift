@@ -2,6 +2,7 @@ import Glibc
 import Synchronization
 import TestSupport
 import Testing
+import Transports
 
 @testable import EventHubs
 
@@ -20,7 +21,7 @@ import Testing
     // MARK: The machine
 
     @Test func theFirstAskerFetchesAndTheOthersWait() {
-        var machine = TokenCacheMachine()
+        var machine = TokenCacheMachine<EventHubsToken>()
         guard case .fetch = machine.ask(Self.start), case .wait = machine.ask(Self.start) else {
             Issue.record("not one fetch")
             return
@@ -34,7 +35,7 @@ import Testing
     }
 
     @Test func aTokenIsRefreshedInTheBackgroundFiveMinutesBeforeItsEnd() {
-        var machine = TokenCacheMachine()
+        var machine = TokenCacheMachine<EventHubsToken>()
         _ = machine.ask(Self.start)
         _ = machine.fetched(token("a", lives: 3600), Self.start, wallClock: Self.wall, jitter: 0)
         guard case .useAndFetch(let held) = machine.ask(after(3300)), case .use = machine.ask(after(3301)),
@@ -54,7 +55,7 @@ import Testing
     }
 
     @Test func theIssuersRefreshTimeIsHonoured() {
-        var machine = TokenCacheMachine()
+        var machine = TokenCacheMachine<EventHubsToken>()
         _ = machine.ask(Self.start)
         _ = machine.fetched(token("a", lives: 86400, refreshIn: 43200), Self.start, wallClock: Self.wall, jitter: 0)
         guard case .use = machine.ask(after(43199)), case .useAndFetch = machine.ask(after(43200)) else {
@@ -64,7 +65,7 @@ import Testing
     }
 
     @Test func aFailedRefreshKeepsTheOldTokenAndIsTriedAgainAfterThirtySeconds() {
-        var machine = TokenCacheMachine()
+        var machine = TokenCacheMachine<EventHubsToken>()
         _ = machine.ask(Self.start)
         _ = machine.fetched(token("a", lives: 3600), Self.start, wallClock: Self.wall, jitter: 0)
         _ = machine.ask(after(3310))
@@ -82,7 +83,7 @@ import Testing
     }
 
     @Test func aShortTokenIsRefreshedHalfway() {
-        var machine = TokenCacheMachine()
+        var machine = TokenCacheMachine<EventHubsToken>()
         _ = machine.ask(Self.start)
         let held = machine.fetched(token("a", lives: 10), Self.start, wallClock: Self.wall, jitter: 0)
         #expect(held.refresh == after(5))
@@ -90,7 +91,7 @@ import Testing
     }
 
     @Test func aTokenThatIsDueAtOnceIsNotAskedForWithoutEnd() {
-        var machine = TokenCacheMachine()
+        var machine = TokenCacheMachine<EventHubsToken>()
         _ = machine.ask(Self.start)
         _ = machine.fetched(token("a", lives: 3600, refreshIn: -5), Self.start, wallClock: Self.wall, jitter: 1)
         guard case .use = machine.ask(after(29)), case .useAndFetch = machine.ask(after(30)) else {
@@ -102,11 +103,11 @@ import Testing
     @Test func jitterOnlyMakesTheRefreshEarlierAndByThirtySecondsAtMost() {
         for var generator in [SeededGenerator(seed: 3), .fresh("token jitter")] {
             for _ in 0..<500 {
-                var machine = TokenCacheMachine()
+                var machine = TokenCacheMachine<EventHubsToken>()
                 let lives = Int64.random(in: 1...100_000, using: &generator)
                 let jitter = Double.random(in: 0...1, using: &generator)
                 let held = machine.fetched(token("a", lives: lives), Self.start, wallClock: Self.wall, jitter: jitter)
-                var plain = TokenCacheMachine()
+                var plain = TokenCacheMachine<EventHubsToken>()
                 let latest = plain.fetched(token("a", lives: lives), Self.start, wallClock: Self.wall, jitter: 0)
                     .refresh
                 #expect(held.refresh <= latest && held.refresh >= latest - .seconds(30))
@@ -116,7 +117,7 @@ import Testing
     }
 
     @Test func aRefusedTokenIsNotUsedAgain() {
-        var machine = TokenCacheMachine()
+        var machine = TokenCacheMachine<EventHubsToken>()
         _ = machine.ask(Self.start)
         _ = machine.fetched(token("a", lives: 3600), Self.start, wallClock: Self.wall, jitter: 0)
         machine.refused("another")
@@ -166,7 +167,7 @@ import Testing
 
     @Test func ahundredAskersMakeOneRequest() async throws {
         let gate = Gate()
-        let cache = TokenCache(gate)
+        let cache = EventHubsTokenCache(gate)
         try await withThrowingTaskGroup(of: String.self) { group in
             for _ in 0..<100 { group.addTask { try await cache.token(scope: "s").token.value } }
             try await gate.answer(.success(EventHubsToken("t0ken", expiry: now + 3600)))
@@ -183,7 +184,7 @@ import Testing
 
     @Test func whoGivesUpLeavesTheOthersWaiting() async throws {
         let gate = Gate()
-        let cache = TokenCache(gate)
+        let cache = EventHubsTokenCache(gate)
         let stays = Task { try await cache.token(scope: "s").token.value }
         while gate.asked.isEmpty { try await Task.sleep(for: .milliseconds(1)) }
         let goes = Task { try await cache.token(scope: "s").token.value }
@@ -197,7 +198,7 @@ import Testing
     @Test func aFailureIsToldToAllWhoWaitAndTheNextAskerTriesAgain() async throws {
         struct Odd: Error {}
         let gate = Gate()
-        let cache = TokenCache(gate)
+        let cache = EventHubsTokenCache(gate)
         let asker = Task { try await cache.token(scope: "s") }
         try await gate.answer(.failure(Odd()))
         let error = await #expect(throws: EventHubsError.self) { try await asker.value }
@@ -210,7 +211,7 @@ import Testing
 
     @Test func aProviderThatNeverAnswersIsGivenUpAndAskedAgain() async throws {
         let gate = Gate()
-        let cache = TokenCache(gate, fetchLimit: .milliseconds(20))
+        let cache = EventHubsTokenCache(gate, fetchLimit: .milliseconds(20))
         let error = await #expect(throws: EventHubsError.self) { try await cache.token(scope: "s") }
         #expect(error?.code == .timeout)
         #expect(error?.message.contains("Gate") == true)
@@ -228,10 +229,10 @@ import Testing
             func token(scope: String) async throws -> EventHubsToken { token }
         }
         for value in ["", "two words", "line\nbreak", "ümlaut"] {
-            let cache = TokenCache(Fixed(token: EventHubsToken(value, expiry: now + 3600)))
+            let cache = EventHubsTokenCache(Fixed(token: EventHubsToken(value, expiry: now + 3600)))
             await #expect(throws: EventHubsError.self) { try await cache.token(scope: "s") }
         }
-        let ended = TokenCache(Fixed(token: EventHubsToken("c4nary", expiry: now - 10)))
+        let ended = EventHubsTokenCache(Fixed(token: EventHubsToken("c4nary", expiry: now - 10)))
         let error = await #expect(throws: EventHubsError.self) { try await ended.token(scope: "s") }
         #expect(error?.message.contains("check both") == true)
         #expect(error?.message.contains("c4nary") == false)

@@ -14,7 +14,7 @@ struct EntraTokens: EventHubsTokenProvider, CustomStringConvertible, CustomDebug
     let proof: Proof
     let url: HTTPURL
     let transport: IssuerTransport
-    var retries = IssuerRetries.entra
+    var retries = IssuerRetries.remote
 
     /// Of the public cloud.
     static let publicAuthority = "login.microsoftonline.com"
@@ -70,7 +70,7 @@ struct EntraTokens: EventHubsTokenProvider, CustomStringConvertible, CustomDebug
         let request = HTTPRequest(
             "POST", url,
             headers: [("Content-Type", "application/x-www-form-urlencoded"), ("Accept", "application/json")],
-            body: Array(SharedAccessSignature.form(form).utf8))
+            body: Array(FormEncoding.form(form).utf8))
         let response = try await transport.ask(request, retries, who: description)
         return try IssuerAnswer(response: response, who: description, request: request, secrets: [secret]).token()
     }

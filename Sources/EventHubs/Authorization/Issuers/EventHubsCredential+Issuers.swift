@@ -1,3 +1,5 @@
+internal import Transports
+
 /// Tokens of Microsoft Entra ID. They are kept and renewed in the background before they end (when the issuer says, or
 /// five minutes before), one request however many clients ask; a token that is still good is used while that fails.
 extension EventHubsCredential {

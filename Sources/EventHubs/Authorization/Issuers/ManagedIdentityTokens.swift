@@ -71,12 +71,12 @@ final class ManagedIdentityTokens: EventHubsTokenProvider, CustomStringConvertib
     private func url(
         _ endpoint: String, _ version: String, _ resource: String, _ names: IdentityNames
     ) throws(EventHubsError) -> HTTPURL {
-        var query = "api-version=\(version)&resource=\(SharedAccessSignature.formEncoded(resource))"
+        var query = "api-version=\(version)&resource=\(FormEncoding.text(resource))"
         switch identity {
         case .systemAssigned: break
-        case .clientID(let id): query += "&\(names.clientID)=\(SharedAccessSignature.formEncoded(id))"
-        case .objectID(let id): query += "&\(names.objectID)=\(SharedAccessSignature.formEncoded(id))"
-        case .resourceID(let id): query += "&\(names.resourceID)=\(SharedAccessSignature.formEncoded(id))"
+        case .clientID(let id): query += "&\(names.clientID)=\(FormEncoding.text(id))"
+        case .objectID(let id): query += "&\(names.objectID)=\(FormEncoding.text(id))"
+        case .resourceID(let id): query += "&\(names.resourceID)=\(FormEncoding.text(id))"
         }
         let joint = endpoint.contains("?") ? "&" : "?"
         do throws(HTTPError) {

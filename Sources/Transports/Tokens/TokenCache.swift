@@ -1,17 +1,32 @@
 import Glibc
-internal import NIOCore
 import Synchronization
-internal import Transports
+
+/// Why a cache has no token to give; whoever owns the cache says it in errors of its own.
+package enum TokenFailure: Error {
+    /// More scopes than are kept.
+    case tooManyScopes(limit: Int)
+    /// Nothing came within this time.
+    case timeout(Duration)
+    /// The provider threw this.
+    case provider(any Error)
+    /// What came has bytes that no token has, or none at all.
+    case notAToken
+    /// What came had ended before.
+    case ended(expiry: Int64, now: Int64)
+}
 
 /// Keeps the tokens of a provider, one per scope, and asks for each once however many want it.
 ///
 /// A fetch runs by itself: whoever waits for it may give up, and whoever comes later joins it.
-package final class TokenCache: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-    typealias Held = TokenCacheMachine.Held
+package final class TokenCache<Token: CachedToken>: Sendable, CustomStringConvertible, CustomDebugStringConvertible,
+    CustomReflectable
+{
+    package typealias Held = TokenCacheMachine<Token>.Held
+    package typealias Provider = @Sendable (_ scope: String) async throws -> Token
     private typealias Waiter = CheckedContinuation<Held, any Error>
 
     private struct Entry {
-        var machine = TokenCacheMachine()
+        var machine = TokenCacheMachine<Token>()
         /// Counts fetches; the answer to one that was given up is not taken.
         var fetch = 0
         var waiters: [Int: Waiter] = [:]
@@ -22,25 +37,35 @@ package final class TokenCache: Sendable, CustomStringConvertible, CustomDebugSt
         var nextWaiter = 0
     }
 
-    private let provider: any EventHubsTokenProvider
+    private let provider: Provider
     private let fetchLimit: Duration
+    private let failure: @Sendable (TokenFailure) -> any Error
     private let state = Mutex(State())
+    /// Of the provider; without secrets.
+    package let description: String
 
     /// Scopes that are kept: a client uses one.
-    private static let scopeLimit = 16
+    private static var scopeLimit: Int { 16 }
 
-    /// - Parameter fetchLimit: for one fetch, with the provider's own retries.
-    package init(_ provider: any EventHubsTokenProvider, fetchLimit: Duration = .seconds(120)) {
-        self.provider = provider
+    /// - Parameters:
+    ///   - fetchLimit: for one fetch, with the provider's own retries.
+    ///   - failure: what to throw.
+    package init(
+        _ description: String, fetchLimit: Duration = .seconds(120),
+        failure: @escaping @Sendable (TokenFailure) -> any Error, provider: @escaping Provider
+    ) {
+        self.description = description
         self.fetchLimit = fetchLimit
+        self.failure = failure
+        self.provider = provider
     }
 
     /// A token that is good now.
     ///
     /// - Parameter renewing: wait for the next token when this one is due to be refreshed; the failure of that is
     ///   thrown even while the old one is good.
-    /// - Throws: `EventHubsError`, `CancellationError`.
-    func token(scope: String, renewing: Bool = false) async throws -> Held {
+    /// - Throws: what `failure` makes, `CancellationError`.
+    package func token(scope: String, renewing: Bool = false) async throws -> Held {
         let number = state.withLock { state in
             state.nextWaiter += 1
             return state.nextWaiter
@@ -65,7 +90,7 @@ package final class TokenCache: Sendable, CustomStringConvertible, CustomDebugSt
         let next = state.withLock { state -> Next in
             if state.entries[scope] == nil {
                 guard state.entries.count < Self.scopeLimit else {
-                    return .refuse(EventHubsError(.invalidArgument, "tokens for more than \(Self.scopeLimit) scopes"))
+                    return .refuse(failure(.tooManyScopes(limit: Self.scopeLimit)))
                 }
                 state.entries[scope] = Entry()
             }
@@ -98,9 +123,9 @@ package final class TokenCache: Sendable, CustomStringConvertible, CustomDebugSt
 
     private func start(_ scope: String, _ fetch: Int) {
         let work = Task {
-            let result: Result<EventHubsToken, any Error>
+            let result: Result<Token, any Error>
             do {
-                result = .success(try await self.provider.token(scope: scope))
+                result = .success(try await self.provider(scope))
             } catch {
                 result = .failure(error)
             }
@@ -110,9 +135,7 @@ package final class TokenCache: Sendable, CustomStringConvertible, CustomDebugSt
         let limit = Task {
             try await Task.sleep(for: self.fetchLimit)
             work.cancel()
-            let error = EventHubsError(
-                .timeout, "getting a token from \(self): no answer within \(TimeAmount(self.fetchLimit).text)")
-            self.finish(scope, fetch, .failure(error))
+            self.finish(scope, fetch, .failure(TokenFailure.timeout(self.fetchLimit)))
         }
         Task {
             await work.value
@@ -120,7 +143,7 @@ package final class TokenCache: Sendable, CustomStringConvertible, CustomDebugSt
         }
     }
 
-    private func finish(_ scope: String, _ fetch: Int, _ result: Result<EventHubsToken, any Error>) {
+    private func finish(_ scope: String, _ fetch: Int, _ result: Result<Token, any Error>) {
         let (waiters, outcome) = state.withLock { state -> ([Waiter], Result<Held, any Error>) in
             guard var entry = state.entries[scope], entry.fetch == fetch else {
                 return ([], .failure(CancellationError()))
@@ -129,7 +152,7 @@ package final class TokenCache: Sendable, CustomStringConvertible, CustomDebugSt
             entry.fetch += 1
             let now = ContinuousClock.now
             let outcome: Result<Held, any Error>
-            switch Self.checked(result) {
+            switch checked(result) {
             case .success(let token):
                 let jitter = Double.random(in: 0...1)
                 outcome = .success(entry.machine.fetched(token, now, wallClock: Int64(time(nil)), jitter: jitter))
@@ -145,34 +168,24 @@ package final class TokenCache: Sendable, CustomStringConvertible, CustomDebugSt
         for waiter in waiters { waiter.resume(with: outcome) }
     }
 
-    private static func checked(_ result: Result<EventHubsToken, any Error>) -> Result<EventHubsToken, EventHubsError> {
+    private func checked(_ result: Result<Token, any Error>) -> Result<Token, any Error> {
         switch result {
-        case .failure(let error as EventHubsError): return .failure(error)
-        case .failure(let error):
-            return .failure(EventHubsError(.connectFailed, "the token provider gave no token: \(error)"))
+        case .failure(let error): return .failure(failure(error as? TokenFailure ?? .provider(error)))
         case .success(let token):
             guard !token.value.isEmpty, token.value.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
-                return .failure(
-                    EventHubsError(.unauthorized, "the token provider gave something that cannot be a token"))
+                return .failure(failure(.notAToken))
             }
-            guard token.expiry > Int64(time(nil)) else {
-                return .failure(
-                    EventHubsError(
-                        .connectFailed,
-                        "the token provider gave a token that ended at \(UTCTime.text(token.expiry)); it is"
-                            + " \(UTCTime.text(Int64(time(nil)))) by this machine's clock: check both"))
-            }
+            let now = Int64(time(nil))
+            guard token.expiry > now else { return .failure(failure(.ended(expiry: token.expiry, now: now))) }
             return .success(token)
         }
     }
 
     /// The service does not take this token: the next one who asks gets another.
-    func refused(_ value: String, scope: String) { state.withLock { $0.entries[scope]?.machine.refused(value) } }
-
-    /// A provider that does not describe itself would show what it holds.
-    package var description: String {
-        (provider as? any CustomStringConvertible)?.description ?? "\(type(of: provider))"
+    package func refused(_ value: String, scope: String) {
+        state.withLock { $0.entries[scope]?.machine.refused(value) }
     }
+
     package var debugDescription: String { description }
     package var customMirror: Mirror { Mirror(self, children: []) }
 }

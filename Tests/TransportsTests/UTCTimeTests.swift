@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@testable import EventHubs
+@testable import Transports
 
 @Suite struct UTCTimeTests {
     @Test func knownTimesAreWrittenAndRead() {

@@ -1,33 +1,71 @@
 import Glibc
-internal import OpenSSLTransport
-internal import Transports
+
+/// What an issuer gave.
+package struct IssuedToken: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// A secret.
+    package var value: String
+    /// Seconds since 1970 by this machine's clock; nil: the issuer did not say, nor does the token.
+    package var expiry: Int64?
+    /// When the issuer wants to be asked again, in seconds since 1970.
+    package var refreshAfter: Int64?
+    /// Seconds that this machine's clock is ahead of the issuer's; nil: not known.
+    package var clockSkew: Int64?
+
+    package var description: String { "token until \(expiry.map { UTCTime.text($0) } ?? "an unknown time")" }
+    package var debugDescription: String { description }
+    package var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+/// Why an issuer gave no token.
+package struct IssuerRefusal: Error, Hashable, Sendable {
+    /// Who, what and why; without secrets.
+    package var message: String
+    /// The same question may be answered later without anybody's help.
+    package var mayPass: Bool
+}
 
 /// What an issuer answered: a token, or why there is none.
-struct IssuerAnswer {
-    let response: HTTPResponse
+package struct IssuerAnswer: Sendable {
+    package let response: HTTPResponse
     /// Who was asked, and what: for messages.
-    let who: String
-    let request: HTTPRequest
+    package let who: String
+    package let request: HTTPRequest
     /// What was sent and must not come back in a message.
-    var secrets: [String] = []
+    package var secrets: [String]
+    /// What to do about a refusal, by the issuer's words.
+    package var remedy: @Sendable (String) -> String? = { _ in nil }
     /// Seconds since 1970 by this machine's clock, when the answer came.
-    var now = Int64(time(nil))
+    package var now: Int64
+
+    package init(
+        response: HTTPResponse, who: String, request: HTTPRequest, secrets: [String] = [], now: Int64? = nil
+    ) {
+        self.response = response
+        self.who = who
+        self.request = request
+        self.secrets = secrets
+        self.now = now ?? Int64(time(nil))
+    }
 
     /// By how much this machine's clock is ahead of the issuer's; nil: the answer has no date.
-    var clockSkew: Int64? { response["Date"].flatMap { UTCTime.httpDate($0) }.map { now - $0 } }
+    package var clockSkew: Int64? { response["Date"].flatMap { UTCTime.httpDate($0) }.map { now - $0 } }
 
-    /// - Throws: `EventHubsError` with code `unauthorized` when only somebody's help will change the answer, else
-    ///   `connectFailed`.
-    func token() throws(EventHubsError) -> EventHubsToken {
-        guard response.status == 200 else { throw refusal }
-        guard let json = try? JSONValue(response.body) else { throw strange("it is no JSON") }
+    package func issuedToken() throws(IssuerRefusal) -> IssuedToken {
+        let json = try json()
         guard let value = json["access_token"]?.text, !value.isEmpty else { throw strange("it holds no access_token") }
-        guard let expiry = expiry(json, value) else { throw strange("it does not say when the token ends") }
         var refreshAfter: Int64?
         if let refreshIn = json["refresh_in"]?.integer, (0...Self.longest).contains(refreshIn) {
             refreshAfter = now + refreshIn
         }
-        return EventHubsToken(value, expiry: expiry, refreshAfter: refreshAfter, clockSkew: clockSkew)
+        return IssuedToken(
+            value: value, expiry: expiry(json, value), refreshAfter: refreshAfter, clockSkew: clockSkew)
+    }
+
+    /// The answer to a request that was granted.
+    package func json() throws(IssuerRefusal) -> JSONValue {
+        guard response.status == 200 else { throw refusal }
+        guard let json = try? JSONValue(response.body) else { throw strange("it is no JSON") }
+        return json
     }
 
     private static let longest: Int64 = 315_360_000
@@ -46,22 +84,24 @@ struct IssuerAnswer {
 
     // MARK: Refusals
 
-    private func strange(_ what: String) -> EventHubsError {
-        EventHubsError(.connectFailed, "no token from the \(who): \(request) answered something unexpected: \(what)")
+    /// An answer that no issuer should give.
+    package func strange(_ what: String) -> IssuerRefusal {
+        IssuerRefusal(
+            message: "no token from the \(who): \(request) answered something unexpected: \(what)", mayPass: true)
     }
 
-    private var refusal: EventHubsError {
+    private var refusal: IssuerRefusal {
         let json = try? JSONValue(response.body)
         let said = json.flatMap(Self.words)
         var message = "no token from the \(who): \(request) answered status \(response.status)"
         if let said { message += ": \(shown(said))" }
-        if let remedy = IssuerRemedy.text(said ?? "") { message += "; \(remedy)" }
+        if let remedy = remedy(said ?? "") { message += "; \(remedy)" }
         if let clockSkew, abs(clockSkew) >= ClockSkew.notable { message += "; \(ClockSkew.text(clockSkew))" }
         let passes = response.status >= 500 || [404, 408, 410, 429].contains(response.status)
-        return EventHubsError(passes ? .connectFailed : .unauthorized, message)
+        return IssuerRefusal(message: message, mayPass: passes)
     }
 
-    /// The forms that Entra, the metadata service, App Service and Arc give their errors.
+    /// The forms that OAuth 2 (RFC 6749 section 5.2), Azure's metadata service, App Service and Arc give their errors.
     private static func words(_ json: JSONValue) -> String? {
         let nested = json["error"]?["message"]?.text.map { text in
             (json["error"]?["code"]?.text.map { "\($0): " } ?? "") + text
@@ -75,7 +115,7 @@ struct IssuerAnswer {
     private func shown(_ text: String) -> String {
         var text = text
         for secret in secrets where !secret.isEmpty {
-            text = text.replacing(secret, with: "…").replacing(SharedAccessSignature.formEncoded(secret), with: "…")
+            text = text.replacing(secret, with: "…").replacing(FormEncoding.text(secret), with: "…")
         }
         var result = ""
         for scalar in text.unicodeScalars.prefix(Self.textLimit) {
@@ -86,20 +126,4 @@ struct IssuerAnswer {
 
     /// Characters of an issuer's message; theirs have some 600.
     private static let textLimit = 1000
-}
-
-/// The times in a JSON web token; its signature is for the service to check.
-struct JWT {
-    let expiry: Int64
-
-    init?(_ token: String) {
-        let parts = token.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 3 else { return nil }
-        var payload = String(parts[1].map { $0 == "-" ? "+" : $0 == "_" ? "/" : $0 })
-        payload += String(repeating: "=", count: (4 - payload.utf8.count % 4) % 4)
-        guard let bytes = Base64.decode(payload), let expiry = (try? JSONValue(bytes))?["exp"]?.integer else {
-            return nil
-        }
-        self.expiry = expiry
-    }
 }

@@ -1,17 +1,26 @@
+/// A token, as far as a cache must know it.
+package protocol CachedToken: Sendable {
+    var value: String { get }
+    /// Seconds since 1970 by this machine's clock.
+    var expiry: Int64 { get }
+    /// When a new one should be asked for, in seconds since 1970; nil leaves the choice to the cache.
+    var refreshAfter: Int64? { get }
+}
+
 /// One scope's token: when it is used, when a new one is fetched, and who waits. No IO and no clock of its own.
 ///
 /// Times are a continuous clock's, so that setting the machine's clock neither ends nor prolongs a token's life here.
-struct TokenCacheMachine: Sendable {
-    typealias Instant = ContinuousClock.Instant
+package struct TokenCacheMachine<Token: CachedToken>: Sendable {
+    package typealias Instant = ContinuousClock.Instant
 
     /// A token, and the moments that count.
-    struct Held: Sendable {
-        let token: EventHubsToken
-        let expires: Instant
-        let refresh: Instant
+    package struct Held: Sendable {
+        package let token: Token
+        package let expires: Instant
+        package let refresh: Instant
     }
 
-    enum Answer: Sendable {
+    package enum Answer: Sendable {
         case use(Held)
         /// Use it, and fetch another in the background.
         case useAndFetch(Held)
@@ -21,20 +30,22 @@ struct TokenCacheMachine: Sendable {
         case wait
     }
 
-    private(set) var held: Held?
+    package private(set) var held: Held?
     private var isFetching = false
     /// After a refresh that failed: not again before.
     private var nextAttempt: Instant?
 
+    package init() {}
+
     /// Before the expiry, unless the issuer names a time.
-    static let margin = Duration.seconds(300)
+    package static var margin: Duration { .seconds(300) }
     /// What a token needs to reach the service, and to be judged there to the second.
-    static let transit = Duration.seconds(2)
+    package static var transit: Duration { .seconds(2) }
     /// Between attempts to refresh a token that is still good.
-    static let spacing = Duration.seconds(30)
+    package static var spacing: Duration { .seconds(30) }
 
     /// - Parameter renewing: the caller wants the next token rather than one that is due to be refreshed.
-    mutating func ask(_ now: Instant, renewing: Bool = false) -> Answer {
+    package mutating func ask(_ now: Instant, renewing: Bool = false) -> Answer {
         if let held, now < held.expires {
             guard now >= held.refresh else { return .use(held) }
             if isFetching { return renewing ? .wait : .use(held) }
@@ -51,7 +62,7 @@ struct TokenCacheMachine: Sendable {
     /// - Parameters:
     ///   - wallClock: seconds since 1970, now.
     ///   - jitter: 0 to 1: which part of the spread to take, so that many machines do not ask at once.
-    mutating func fetched(_ token: EventHubsToken, _ now: Instant, wallClock: Int64, jitter: Double) -> Held {
+    package mutating func fetched(_ token: Token, _ now: Instant, wallClock: Int64, jitter: Double) -> Held {
         let left = Self.seconds(token.expiry, after: wallClock)
         var wait =
             token.refreshAfter.map { min(Self.seconds($0, after: wallClock), left) }
@@ -69,7 +80,7 @@ struct TokenCacheMachine: Sendable {
     }
 
     /// Returns the token that is still good, if there is one.
-    mutating func failed(_ now: Instant) -> Held? {
+    package mutating func failed(_ now: Instant) -> Held? {
         isFetching = false
         guard let held, now < held.expires else {
             self.held = nil
@@ -80,10 +91,10 @@ struct TokenCacheMachine: Sendable {
     }
 
     /// Between attempts to refresh a token that is good for `left`.
-    static func retryDelay(left: Duration) -> Duration { min(spacing, max(left / 4, .milliseconds(200))) }
+    package static func retryDelay(left: Duration) -> Duration { min(spacing, max(left / 4, .milliseconds(200))) }
 
     /// The service does not take this token: it is not used again.
-    mutating func refused(_ value: String) {
+    package mutating func refused(_ value: String) {
         if held?.token.value == value { held = nil }
     }
 

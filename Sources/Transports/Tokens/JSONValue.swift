@@ -1,5 +1,5 @@
-/// A JSON text (RFC 8259) from a token endpoint. Numbers stay text: they are seconds here, and sometimes strings.
-enum JSONValue: Hashable, Sendable {
+/// A JSON text (RFC 8259) from a token endpoint or a key file. Numbers stay text: they are seconds here, and sometimes strings.
+package enum JSONValue: Hashable, Sendable {
     case null
     case boolean(Bool)
     case number(String)
@@ -7,26 +7,26 @@ enum JSONValue: Hashable, Sendable {
     case array([JSONValue])
     case object([String: JSONValue])
 
-    struct Malformed: Error {
+    package struct Malformed: Error {
         /// Bytes before the mistake.
-        let offset: Int
+        package let offset: Int
     }
 
     /// Objects and arrays within one another.
-    static let depthLimit = 32
+    package static let depthLimit = 32
 
-    init(_ bytes: [UInt8]) throws(Malformed) {
+    package init(_ bytes: [UInt8]) throws(Malformed) {
         var reader = JSONReader(bytes)
         self = try reader.document()
     }
 
     /// A member of an object; nil for anything else.
-    subscript(_ key: String) -> JSONValue? { if case .object(let members) = self { members[key] } else { nil } }
+    package subscript(_ key: String) -> JSONValue? { if case .object(let members) = self { members[key] } else { nil } }
 
-    var text: String? { if case .string(let text) = self { text } else { nil } }
+    package var text: String? { if case .string(let text) = self { text } else { nil } }
 
     /// A whole number, also when it is written as a string or with a fraction.
-    var integer: Int64? {
+    package var integer: Int64? {
         switch self {
         case .number(let text), .string(let text):
             if let value = Int64(text) { return value }

@@ -1,24 +1,32 @@
-import NIOCore
+public import NIOCore
 import NIOPosix
 import Synchronization
 
-/// A server for faults that no real one makes to order: answers what it is told to, once it has read a whole head.
-final class ScriptedServer: Sendable {
-    let port: Int
+/// A server for faults that no real one makes to order: answers what it is told to, once it has read a whole head, and
+/// the body whose length
+/// the head states.
+public final class ScriptedServer: Sendable {
+    public let port: Int
     private let listener: any Channel
     private let record: Record
 
-    final class Record: Sendable {
+    private final class Record: Sendable {
         let requests = Mutex<[String]>([])
     }
 
     /// - Parameters:
-    ///   - answers: one for each head that a connection sends; what follows the last is echoed. Nil closes.
-    static func start(_ answers: [@Sendable (String) -> String?]) async throws -> ScriptedServer {
+    ///   - answers: one for each request that a connection sends, which they are given whole; what follows the last is
+    ///     echoed. Nil closes.
+    ///   - prepare: called for each connection first, to add what stands in front (TLS).
+    public static func start(
+        _ answers: [@Sendable (String) -> String?],
+        prepare: @escaping @Sendable (any Channel) throws -> Void = { _ in }
+    ) async throws -> ScriptedServer {
         let record = Record()
         let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    try prepare(channel)
                     try channel.pipeline.syncOperations.addHandler(Script(answers, record))
                 }
             }
@@ -32,9 +40,9 @@ final class ScriptedServer: Sendable {
         port = listener.localAddress?.port ?? 0
     }
 
-    var requests: [String] { record.requests.withLock { $0 } }
+    public var requests: [String] { record.requests.withLock { $0 } }
 
-    func stop() async { try? await listener.close() }
+    public func stop() async { try? await listener.close() }
 
     private final class Script: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
@@ -48,6 +56,15 @@ final class ScriptedServer: Sendable {
             self.record = record
         }
 
+        private var isWhole: Bool {
+            guard let end = head.firstRange(of: "\r\n\r\n") else { return false }
+            let length = head[..<end.lowerBound].split(separator: "\r\n").lazy.compactMap { line -> Int? in
+                let prefix = "content-length: "
+                return line.lowercased().hasPrefix(prefix) ? Int(line.dropFirst(prefix.count)) : nil
+            }.first
+            return head[end.upperBound...].utf8.count >= length ?? 0
+        }
+
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             let bytes = unwrapInboundIn(data)
             guard !answers.isEmpty else {
@@ -55,7 +72,7 @@ final class ScriptedServer: Sendable {
                 return
             }
             head += String(buffer: bytes)
-            guard head.hasSuffix("\r\n\r\n") else { return }
+            guard isWhole else { return }
             let request = head
             record.requests.withLock { $0.append(request) }
             head = ""
@@ -63,26 +80,4 @@ final class ScriptedServer: Sendable {
             context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: answer)), promise: nil)
         }
     }
-}
-
-/// What a channel brings, to wait for.
-final class Collector: ChannelInboundHandler, @unchecked Sendable {
-    typealias InboundIn = ByteBuffer
-    private let expected: Int
-    private let promise: EventLoopPromise<String>
-    private var text = ""
-
-    init(_ expected: Int, on loop: any EventLoop) {
-        self.expected = expected
-        promise = loop.makePromise()
-    }
-
-    var received: EventLoopFuture<String> { promise.futureResult }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        text += String(buffer: unwrapInboundIn(data))
-        if text.utf8.count >= expected { promise.succeed(text) }
-    }
-
-    func channelInactive(context: ChannelHandlerContext) { promise.fail(ChannelError.eof) }
 }

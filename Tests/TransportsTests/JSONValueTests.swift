@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@testable import EventHubs
+@testable import Transports
 
 @Suite struct JSONValueTests {
     private func parse(_ text: String) throws -> JSONValue { try JSONValue(Array(text.utf8)) }

@@ -1,25 +1,33 @@
-import Glibc
-internal import NIOCore
+package import NIOCore
 internal import NIOPosix
-internal import OpenSSLTransport
-internal import Transports
+package import OpenSSLTransport
 
 /// How an issuer of tokens is asked: over what, how often, and for how long.
-struct IssuerTransport: Sendable {
+package struct IssuerTransport: Sendable {
     /// For https.
-    var tls: TLSContext?
-    var proxy: HTTPProxy?
+    package var tls: TLSContext?
+    package var proxy: HTTPProxy?
     /// For one request.
-    var requestTimeout: Duration = .seconds(30)
-    var eventLoop: any EventLoop = MultiThreadedEventLoopGroup.singleton.any()
+    package var requestTimeout: Duration
+    package var eventLoop: any EventLoop
 
     /// Bytes of an answer. Tokens have a few kilobytes.
-    static let bodyLimit = 256 << 10
+    package static let bodyLimit = 256 << 10
+
+    package init(
+        tls: TLSContext? = nil, proxy: HTTPProxy? = nil, requestTimeout: Duration = .seconds(30),
+        eventLoop: (any EventLoop)? = nil
+    ) {
+        self.tls = tls
+        self.proxy = proxy
+        self.requestTimeout = requestTimeout
+        self.eventLoop = eventLoop ?? MultiThreadedEventLoopGroup.singleton.any()
+    }
 
     /// Asks, and asks again after what may pass: no connection, and the statuses that `retries` names.
     ///
-    /// - Throws: `EventHubsError` when there was no answer; every answer is returned, whatever its status.
-    func ask(_ request: HTTPRequest, _ retries: IssuerRetries, who: String) async throws -> HTTPResponse {
+    /// - Throws: `HTTPError` when there was no answer, `CancellationError`; every answer is returned, whatever its status.
+    package func ask(_ request: HTTPRequest, _ retries: IssuerRetries) async throws -> HTTPResponse {
         var attempt = 0
         while true {
             var delay: Duration?
@@ -31,11 +39,7 @@ struct IssuerTransport: Sendable {
             } catch {
                 if error.kind == .cancelled { throw CancellationError() }
                 if !error.isPermanent { delay = retries.delay(before: attempt, status: nil, retryAfter: nil) }
-                if delay == nil {
-                    let code: EventHubsError.Code =
-                        error.isPermanent ? .invalidArgument : error.kind == .timeout ? .timeout : .connectFailed
-                    throw EventHubsError(code, "no token from the \(who): \(error.message)")
-                }
+                if delay == nil { throw error }
             }
             attempt += 1
             try await Task.sleep(for: delay ?? .zero)
@@ -44,29 +48,31 @@ struct IssuerTransport: Sendable {
 }
 
 /// When a question to an issuer is asked again.
-struct IssuerRetries: Sendable {
+package struct IssuerRetries: Sendable {
     /// Before each retry; their number is that of the retries.
-    var delays: [Duration]
+    package var delays: [Duration]
     /// For status 410, with which the metadata service says that it is being renewed, for up to 70 seconds.
-    var renewalDelays: [Duration] = []
+    package var renewalDelays: [Duration] = []
     /// Statuses below 500 that may pass.
-    var statuses: Set<Int> = [408, 429]
+    package var statuses: Set<Int> = [408, 429]
     /// A server's wish is followed up to here.
-    static let longestWish = Duration.seconds(60)
+    package static let longestWish = Duration.seconds(60)
 
-    /// Microsoft Entra ID.
-    static let entra = IssuerRetries(delays: [.milliseconds(800), .milliseconds(1600), .milliseconds(3200)])
-    /// Endpoints on the machine itself: as azure-identity 1.27 (`_credentials/imds.py`) has it.
-    static let metadata = IssuerRetries(
-        delays: [.zero, .milliseconds(1600), .milliseconds(3200), .milliseconds(6400), .milliseconds(12800)],
-        renewalDelays: [.zero, .seconds(5), .seconds(10), .seconds(20), .seconds(40)], statuses: [404, 408, 410, 429])
+    package init(delays: [Duration], renewalDelays: [Duration] = [], statuses: Set<Int> = [408, 429]) {
+        self.delays = delays
+        self.renewalDelays = renewalDelays
+        self.statuses = statuses
+    }
+
+    /// Issuers elsewhere on the network.
+    package static let remote = IssuerRetries(delays: [.milliseconds(800), .milliseconds(1600), .milliseconds(3200)])
 
     /// Nil: not again.
     ///
     /// - Parameters:
     ///   - attempt: retries so far.
     ///   - status: nil: there was no answer.
-    func delay(before attempt: Int, status: Int?, retryAfter: String?) -> Duration? {
+    package func delay(before attempt: Int, status: Int?, retryAfter: String?) -> Duration? {
         if let status, status < 500, !statuses.contains(status) { return nil }
         let delays = status == 410 && !renewalDelays.isEmpty ? renewalDelays : delays
         guard attempt < delays.count else { return nil }
