@@ -9,6 +9,7 @@ internal import Transports
 /// .tokenProvider { try await vault.read("pulsar") }
 /// .basic(user: "shipper", password: password)
 /// .tls
+/// try .oauth2(PulsarOAuth2(issuerURL: url, privateKey: path))
 /// ```
 ///
 /// Credentials are fetched for every connection, and again whenever a broker asks for fresh ones. Tokens, passwords and
@@ -19,6 +20,7 @@ public struct PulsarAuthentication: Sendable, CustomStringConvertible, CustomDeb
         case nothing
         case fixed([UInt8])
         case fetched(@Sendable () async throws -> String)
+        case cached(TokenCache<OAuth2Token>)
     }
 
     /// What the broker calls the method: `none`, `token`, `basic`, `tls`.
@@ -87,24 +89,41 @@ public struct PulsarAuthentication: Sendable, CustomStringConvertible, CustomDeb
         case .fixed(let bytes):
             return eventLoop.makeSucceededFuture(AuthData(authMethodName: methodName, authData: bytes))
         case .fetched(let fetch):
+            return data(limit, eventLoop, fetch)
+        case .cached(let cache):
             if let replacing { refused(replacing) }
-            return Deadline.limit(limit, on: eventLoop) {
-                PulsarError(.credentialsUnavailable, "the \(self) gave nothing within \(limit.text)")
-            } work: {
-                do {
-                    let token = try await fetch()
-                    guard !token.isEmpty else {
-                        throw PulsarError(.credentialsUnavailable, "the \(self) gave an empty token")
-                    }
-                    return AuthData(authMethodName: self.methodName, authData: Array(token.utf8))
-                } catch {
-                    throw error as? PulsarError
-                        ?? PulsarError(.credentialsUnavailable, "the \(self) gave no token: \(error)")
+            return data(limit, eventLoop) { try await cache.token(scope: Self.scope).token.value }
+        }
+    }
+
+    /// All of a cache's tokens are for the same.
+    private static let scope = ""
+
+    private func data(
+        _ limit: TimeAmount, _ eventLoop: any EventLoop, _ fetch: @escaping @Sendable () async throws -> String
+    ) -> EventLoopFuture<AuthData> {
+        Deadline.limit(limit, on: eventLoop) {
+            PulsarError(.credentialsUnavailable, "the \(self) gave nothing within \(limit.text)")
+        } work: {
+            do {
+                let token = try await fetch()
+                guard !token.isEmpty else {
+                    throw PulsarError(.credentialsUnavailable, "the \(self) gave an empty token")
                 }
+                return AuthData(authMethodName: self.methodName, authData: Array(token.utf8))
+            } catch {
+                throw error as? PulsarError
+                    ?? PulsarError(.credentialsUnavailable, "the \(self) gave no token: \(error)")
             }
         }
     }
 
-    /// A broker did not take these.
-    package func refused(_ data: AuthData) {}
+    /// Whether credentials are kept that a broker may have ceased to take, and others can be had.
+    package var canRenew: Bool { if case .cached = source { true } else { false } }
+
+    /// A broker did not take these, or not any more: they are not used again.
+    package func refused(_ data: AuthData) {
+        guard case .cached(let cache) = source, let bytes = data.authData else { return }
+        cache.refused(String(decoding: bytes, as: UTF8.self), scope: Self.scope)
+    }
 }

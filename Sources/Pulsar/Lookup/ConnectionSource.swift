@@ -11,6 +11,7 @@ package final class ConnectionSource: Sendable {
     package let pool: ConnectionPool
     private let hosts: ServiceHosts
     private let options: PulsarClientOptions
+    private let authentication: PulsarAuthentication
     private let group: any EventLoopGroup
     private let logger: Logger
 
@@ -24,6 +25,7 @@ package final class ConnectionSource: Sendable {
         hosts = ServiceHosts(url, first: firstHost)
         pool = try ConnectionPool(usesTLS: url.usesTLS, options, authentication, group, logger)
         self.options = options
+        self.authentication = authentication
         self.group = group
         self.logger = logger
     }
@@ -163,12 +165,18 @@ package final class ConnectionSource: Sendable {
         let deadline = NIODeadline.now() + limit
         return group.next().makeFutureWithTask {
             var failures = 0
+            var hasFreshCredentials = !self.authentication.canRenew
             while true {
                 let host = hosts.host
                 do {
                     return try await attempt(host, deadline)
                 } catch {
                     var error = PulsarError(any: error, .unknown)
+                    if error.code == .authenticationFailed, !hasFreshCredentials, !self.pool.isClosed {
+                        // What was kept is dropped: the next attempt has new ones.
+                        hasFreshCredentials = true
+                        continue
+                    }
                     guard error.mayPass, !self.pool.isClosed else { throw error }
                     failures += 1
                     hosts.failed(host)
