@@ -116,8 +116,8 @@ let package = Package(
         .testTarget(
             name: "PulsarTests",
             dependencies: [
-                "Pulsar", "PulsarBroker", "Transports", "OpenSSLTransport", "Producing", "TestSupport", nioCore,
-                nioPosix, nioEmbedded,
+                "Pulsar", "PulsarBroker", "Transports", "OpenSSLTransport", "COpenSSL", "Producing", "TestSupport",
+                nioCore, nioPosix, nioEmbedded,
             ],
             exclude: ["Recorded"], swiftSettings: strict),
         .testTarget(
@@ -140,7 +140,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "tailrace", "pulsar-broker", "TailraceAgent", "LocalHub", "EventHubs", "Pulsar", "Transports", "TestSupport",
+                "tailrace", "pulsar-broker", "TailraceAgent", "LocalHub", "EventHubs", "Pulsar", "Transports",
+                "TestSupport",
                 nioCore,
             ],
             exclude: ["Python"], swiftSettings: strict),
