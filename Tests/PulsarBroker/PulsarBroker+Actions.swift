@@ -81,7 +81,7 @@ extension PulsarBroker {
         try await onLoop { for topic in $0.topics.values { topic.resumeWrites(dropping: dropping) } }
     }
 
-    private func producers(of topic: String?, _ body: (BrokerConnection, BrokerProducer) -> Void) {
+    func producers(of topic: String?, _ body: (BrokerConnection, BrokerProducer) -> Void) {
         for connection in Array(connections.values) {
             for producer in Array(connection.producers.values) where topic == nil || producer.topic.name == topic {
                 body(connection, producer)

@@ -159,7 +159,10 @@ package final class PulsarBroker: @unchecked Sendable {
     func topic(_ name: String) throws -> Topic {
         if let topic = topics[name] { return topic }
         let topic = try Topic(
-            name: name, directory: configuration.storeDirectory, deduplicates: configuration.deduplicates)
+            name: name, directory: configuration.storeDirectory, deduplicates: configuration.deduplicates
+        ) { [weak self] topic in
+            self?.producers(of: topic.name) { $0.closeProducer($1, assigned: nil) }
+        }
         topics[name] = topic
         return topic
     }

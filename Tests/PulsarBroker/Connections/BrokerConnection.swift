@@ -33,6 +33,7 @@ final class BrokerConnection: ChannelInboundHandler {
     private var context: ChannelHandlerContext?
     private var output = ByteBuffer()
     private var isReading = false
+    private var isFlushScheduled = false
     private var keepAlive: Scheduled<Void>?
     /// Ticks of the keep-alive without a byte from the client.
     private var silentTicks = 0
@@ -90,21 +91,27 @@ final class BrokerConnection: ChannelInboundHandler {
     func send(_ frame: Frame) {
         guard state != .closed, !broker.isSilent else { return }
         frame.encode(into: &output)
-        if !isReading || output.readableBytes > 256 << 10 { flush() }
+        guard !isReading, !isFlushScheduled else { return }
+        isFlushScheduled = true
+        eventLoop?.execute { [weak self] in self?.flush() }
     }
 
+    /// Never in the middle of something: a channel that cannot write reads what is left, and frames would be looked at out of
+    /// turn.
     private func flush() {
+        isFlushScheduled = false
         guard let context, output.readableBytes > 0 else { return }
-        context.writeAndFlush(wrapOutboundOut(output), promise: nil)
+        let bytes = output
         output = ByteBuffer()
+        context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
     }
 
-    /// What was sent before still goes out.
+    /// What was sent before still goes out; what comes is not looked at any more.
     func close() {
         guard state != .closed else { return }
-        flush()
-        let context = context
+        let (context, bytes) = (context, output)
         ended()
+        if bytes.readableBytes > 0 { context?.writeAndFlush(wrapOutboundOut(bytes), promise: nil) }
         context?.close(promise: nil)
     }
 

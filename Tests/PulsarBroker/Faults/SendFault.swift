@@ -11,6 +11,9 @@ package struct BrokerSend: Sendable {
 }
 
 /// What a fault script can make of a SEND. Receipts of one producer keep their order, whatever is late.
+///
+/// A broker that deduplicates and stores a message, but not the one before it, has lost that one for good: sent again, it is
+/// a duplicate by its id. Real brokers see to it that this does not happen, by closing the producer; a script may do it.
 package enum SendFault: Sendable {
     /// Not stored, and answered with this error.
     case refuse(ServerError, String)
@@ -34,6 +37,6 @@ package enum SendFault: Sendable {
     /// This one and those behind it are pushed to storage, but not persisted, until `PulsarBroker.resumeWrites`: sent
     /// again meanwhile, the broker cannot tell whether they are duplicates.
     case stallWrites
-    /// The write fails: PersistenceError, and it is not stored.
+    /// The write fails: PersistenceError, it is not stored, and the topic's producers are closed.
     case failWrite
 }

@@ -30,12 +30,16 @@ final class Topic {
     var isTerminated = false
     var subscriptions: [String: Subscription] = [:]
     private(set) var duplicates = 0
+    /// Called after writes failed: whatever their producers had sent behind them must not be stored before these are sent
+    /// again, or it would make duplicates of them.
+    private let failed: (Topic) -> Void
     /// Writes wait while a fault script says so.
     private var isStalled = false
     private var stalled: [Write] = []
 
-    init(name: String, directory: String, deduplicates: Bool) throws {
+    init(name: String, directory: String, deduplicates: Bool, failed: @escaping (Topic) -> Void) throws {
         self.name = name
+        self.failed = failed
         var checksum = CRC32C()
         checksum.update(ByteBuffer(string: name))
         ledgerID = Int64(checksum.value)
@@ -86,6 +90,7 @@ final class Topic {
         } catch {
             deduplication?.writesFailed()
             write.then(.failed("\(error)"))
+            failed(self)
         }
         for subscription in subscriptions.values { subscription.dispatch() }
     }
@@ -105,6 +110,7 @@ final class Topic {
         }
         deduplication?.writesFailed()
         for write in writes { write.then(.failed("the write failed")) }
+        if !writes.isEmpty { failed(self) }
     }
 
     func position(_ entry: Int) -> MessageIDData {

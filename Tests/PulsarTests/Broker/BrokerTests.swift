@@ -119,6 +119,10 @@ import Testing
             #expect(try await client.receipt() == [0, 0])
             try await client.post(1)
             #expect(try error(await client.next()) == .persistenceError)
+            guard case .closeProducer = try await client.next() else { throw WireClient.Closed() }
+            // Sent before the client knew.
+            try await client.post(2)
+            #expect(try success(await client.produce(topic, epoch: 1)).lastSequenceID == 0)
             try await client.post(1)
             #expect(try await client.receipt() == [1, 1])
         }
