@@ -7,9 +7,9 @@ import Testing
 
 /// Our producer on two brokers that do all that brokers do wrong, at random and all the time: each message is stored once,
 /// and those of a key in their order.
-@Suite struct UnrulyClusterTests {
+@Suite(.serialized) struct UnrulyClusterTests {
     private static let topic = "persistent://public/default/unruly"
-    private static let (partitions, messages, keys) = (3, 1500, 17)
+    private static let (partitions, messages, keys) = (3, 900, 17)
 
     @Test(arguments: [11, 12, nil] as [UInt64?]) func everyMessageIsStoredOnceAndInOrder(_ seed: UInt64?) async throws {
         let seeds = seed.map { SeededGenerator(seed: $0) } ?? .fresh("unruly cluster")
