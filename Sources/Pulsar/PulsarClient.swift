@@ -46,6 +46,7 @@ public final class PulsarClient: Sendable {
     ) throws(PulsarError) {
         try options.check()
         self.serviceURL = try ServiceURL(serviceURL)
+        try Self.check(authentication, self.serviceURL, options.tls)
         self.options = options
         self.eventLoopGroup = eventLoopGroup
         self.logger = logger
@@ -53,6 +54,24 @@ public final class PulsarClient: Sendable {
     }
 
     deinit { source.close() }
+
+    /// A certificate can be a credential only where there is TLS, and one to show.
+    private static func check(
+        _ authentication: PulsarAuthentication, _ url: ServiceURL, _ tls: PulsarTLS
+    ) throws(PulsarError) {
+        guard authentication.methodName == PulsarAuthentication.tls.methodName else { return }
+        guard url.usesTLS else {
+            throw PulsarError(
+                .invalidConfiguration,
+                "the client is to be known by its certificate, but the service URL has no TLS:"
+                    + " begin it with pulsar+ssl://")
+        }
+        guard tls.clientCertificate != nil || tls.customContext != nil else {
+            throw PulsarError(
+                .invalidConfiguration,
+                "the client is to be known by its certificate, but tls.clientCertificate names none")
+        }
+    }
 
     /// Closes the producers made with this client, without sending what they still hold, and then its connections. Closing
     /// again does nothing.

@@ -25,6 +25,31 @@ import Testing
         #expect(error?.code == .invalidServiceURL)
     }
 
+    @Test func aCertificateAsCredentialNeedsTLSAndACertificate() {
+        for (url, what) in [("pulsar://a", "has no TLS"), ("pulsar+ssl://a", "tls.clientCertificate names none")] {
+            let error = #expect(throws: PulsarError.self) { try PulsarClient(serviceURL: url, authentication: .tls) }
+            #expect(error?.code == .invalidConfiguration && error?.message.contains(what) == true)
+        }
+    }
+
+    @Test func closingDoesNotWaitForAConnectionThatIsBeingMade() async throws {
+        // It never answers CONNECT, and has an hour to do so.
+        let broker = try await ScriptedBroker.start { command, _ in
+            if case .connect = command { [.bytes([])] } else { [] }
+        }
+        var options = PulsarClientOptions()
+        options.connectionTimeout = .seconds(3600)
+        options.operationTimeout = .seconds(3600)
+        let client = try PulsarClient(serviceURL: broker.url, options: options)
+        let question = client.source.partitions(of: try TopicName("t"))
+        await broker.hears { !$0.isEmpty }
+        await client.close()
+        broker.send(.connected(ConnectedCommand(serverVersion: "late", protocolVersion: 20)), to: 0)
+        let error = await #expect(throws: PulsarError.self) { try await question.get() }
+        #expect(error?.code == .alreadyClosed)
+        await broker.stop()
+    }
+
     @Test func closingEndsWhatIsRegisteredAndThenRefuses() async throws {
         let client = try PulsarClient(serviceURL: "pulsar://a")
         let ended = Mutex<[UInt64]>([])

@@ -13,6 +13,8 @@ package final class ConnectionPool: Sendable {
 
     private struct Entry {
         var connection: EventLoopFuture<PulsarConnection>
+        /// Nil while it is being made.
+        var open: PulsarConnection?
         /// Tells this entry from a later one with the same key.
         var number: Int
     }
@@ -74,9 +76,13 @@ package final class ConnectionPool: Sendable {
                 switch result {
                 case .failure: self.remove(key, number)
                 case .success(let connection):
-                    connection.closeFuture.whenComplete { _ in self.remove(key, number) }
                     // The client may have been closed meanwhile.
-                    if self.state.withLock({ $0.isClosed }) { connection.close(Self.closed) }
+                    let isClosed = self.state.withLock { state in
+                        if state.entries[key]?.number == number { state.entries[key]?.open = connection }
+                        return state.isClosed
+                    }
+                    connection.closeFuture.whenComplete { _ in self.remove(key, number) }
+                    if isClosed { connection.close(Self.closed) }
                 }
                 promise.completeWith(result)
             }
@@ -114,19 +120,15 @@ package final class ConnectionPool: Sendable {
     /// Connections that are open or being made.
     package var count: Int { state.withLock { $0.entries.count } }
 
-    /// Ends all connections, and makes none any more. Completes when they are gone.
+    /// Ends all connections, and makes none any more. Completes when the open ones are gone; those that are being made end
+    /// as soon as they are.
     @discardableResult
     package func close() -> EventLoopFuture<Void> {
         let connections = state.withLock { state in
             state.isClosed = true
-            return state.entries.values.map(\.connection)
+            return state.entries.values.compactMap(\.open)
         }
-        let ends = connections.map { connection in
-            connection.flatMap { connection in
-                connection.close(Self.closed)
-                return connection.closeFuture
-            }
-        }
-        return EventLoopFuture.andAllComplete(ends, on: group.next())
+        for connection in connections { connection.close(Self.closed) }
+        return EventLoopFuture.andAllComplete(connections.map(\.closeFuture), on: group.next())
     }
 }

@@ -172,12 +172,14 @@ package final class ConnectionSource: Sendable {
                     return try await attempt(host, deadline)
                 } catch {
                     var error = PulsarError(any: error, .unknown)
-                    if error.code == .authenticationFailed, !hasFreshCredentials, !self.pool.isClosed {
+                    // Whatever became of it then.
+                    if self.pool.isClosed { throw PulsarError(.alreadyClosed, "the client was closed") }
+                    if error.code == .authenticationFailed, !hasFreshCredentials {
                         // What was kept is dropped: the next attempt has new ones.
                         hasFreshCredentials = true
                         continue
                     }
-                    guard error.mayPass, !self.pool.isClosed else { throw error }
+                    guard error.mayPass else { throw error }
                     failures += 1
                     hosts.failed(host)
                     let delay = self.delay(failures, hosts.count)

@@ -107,7 +107,7 @@ import Testing
         let broker = try await broker(["127.0.0.1"], clientAuthority: authorityFile)
         let url = try await broker.serviceURL(tls: true)
         var tls = PulsarTLS(authorities: try #require(broker.authorityFile))
-        #expect(try await ask(url, tls, .tls)?.code == .connectFailed)
+        #expect(try await ask(url, tls)?.code == .connectFailed)
         tls.clientCertificate = .init(chainFile: files.certificateChain, privateKeyFile: files.privateKey)
         #expect(try await ask(url, tls, .tls) == nil)
         try await broker.stop()

@@ -295,7 +295,7 @@ import Testing
         let question = source.connection(owning: topic)
         await broker.hears { $0.contains { if case .lookup = $0.command { true } else { false } } }
         try await source.close().get()
-        #expect(await failure(question) != nil)
+        #expect(await failure(question)?.code == .alreadyClosed)
         #expect(await failure(source.partitions(of: topic))?.code == .alreadyClosed)
         await broker.stop()
     }
