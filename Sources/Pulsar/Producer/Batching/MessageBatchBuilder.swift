@@ -23,19 +23,19 @@ package struct MessageBatchBuilder: BatchBuilder {
     /// Messages in batch layout that go together: all of them, or those of one key.
     private struct Group {
         var payload = BatchPayload()
-        var completions: [SendCompletion?] = []
+        var waiters: [SendWaiter] = []
         /// Of its first message, for brokers, which do not look into batches.
         var partitionKey: String?
         var orderingKey: String?
 
         /// Notes who waits for the message that was added last. While nobody does, there is no list.
         mutating func wait(_ completion: SendCompletion?, expected: Int) {
-            if completions.isEmpty {
+            if waiters.isEmpty {
                 guard completion != nil else { return }
-                completions.reserveCapacity(max(expected, payload.count))
-                for _ in 0..<(payload.count - 1) { completions.append(nil) }
+                waiters.reserveCapacity(max(expected, payload.count))
+                for _ in 0..<(payload.count - 1) { waiters.append(SendWaiter(completion: nil)) }
             }
-            completions.append(completion)
+            waiters.append(SendWaiter(completion: completion))
         }
     }
 
@@ -164,15 +164,15 @@ package struct MessageBatchBuilder: BatchBuilder {
     }
 
     private func part(_ single: Single) -> OutgoingBatch.Part {
-        let completions = single.completion.map { [$0] } ?? []
+        let waiters = single.completion.map { [SendWaiter(completion: $0)] } ?? []
         do throws(PulsarError) {
             let sends = try encoder.seal(
                 single.message, id: single.id, deliverAt: single.deliverAt, publishTime: publishTime,
                 isChunked: limits.isChunked)
             return OutgoingBatch.Part(
-                sends: sends, messages: 1, isBatch: false, completions: completions, failure: nil)
+                sends: sends, messages: 1, isBatch: false, waiters: waiters, failure: nil)
         } catch {
-            return OutgoingBatch.Part(sends: [], messages: 1, isBatch: false, completions: completions, failure: error)
+            return OutgoingBatch.Part(sends: [], messages: 1, isBatch: false, waiters: waiters, failure: error)
         }
     }
 
@@ -183,11 +183,11 @@ package struct MessageBatchBuilder: BatchBuilder {
                 replicateTo: PulsarMessage.replicateTo(replicationClusters, disablesReplication),
                 publishTime: publishTime)
             return OutgoingBatch.Part(
-                sends: [send], messages: group.payload.count, isBatch: true, completions: group.completions,
+                sends: [send], messages: group.payload.count, isBatch: true, waiters: group.waiters,
                 failure: nil)
         } catch {
             return OutgoingBatch.Part(
-                sends: [], messages: group.payload.count, isBatch: true, completions: group.completions, failure: error)
+                sends: [], messages: group.payload.count, isBatch: true, waiters: group.waiters, failure: error)
         }
     }
 }

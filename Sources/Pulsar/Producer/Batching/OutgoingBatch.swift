@@ -15,6 +15,12 @@ package struct OutgoingMessage: Sendable {
     }
 }
 
+/// Who waits for one message, if anybody does. A type of its own, because a list of functions wraps each function that goes
+/// in or comes out: two allocations per message.
+package struct SendWaiter: Sendable {
+    let completion: SendCompletion?
+}
+
 /// What is sent at once, and who waits for it.
 package final class OutgoingBatch: Sendable {
     /// Messages that have one frame, or several chunks of it.
@@ -25,7 +31,7 @@ package final class OutgoingBatch: Sendable {
         /// In batch layout: messages have a place in it.
         let isBatch: Bool
         /// Of each message, or none at all when nobody waits.
-        let completions: [SendCompletion?]
+        let waiters: [SendWaiter]
         let failure: PulsarError?
     }
 
@@ -54,16 +60,16 @@ package final class OutgoingBatch: Sendable {
     /// Calls everyone who waits. `failure`: of those parts that were never sent.
     func tell(partition: Int, failure: PulsarError?) {
         let results = results.withLock { $0 }
-        for (part, result) in zip(parts, results) where !part.completions.isEmpty {
+        for (part, result) in zip(parts, results) where !part.waiters.isEmpty {
             let unsent = failure ?? PulsarError(.unknown, "the batch was given up without a reason")
             switch result ?? .failure(unsent) {
-            case .failure(let error): for completion in part.completions { completion?(.failure(error)) }
+            case .failure(let error): for waiter in part.waiters { waiter.completion?(.failure(error)) }
             case .success(let position):
                 var id = PulsarMessageID(position, partition: partition)
                 if part.isBatch, !position.isDuplicate { id.batchSize = part.messages }
-                for (index, completion) in part.completions.enumerated() {
+                for (index, waiter) in part.waiters.enumerated() {
                     if part.isBatch, !position.isDuplicate { id.batchIndex = index }
-                    completion?(.success(id))
+                    waiter.completion?(.success(id))
                 }
             }
         }
