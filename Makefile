@@ -2,6 +2,7 @@
 
 RELEASE = .build/release/tailrace
 EVENT_LOAD = .build/release/event-load
+PULSAR_LOAD = .build/release/pulsar-load
 VENV = .build/venv
 # The beta of the official client that numbers its events needs packages of its own.
 BETA = .build/venv-idempotent
@@ -10,7 +11,7 @@ BETA = .build/venv-idempotent
 RELEASE_FLAGS = -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs \
 	-Xlinker --no-export-dynamic -Xlinker -z -Xlinker now
 
-.PHONY: demo test test-debug test-release release lint format bench clean $(EVENT_LOAD)
+.PHONY: demo test test-debug test-release release lint format bench clean $(EVENT_LOAD) $(PULSAR_LOAD)
 
 demo: release  ## Build, then watch lines go file -> spool -> hub, with a kill -9 in the middle.
 	$(RELEASE) demo
@@ -18,8 +19,8 @@ demo: release  ## Build, then watch lines go file -> spool -> hub, with a kill -
 release: dependencies-build
 	swift build $(RELEASE_FLAGS) --product tailrace
 
-$(EVENT_LOAD): release  ## A sender for benchmarks and memory tests.
-	swift build $(RELEASE_FLAGS) --product event-load
+$(EVENT_LOAD) $(PULSAR_LOAD): release  ## Senders for benchmarks and memory tests.
+	swift build $(RELEASE_FLAGS) --product $(notdir $@)
 
 test: test-debug test-release  ## Everything: unit tests, real peers, crashes; then the release binary.
 
@@ -30,9 +31,9 @@ test-debug: dependencies-test $(VENV)/.ready $(BETA)/.ready
 	swift test --skip-build --no-parallel --skip 'IntegrationTests|CrashTests'
 	swift test --skip-build --filter 'IntegrationTests|CrashTests'
 
-test-release: release $(EVENT_LOAD)
+test-release: release $(EVENT_LOAD) $(PULSAR_LOAD) $(VENV)/.ready
 	Tests/release-binary $(RELEASE)
-	Tests/release-memory $(RELEASE) $(EVENT_LOAD)
+	Tests/release-memory $(RELEASE) $(EVENT_LOAD) $(PULSAR_LOAD) $(VENV)/bin/python
 
 # The official clients that read back what we send, and drive what we serve.
 $(VENV)/.ready: Tests/IntegrationTests/Python/requirements.txt
@@ -51,10 +52,11 @@ lint:
 format:
 	swift format --in-place --recursive Package.swift Sources Tests Benchmarks
 
-bench: release $(EVENT_LOAD) dependencies-bench $(VENV)/.ready  ## Throughput beside other programs' on the same machine; an idle agent.
+bench: release $(EVENT_LOAD) $(PULSAR_LOAD) dependencies-bench $(VENV)/.ready  ## Throughput beside other programs' on the same machine; an idle agent.
 	swift run --package-path Benchmarks -c release throughput $(RELEASE)
 	swift run --package-path Benchmarks -c release idle $(RELEASE)
 	swift run --package-path Benchmarks -c release produce $(RELEASE) $(EVENT_LOAD) $(VENV)/bin/python
+	swift run --package-path Benchmarks -c release produce-pulsar $(PULSAR_LOAD) $(VENV)/bin/python
 
 clean:
 	rm -rf .build Benchmarks/.build

@@ -83,10 +83,13 @@ let package = Package(
             ],
             swiftSettings: strict),
 
-        // A sender for benchmarks and memory tests; not shipped.
+        // Senders for benchmarks and memory tests; not shipped.
         .target(name: "LoadSupport", path: "Tests/LoadSupport", swiftSettings: strict),
         .executableTarget(
             name: "event-load", dependencies: ["EventHubs", "LoadSupport", nioCore], path: "Tests/event-load",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "pulsar-load", dependencies: ["Pulsar", "LoadSupport", nioCore], path: "Tests/pulsar-load",
             swiftSettings: strict),
 
         // A Pulsar broker for tests, in the test's process or in one of its own; not shipped.

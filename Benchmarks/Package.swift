@@ -10,6 +10,7 @@ let package = Package(
         .target(name: "Measuring", swiftSettings: strict),
         .executableTarget(name: "throughput", dependencies: ["Measuring"], swiftSettings: strict),
         .executableTarget(name: "produce", dependencies: ["Measuring"], swiftSettings: strict),
+        .executableTarget(name: "produce-pulsar", dependencies: ["Measuring"], swiftSettings: strict),
         .executableTarget(name: "idle", dependencies: ["Measuring"], swiftSettings: strict),
     ]
 )
