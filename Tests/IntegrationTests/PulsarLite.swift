@@ -4,8 +4,6 @@ import TestSupport
 import Testing
 import Transports
 
-@testable import EventHubs
-
 /// The broker of the Python package pulsar-lite, which we did not write. It stores durably and speaks all of the protocol
 /// that sending needs; it knows no deduplication, no TLS and no refusals.
 final class PulsarLite: Sendable {

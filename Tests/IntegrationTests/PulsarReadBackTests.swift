@@ -129,6 +129,8 @@ import Testing
         let broker = try await PulsarLite(try Python(), partitions: 4)
         var options = Self.options(batching: batching)
         options.hashing = hashing
+        // Messages without a key change the partition by their number, however fast they come.
+        options.batchingMaximumMessages = 20
         let messages = (0..<1000).map { index in
             var message = PulsarMessage("\(index)")
             // Every sixth has none.
