@@ -148,6 +148,8 @@ package final class TopicProducer: @unchecked Sendable {
         guard !isPerforming else { return }
         isPerforming = true
         while !actions.isEmpty {
+            // Who is told that a message is stored may ask for the last id at once.
+            show()
             let taken = actions
             actions.removeAll(keepingCapacity: true)
             for action in taken { perform(action) }
