@@ -1,7 +1,8 @@
 /// What a producer does to a message's payload, or to a batch as a whole, before it is sent. Consumers undo it by
 /// themselves.
 ///
-/// A payload is sent compressed also where that made it larger, so that a consumer sees what was configured.
+/// A payload is sent compressed also where that made it larger, so that a consumer sees what was configured. Only an empty
+/// one is left as it is.
 public enum PulsarCompression: String, Sendable, CaseIterable {
     case none
     /// A zlib stream (RFC 1950) at zlib's usual level, by the system's zlib.
