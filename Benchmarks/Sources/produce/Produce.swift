@@ -1,7 +1,9 @@
 // Events per second into `tailrace hub` over TLS: our two ways of sending, the official client's two, and a sender in C
 // that sends one message per event with Qpid Proton. In each round all of them take their turn at the same hub.
 //
-//     produce TAILRACE EVENT-LOAD PYTHON [--rounds 5] [--store DIR] [--scale 1.0]
+//     produce TAILRACE EVENT-LOAD PYTHON [--rounds 5] [--store DIR] [--scale 1.0] [--sizes 200,1024] [--only buffered]
+//
+// `--only` keeps the contestants whose names have one of these words in them.
 import Glibc
 import Measuring
 
@@ -30,6 +32,7 @@ struct Produce {
     let load: String
     let rounds: Int
     let scale: Double
+    let sizes: [Int]
     let directory: String
     let contestants: [Contestant]
 
@@ -45,6 +48,8 @@ struct Produce {
         let python = arguments[2]
         rounds = max(1, Int(option("rounds", "5")) ?? 5)
         scale = Double(option("scale", "1")) ?? 1
+        sizes = option("sizes", "200,1024").split(separator: ",").compactMap { Int($0) }
+        let words = option("only", "").split(separator: ",")
         directory = option("store", "/dev/shm") + "/tailrace-produce-\(getpid())"
         mkdir(directory, 0o700)
         let sender = "\(directory)/proton_sender"
@@ -70,7 +75,7 @@ struct Produce {
                 ]
             }
         }
-        contestants = [
+        let all = [
             Contestant(name: "tailrace, buffered", events: 4_000_000, command: own("buffered"), isOurs: true),
             Contestant(name: "tailrace, send(batch)", events: 4_000_000, command: own("batch"), isOurs: true),
             Contestant(name: "azure-eventhub, buffered", events: 60_000, command: official("buffered"), warmUp: 4),
@@ -84,6 +89,7 @@ struct Produce {
                     ]
                 }),
         ]
+        contestants = all.filter { one in words.isEmpty || words.contains { one.name.contains($0) } }
     }
 
     private static var sources: String {
@@ -93,7 +99,9 @@ struct Produce {
 
     static func main() {
         guard let benchmark = Produce(Array(CommandLine.arguments.dropFirst())) else {
-            complain("usage: produce TAILRACE EVENT-LOAD PYTHON [--rounds N] [--store DIR] [--scale X]")
+            complain(
+                "usage: produce TAILRACE EVENT-LOAD PYTHON [--rounds N] [--store DIR] [--scale X] [--sizes N,…]"
+                    + " [--only WORD,…]")
             exit(2)
         }
         benchmark.measure()
@@ -102,7 +110,7 @@ struct Produce {
 
     func measure() {
         print("tailrace hub over TLS in a process of its own, 4 partitions, its store in \(directory)")
-        for size in [200, 1024] {
+        for size in sizes {
             let hub = Hub(binary: binary, directory: directory)
             var turns: [[Turn]] = Array(repeating: [], count: contestants.count)
             for round in 1...rounds {

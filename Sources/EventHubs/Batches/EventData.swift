@@ -14,24 +14,16 @@ public import NIOCore
 public struct EventData: Hashable, Sendable {
     /// The single data section; empty when `rest` holds a body of another shape.
     var data: ByteBuffer
-    /// What the consumer sees as the event's properties: string keys, values of any simple AMQP type. A whole number as
-    /// a literal becomes a long. Empty by default; the section is then left out.
-    public var properties: AMQPMap
-    /// The message's annotations; the partition key is one of them, and what the service adds to an event are others.
-    public var annotations = AMQPMap()
-    /// A string, ulong, uuid or binary; `.null`, the default, for none.
-    public var messageID: AMQPValue = .null
-    /// A string, ulong, uuid or binary; `.null`, the default, for none.
-    public var correlationID: AMQPValue = .null
-    /// MIME type of the body, such as `application/json`; nil by default.
-    public var contentType: String?
-    /// The sections that few events have.
-    var rest: Rest?
+    /// All else; nil when there is nothing else, as with most events. They are many, so an event is small.
+    private var more: More?
 
     /// An event of one data section, which may be empty.
-    public init(body: ByteBuffer, properties: AMQPMap = AMQPMap()) {
+    public init(body: ByteBuffer) { data = body }
+
+    /// An event of one data section, which may be empty.
+    public init(body: ByteBuffer, properties: AMQPMap) {
         data = body
-        self.properties = properties
+        if !properties.entries.isEmpty { self.properties = properties }
     }
 
     /// `text` as UTF-8.
@@ -55,6 +47,46 @@ public struct EventData: Hashable, Sendable {
     /// - Throws: `AMQPCodecError` for bytes that are no message.
     public init(decoding bytes: ByteBuffer) throws(AMQPCodecError) { self.init(try AMQPMessage(decoding: bytes)) }
 
+    /// What the consumer sees as the event's properties: string keys, values of any simple AMQP type. A whole number as
+    /// a literal becomes a long. Empty by default; the section is then left out.
+    public var properties: AMQPMap {
+        get { more?.details.properties ?? AMQPMap() }
+        _modify { yield &details.properties }
+    }
+
+    /// The message's annotations; the partition key is one of them, and what the service adds to an event are others.
+    public var annotations: AMQPMap {
+        get { more?.details.annotations ?? AMQPMap() }
+        _modify { yield &details.annotations }
+    }
+
+    /// A string, ulong, uuid or binary; `.null`, the default, for none.
+    public var messageID: AMQPValue {
+        get { more?.details.messageID ?? .null }
+        _modify { yield &details.messageID }
+    }
+
+    /// A string, ulong, uuid or binary; `.null`, the default, for none.
+    public var correlationID: AMQPValue {
+        get { more?.details.correlationID ?? .null }
+        _modify { yield &details.correlationID }
+    }
+
+    /// MIME type of the body, such as `application/json`; nil by default.
+    public var contentType: String? {
+        get { more?.details.contentType }
+        _modify { yield &details.contentType }
+    }
+
+    /// The sections that few events have.
+    var rest: Rest? {
+        get { more?.details.rest }
+        _modify { yield &details.rest }
+    }
+
+    /// Nothing but its body.
+    var isPlain: Bool { more == nil }
+
     /// The annotation `x-opt-partition-key`: events with the same key go to the same partition, in their order.
     public var partitionKey: String? {
         get {
@@ -62,6 +94,37 @@ public struct EventData: Hashable, Sendable {
             return key
         }
         set { annotations[symbol: EventHubsName.partitionKey] = newValue.map(AMQPValue.string) }
+    }
+
+    /// What an event may have beside its single data section.
+    fileprivate struct Details: Hashable, Sendable {
+        var properties = AMQPMap()
+        var annotations = AMQPMap()
+        var messageID = AMQPValue.null
+        var correlationID = AMQPValue.null
+        var contentType: String?
+        var rest: Rest?
+    }
+
+    /// Copied before it changes when it is shared.
+    private final class More: @unchecked Sendable {
+        var details: Details
+        init(_ details: Details) { self.details = details }
+    }
+
+    private var details: Details {
+        get { more?.details ?? Details() }
+        _modify {
+            if more == nil || !isKnownUniquelyReferenced(&more) { more = More(details) }
+            yield &more.unsafelyUnwrapped.details
+        }
+    }
+
+    public static func == (a: EventData, b: EventData) -> Bool { a.data == b.data && a.details == b.details }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(data)
+        hasher.combine(details)
     }
 
     /// The sections that few events have, and bodies that are not one data section.

@@ -140,11 +140,3 @@ package enum BatchEnvelope {
         return to + 8
     }
 }
-
-extension EventData {
-    /// Nothing but one data section.
-    fileprivate var isPlain: Bool {
-        guard rest == nil, contentType == nil, case .null = messageID, case .null = correlationID else { return false }
-        return properties.entries.isEmpty && annotations.entries.isEmpty
-    }
-}

@@ -1,5 +1,6 @@
 /// Puts events together into the batches of one partition, one after the other: the part of buffering that depends on
 /// the protocol.
+@usableFromInline
 package protocol BatchBuilder: Sendable {
     associatedtype Event: Sendable
     associatedtype Batch: Sendable
@@ -26,7 +27,7 @@ package protocol BatchBuilder: Sendable {
 
 extension BatchBuilder {
     /// Known only when an event does not fit.
-    package var isFull: Bool { false }
+    @inlinable package var isFull: Bool { false }
 }
 
 /// A batch that was built elsewhere, to be sent as it is.

@@ -41,13 +41,15 @@ where Service.Batch == Builder.Batch, Service.Failure == Builder.Failure {
         makeRandom = random
     }
 
-    /// Adds the partition with the next index.
-    package func addPartition(_ builder: Builder) {
+    /// Adds the partition with the next index. Callers that have many events for it keep it.
+    @discardableResult
+    package func addPartition(_ builder: Builder) -> Runner {
         partitions.withLock { partitions in
-            partitions.append(
-                Runner(
-                    index: partitions.count, builder: builder, limits: limits, service: service, timer: timer,
-                    slots: slots, callbacks: callbacks, random: makeRandom()))
+            let runner = Runner(
+                index: partitions.count, builder: builder, limits: limits, service: service, timer: timer,
+                slots: slots, callbacks: callbacks, random: makeRandom())
+            partitions.append(runner)
+            return runner
         }
     }
 

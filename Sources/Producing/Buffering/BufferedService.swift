@@ -1,10 +1,12 @@
 /// How one transmission of a batch ended, with the service's own kind of error.
+@usableFromInline
 package enum AttemptEnd<Failure: Error>: Sendable {
     /// The service has it, durably.
     case accepted
     case failed(Failure, Prospect)
 
     /// What may come of the same batch later.
+    @usableFromInline
     package enum Prospect: Equatable, Sendable {
         /// The service does not have it. `after` is the wait that the service asked for.
         case retriable(after: Duration? = nil)
@@ -18,6 +20,7 @@ package enum AttemptEnd<Failure: Error>: Sendable {
 }
 
 /// Something that takes batches for numbered partitions, and says in its own words what became of them.
+@usableFromInline
 package protocol BufferedService: Sendable {
     associatedtype Batch: Sendable
     associatedtype Failure: Error

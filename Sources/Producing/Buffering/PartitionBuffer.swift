@@ -9,8 +9,9 @@ internal import NIOCore
 /// The open batch is sealed when the next event does not fit; and, as soon as the lane would transmit it at once, when it
 /// is large enough, when its oldest event has waited long enough, when the buffer is full, and for a flush. While the lane
 /// is busy it goes on growing, so that a slow service gets fewer and larger batches.
+@usableFromInline
 package struct PartitionBuffer<Builder: BatchBuilder>: Sendable {
-    package typealias Failure = Builder.Failure
+    @usableFromInline package typealias Failure = Builder.Failure
     package typealias Ticket = Lane<WholeBatch<Builder.Batch>>.Ticket
 
     package enum Action: Sendable {
@@ -25,6 +26,7 @@ package struct PartitionBuffer<Builder: BatchBuilder>: Sendable {
     }
 
     /// What became of an event or batch that was offered.
+    @usableFromInline
     package enum Admission: Sendable { case taken, full, closed }
 
     private struct Trouble: Sendable {
@@ -39,31 +41,33 @@ package struct PartitionBuffer<Builder: BatchBuilder>: Sendable {
     }
 
     package let limits: BufferLimits
-    private var builder: Builder
-    private var lane: Lane<WholeBatch<Builder.Batch>>
+    @usableFromInline var builder: Builder
+    private(set) var lane: Lane<WholeBatch<Builder.Batch>> { didSet { shortcut = Shortcut() } }
     /// When the oldest event of the open batch came.
     private var openSince: ContinuousClock.Instant?
     /// It has waited long enough.
     private var isOverdue = false
     private var retryAt: ContinuousClock.Instant?
-    var waiters = CircularBuffer<Waiter>()
+    var waiters = CircularBuffer<Waiter>() { didSet { shortcut = Shortcut() } }
     private var flushes = CircularBuffer<(id: UInt64, mark: UInt64)>()
     /// Batches of the lane that failed at least once, by their tickets' numbers.
     private var troubles: [UInt64: Trouble] = [:]
     /// The number of the lane's oldest batch: they leave in the order of their numbers.
     private var oldestNumber: UInt64 = 0
     /// Events ever taken, sealed, and told of.
-    private var taken: UInt64 = 0
+    @usableFromInline var taken: UInt64 = 0
     private var sealed: UInt64 = 0
-    private var done: UInt64 = 0
-    private var sealedBytes = 0
-    package private(set) var isClosed = false
+    private(set) var done: UInt64 = 0
+    private(set) var sealedBytes = 0
+    package private(set) var isClosed = false { didSet { shortcut = Shortcut() } }
     private var abandonment: Failure?
     /// Batches in flight, by their tickets' numbers, and what becomes of those that are written off.
     private var flying: Set<UInt64> = []
     private var loss: Failure?
     /// `deadline` may have become an earlier one; for the runner, which sets it to false.
     package var needsTimer = false
+    /// Closed again by whatever it depends on; opened by the event that finds it closed.
+    @usableFromInline var shortcut = Shortcut()
 
     package init(_ builder: Builder, limits: BufferLimits) {
         self.builder = builder
@@ -99,9 +103,17 @@ package struct PartitionBuffer<Builder: BatchBuilder>: Sendable {
     package mutating func add(
         _ event: Builder.Event, now: @autoclosure () -> ContinuousClock.Instant, _ actions: inout [Action]
     ) throws(Failure) -> Admission {
+        switch try join(event) {
+        case .joined: return .taken
+        case .joinedLast:
+            shortcutEnded(now(), &actions)
+            return .taken
+        case .refused: break
+        }
         guard !isClosed else { return .closed }
         guard waiters.isEmpty, hasRoom(for: 1) else { return .full }
         try take(event, now, &actions)
+        openShortcut()
         return .taken
     }
 
@@ -137,7 +149,7 @@ package struct PartitionBuffer<Builder: BatchBuilder>: Sendable {
             || bytes >= limits.maximumBytes || (flushes.last.map { $0.mark > sealed } ?? false)
     }
 
-    private mutating func sealIfReady(_ now: ContinuousClock.Instant, _ actions: inout [Action]) {
+    mutating func sealIfReady(_ now: ContinuousClock.Instant, _ actions: inout [Action]) {
         if builder.count > 0, lane.isReady, isDue { seal(now, &actions) }
     }
 

@@ -6,14 +6,16 @@ import Synchronization
 ///
 /// Whoever finds actions to perform and nobody at it performs them, and what is added meanwhile. So nothing waits for
 /// another thread, and nothing of one partition is done by two at once.
+@usableFromInline
 package final class PartitionRunner<Builder: BatchBuilder, Service: BufferedService>: Sendable
 where Service.Batch == Builder.Batch, Service.Failure == Builder.Failure {
-    package typealias Failure = Builder.Failure
-    package typealias Buffer = PartitionBuffer<Builder>
+    @usableFromInline package typealias Failure = Builder.Failure
+    @usableFromInline package typealias Buffer = PartitionBuffer<Builder>
     package typealias Result = BufferedResult<Builder.Batch, Failure>
 
-    struct State {
-        var buffer: Buffer
+    @usableFromInline
+    struct State: Sendable {
+        @usableFromInline var buffer: Buffer
         /// To be performed by whoever `isDriving`.
         var actions: [Buffer.Action] = []
         var grants = 0
@@ -45,7 +47,7 @@ where Service.Batch == Builder.Batch, Service.Failure == Builder.Failure {
     let timer: EngineTimer
     private let slots: SendSlots
     private let callbacks: BufferedCallbacks<Builder.Batch, Failure>
-    private let state: Mutex<State>
+    @usableFromInline let state: Mutex<State>
 
     init(
         index: Int, builder: Builder, limits: BufferLimits, service: Service, timer: EngineTimer, slots: SendSlots,
@@ -68,7 +70,22 @@ where Service.Batch == Builder.Batch, Service.Failure == Builder.Failure {
     package var waiting: Int { state.withLock { $0.buffer.waiters.count } }
 
     /// Takes the event if that needs no waiting.
+    @inlinable
     package func add(_ event: Builder.Event) throws(Failure) -> Buffer.Admission {
+        switch try state.withLock({ (state) throws(Failure) in try state.buffer.join(event) }) {
+        case .joined: return .taken
+        case .joinedLast:
+            shortcutEnded()
+            return .taken
+        case .refused: return try addWithCare(event)
+        }
+    }
+
+    @usableFromInline
+    func shortcutEnded() { run { $0.buffer.shortcutEnded(timer.now(), &$0.actions) } }
+
+    @usableFromInline
+    func addWithCare(_ event: Builder.Event) throws(Failure) -> Buffer.Admission {
         try run { (state) throws(Failure) in
             try state.buffer.add(event, now: timer.now(), &state.actions)
         }

@@ -23,6 +23,7 @@ final class BufferedCore: Sendable {
         var isRefreshing = false
     }
     private let state = Mutex(State())
+    private let currentTable = CurrentTable()
     private let turn = Atomic<Int>(0)
 
     /// After the last chance to be told what became of a batch, callbacks have this long.
@@ -62,7 +63,7 @@ final class BufferedCore: Sendable {
         typealias Result = BufferedResult<OutgoingBatch, EventHubsError>
         @Sendable func make(_ result: Result) -> BufferedSendResult {
             BufferedSendResult(
-                events: result.batch.events, partitionID: service.table?.ids[result.partition] ?? "",
+                events: result.batch.events, partitionID: service.id(of: result.partition) ?? "",
                 error: result.failure)
         }
         var callbacks = BufferedCallbacks<OutgoingBatch, EventHubsError>(
@@ -79,9 +80,12 @@ final class BufferedCore: Sendable {
 
     // MARK: Partitions
 
+    /// The partitions, if they are known.
+    var table: PartitionTable? { currentTable.value }
+
     /// The partitions, asked for if they are not known.
     func prepared(until deadline: ContinuousClock.Instant?) async throws -> PartitionTable {
-        if let table = service.table { return table }
+        if let table { return table }
         return try await Patience.wait(
             until: deadline,
             expired: EventHubsError(.timeout, "the hub's partitions were not known before the deadline"),
@@ -113,18 +117,27 @@ final class BufferedCore: Sendable {
                     $0.maximumMessageSize(partitionID: nil)
                 }
                 maximumSize.store(size, ordering: .relaxed)
-                for _ in ids { producer.addPartition(makeBuilder()) }
-                let table = PartitionTable(ids)
-                service.use(table)
-                // Closed meanwhile: partitions that came later must be closed too.
-                if state.withLock({ $0.isClosed }) { producer.close() }
-                promise.succeed(table)
+                promise.succeed(use(ids))
             } catch {
                 state.withLock { $0.opening = nil }
                 promise.fail(error)
             }
         }
         return future
+    }
+
+    /// Adds the partitions that are new; the others are the first ones. For one caller at a time.
+    @discardableResult
+    private func use(_ ids: [String]) -> PartitionTable {
+        service.use(ids)
+        let old = table
+        var partitions = old?.partitions ?? []
+        for _ in partitions.count..<ids.count { partitions.append(producer.addPartition(makeBuilder())) }
+        let table = PartitionTable(ids, partitions, previous: old)
+        currentTable.replace(by: table)
+        // Closed meanwhile: partitions that came later must be closed too.
+        if state.withLock({ $0.isClosed }) { producer.close() }
+        return table
     }
 
     private let maximumSize = Atomic<Int>(0)
@@ -145,13 +158,11 @@ final class BufferedCore: Sendable {
         client.connection.eventHubProperties().whenComplete { [weak self] answer in
             guard let self else { return }
             state.withLock { $0.isRefreshing = false }
-            guard case .success(let properties) = answer, let table = service.table,
+            guard case .success(let properties) = answer, let table,
                 properties.partitionIDs.count > table.ids.count,
                 properties.partitionIDs.starts(with: table.ids)
             else { return }
-            for _ in table.ids.count..<properties.partitionIDs.count { producer.addPartition(makeBuilder()) }
-            service.use(PartitionTable(properties.partitionIDs))
-            if state.withLock({ $0.isClosed }) { producer.close() }
+            use(properties.partitionIDs)
         }
     }
 
@@ -160,30 +171,34 @@ final class BufferedCore: Sendable {
     /// The partition of an event, and the key to annotate on it.
     func place(
         _ table: PartitionTable, _ event: EventData, _ partitionID: String?, _ partitionKey: String?
-    ) throws(EventHubsError) -> (index: Int, key: String?) {
-        if partitionID == nil, partitionKey == nil, event.annotations.entries.isEmpty { return (nextTurn(table), nil) }
+    ) throws(EventHubsError) -> (PartitionTable.Partition, key: String?) {
+        if partitionID == nil, partitionKey == nil, event.isPlain { return (nextInTurn(table), nil) }
         let (id, key) = try EventHubProducerClient.place(partitionID, partitionKey)
         if let key { try event.checkKey(key) }
         return (try place(table, id, id == nil ? key ?? event.partitionKey : nil), key)
     }
 
-    func place(_ table: PartitionTable, _ id: String?, _ key: String?) throws(EventHubsError) -> Int {
+    func place(
+        _ table: PartitionTable, _ id: String?, _ key: String?
+    ) throws(EventHubsError) -> PartitionTable.Partition {
         if let id {
             guard let index = table.indices[id] else {
                 throw EventHubsError(noPartition: id, of: client.eventHubName, table.ids)
             }
-            return index
+            return table.partitions[index]
         }
-        if let key { return buffering.partitioner.index(of: key, partitionCount: table.ids.count) }
-        return nextTurn(table)
+        guard let key else { return nextInTurn(table) }
+        return table.partitions[buffering.partitioner.index(of: key, partitionCount: table.ids.count)]
     }
 
-    private func nextTurn(_ table: PartitionTable) -> Int {
-        Int(UInt(bitPattern: turn.wrappingAdd(1, ordering: .relaxed).oldValue) % UInt(table.ids.count))
+    private func nextInTurn(_ table: PartitionTable) -> PartitionTable.Partition {
+        let turn = UInt(bitPattern: turn.wrappingAdd(1, ordering: .relaxed).oldValue)
+        return table.partitions[Int(turn % UInt(table.partitions.count))]
     }
 
     func wait(
-        _ item: BufferItem<EventBatchBuilder>, _ partition: Producer.Runner, until deadline: ContinuousClock.Instant?
+        _ item: BufferItem<EventBatchBuilder>, _ partition: PartitionTable.Partition,
+        until deadline: ContinuousClock.Instant?
     ) async throws {
         switch await partition.enqueue(item, deadline: deadline) {
         case .taken: return
@@ -201,7 +216,7 @@ final class BufferedCore: Sendable {
     // MARK: Ending
 
     func error(_ code: EventHubsError.Code, _ text: String, _ left: Producer.Incomplete) -> EventHubsError {
-        let ids = service.table?.ids ?? []
+        let ids = table?.ids ?? []
         let named = left.left.map { (id: $0.partition < ids.count ? ids[$0.partition] : "?", events: $0.events) }
         let list = named.prefix(32).map { "\($0.id) (\($0.events))" }.joined(separator: ", ")
         var error = EventHubsError(code, "\(text); partitions with events left, and how many: \(list)")

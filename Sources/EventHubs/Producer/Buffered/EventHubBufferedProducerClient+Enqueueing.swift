@@ -12,26 +12,23 @@ extension EventHubBufferedProducerClient {
     /// - Throws: `EventHubsError`, and then the event was not taken: `timeout`; `messageTooLarge`; `invalidArgument` when
     ///   both are given or the event has another key; `notFound` for a partition that there is not; `clientClosed`; or
     ///   why the partitions are not known. `CancellationError`.
-    public func enqueue(
+    public nonisolated(nonsending) func enqueue(
         _ event: EventData, partitionID: String? = nil, partitionKey: String? = nil, timeout: Duration? = nil
     ) async throws {
-        if let table = core.service.table {
-            let (index, key) = try core.place(table, event, partitionID, partitionKey)
-            let partition = core.producer.partition(index)
+        guard let table = core.table else {
+            let deadline = timeout.map { ContinuousClock.now.advanced(by: $0) }
+            let table = try await core.prepared(until: deadline)
+            let (partition, key) = try core.place(table, event, partitionID, partitionKey)
             let item = BufferedEvent(event: event, partitionKey: key)
-            switch try partition.add(item) {
-            case .taken: return
-            case .closed: throw BufferedCore.closedError
-            case .full:
-                return try await core.wait(
-                    .event(item), partition, until: timeout.map { .now.advanced(by: $0) })
-            }
+            return try await core.wait(.event(item), partition, until: deadline)
         }
-        let deadline = timeout.map { ContinuousClock.now.advanced(by: $0) }
-        let table = try await core.prepared(until: deadline)
-        let (index, key) = try core.place(table, event, partitionID, partitionKey)
+        let (partition, key) = try core.place(table, event, partitionID, partitionKey)
         let item = BufferedEvent(event: event, partitionKey: key)
-        try await core.wait(.event(item), core.producer.partition(index), until: deadline)
+        switch try partition.add(item) {
+        case .taken: return
+        case .closed: throw BufferedCore.closedError
+        case .full: try await core.wait(.event(item), partition, until: timeout.map { .now.advanced(by: $0) })
+        }
     }
 
     /// Takes an event into the buffer if that needs no waiting.
@@ -42,12 +39,12 @@ extension EventHubBufferedProducerClient {
     public func tryEnqueue(
         _ event: EventData, partitionID: String? = nil, partitionKey: String? = nil
     ) throws(EventHubsError) -> Bool {
-        guard let table = core.service.table else {
+        guard let table = core.table else {
             try core.prepareInBackground()
             return false
         }
-        let (index, key) = try core.place(table, event, partitionID, partitionKey)
-        switch try core.producer.partition(index).add(BufferedEvent(event: event, partitionKey: key)) {
+        let (partition, key) = try core.place(table, event, partitionID, partitionKey)
+        switch try partition.add(BufferedEvent(event: event, partitionKey: key)) {
         case .taken: return true
         case .full: return false
         case .closed: throw BufferedCore.closedError
@@ -58,7 +55,7 @@ extension EventHubBufferedProducerClient {
     /// event goes its own way.
     ///
     /// - Throws: as for one event. The events before the one that failed were taken; the error names its number.
-    public func enqueue(
+    public nonisolated(nonsending) func enqueue(
         _ events: [EventData], partitionID: String? = nil, partitionKey: String? = nil, timeout: Duration? = nil
     ) async throws {
         let deadline = timeout.map { ContinuousClock.now.advanced(by: $0) }
@@ -87,10 +84,10 @@ extension EventHubBufferedProducerClient {
         }
         let deadline = timeout.map { ContinuousClock.now.advanced(by: $0) }
         let table = try await core.prepared(until: deadline)
-        let index = try core.place(table, batch.partitionID, batch.partitionKey)
+        let partition = try core.place(table, batch.partitionID, batch.partitionKey)
         let outgoing = OutgoingBatch(batch.payload, batch.events, isNumbered: buffering.isIdempotent)
         let whole = WholeBatch(outgoing, events: batch.count, bytes: batch.sizeInBytes)
-        try await core.wait(.batch(whole), core.producer.partition(index), until: deadline)
+        try await core.wait(.batch(whole), partition, until: deadline)
     }
 
     /// Connects and asks for the partitions now, rather than for the first event.

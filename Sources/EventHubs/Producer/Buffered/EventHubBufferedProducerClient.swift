@@ -100,7 +100,7 @@ public final class EventHubBufferedProducerClient: Sendable {
     /// Where idempotent publishing to a partition stands, as far as this client knows; nil without `isIdempotent`, and
     /// before the first batch to the partition.
     public func partitionPublishingProperties(_ id: String) -> PartitionPublishingProperties? {
-        guard let index = core.service.table?.indices[id], let state = core.service.publishingState(index) else {
+        guard let index = core.table?.indices[id], let state = core.service.publishingState(index) else {
             return nil
         }
         return PartitionPublishingProperties(id, state)
@@ -126,8 +126,8 @@ public final class EventHubBufferedProducerClient: Sendable {
 
     /// Events whose result has not been told. Zero when the hub has no such partition, or nothing was enqueued yet.
     public func bufferedEventCount(partitionID: String) -> Int {
-        guard let index = core.service.table?.indices[partitionID] else { return 0 }
-        return core.producer.partition(index).count
+        guard let table = core.table, let index = table.indices[partitionID] else { return 0 }
+        return table.partitions[index].count
     }
 
     /// Events of all partitions whose result has not been told.

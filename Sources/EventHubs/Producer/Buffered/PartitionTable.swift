@@ -4,13 +4,35 @@ import Synchronization
 
 /// The partitions of a hub, in the service's order, which keys are hashed into.
 final class PartitionTable: Sendable {
+    typealias Partition = EventHubBufferedProducerClient.Producer.Runner
+
     let ids: [String]
     let indices: [String: Int]
+    let partitions: [Partition]
+    /// The table before the hub had got more partitions: kept, because somebody may be reading it.
+    private let previous: PartitionTable?
 
-    init(_ ids: [String]) {
+    init(_ ids: [String], _ partitions: [Partition], previous: PartitionTable?) {
+        precondition(ids.count == partitions.count && !ids.isEmpty)
         self.ids = ids
+        self.partitions = partitions
+        self.previous = previous
         indices = Dictionary(ids.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
     }
+}
+
+/// The newest table. Every event asks for it, so that takes no lock.
+final class CurrentTable: Sendable {
+    private let table = Atomic<Unmanaged<PartitionTable>?>(nil)
+
+    var value: PartitionTable? { table.load(ordering: .acquiring)?.takeUnretainedValue() }
+
+    /// For one caller at a time: a table that has the one before as its `previous`.
+    func replace(by next: PartitionTable) {
+        table.exchange(.passRetained(next), ordering: .acquiringAndReleasing)?.release()
+    }
+
+    deinit { table.load(ordering: .acquiring)?.release() }
 }
 
 /// Sends the batches of a buffered client: over one connection, to the partitions by their numbers.
@@ -20,7 +42,7 @@ final class EventHubService: BufferedService {
     private let state = Mutex(State())
 
     private struct State {
-        var table: PartitionTable?
+        var ids: [String] = []
         var publishers: [Int: PartitionPublisher] = [:]
         var lastSend = ContinuousClock.Instant?.none
     }
@@ -36,11 +58,14 @@ final class EventHubService: BufferedService {
         self.refresh = refresh
     }
 
-    var table: PartitionTable? { state.withLock { $0.table } }
+    func id(of partition: Int) -> String? {
+        state.withLock { partition < $0.ids.count ? $0.ids[partition] : nil }
+    }
 
-    func use(_ table: PartitionTable) {
+    /// Before any batch for one of them.
+    func use(_ ids: [String]) {
         state.withLock {
-            $0.table = table
+            $0.ids = ids
             $0.lastSend = .now
         }
     }
@@ -48,11 +73,11 @@ final class EventHubService: BufferedService {
     func send(
         _ batch: OutgoingBatch, partition: Int, completion: @escaping @Sendable (AttemptEnd<EventHubsError>) -> Void
     ) {
-        let (id, publisher, isDue) = state.withLock { state -> (String?, PartitionPublisher?, Bool) in
+        let (id, publisher, isDue) = state.withLock { state -> (String, PartitionPublisher?, Bool) in
             let now = ContinuousClock.now
             let isDue = state.lastSend.map { now - $0 >= refreshInterval } ?? false
             if isDue { state.lastSend = now }
-            guard let id = state.table?.ids[partition] else { return (nil, nil, false) }
+            let id = state.ids[partition]
             guard isIdempotent else { return (id, nil, isDue) }
             if let publisher = state.publishers[partition] { return (id, publisher, isDue) }
             let begin = connection.options.partitionPublishing[id].map { PublishingOptions($0) }
@@ -60,7 +85,6 @@ final class EventHubService: BufferedService {
             state.publishers[partition] = publisher
             return (id, publisher, isDue)
         }
-        guard let id else { preconditionFailure("batches come after their partitions") }
         if isDue { refresh() }
         if let publisher, let numbered = batch.numbered {
             publisher.publish(numbered) { completion(Self.end($0)) }
