@@ -17,14 +17,16 @@ public struct EventDataBatch: Sendable {
     /// Its events have room for the annotations of idempotent publishing.
     package let reservesNumbers: Bool
 
+    /// - Parameter storage: an empty buffer.
     package init(
-        maximumSizeInBytes: Int, partitionID: String? = nil, partitionKey: String? = nil, reservesNumbers: Bool = false
+        maximumSizeInBytes: Int, partitionID: String? = nil, partitionKey: String? = nil, reservesNumbers: Bool = false,
+        storage: ByteBuffer = ByteBuffer()
     ) {
         self.maximumSizeInBytes = maximumSizeInBytes
         self.partitionID = partitionID
         self.partitionKey = partitionKey
         self.reservesNumbers = reservesNumbers
-        payload = ByteBuffer()
+        payload = storage
         BatchEnvelope.writeStart(partitionKey: partitionKey, into: &payload)
     }
 

@@ -27,6 +27,7 @@ package final class EventHubConnection: @unchecked Sendable {
     private let isInUse = Atomic<Bool>(false)
     var senders: [SenderKey: SenderLink] = [:]
     let outbox = Outbox()
+    let batchStorage = BatchStorage()
     /// What was said last about the end of a signature that cannot be renewed.
     var signatureNotice = SignatureNotice.none
 

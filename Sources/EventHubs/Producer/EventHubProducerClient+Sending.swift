@@ -36,7 +36,7 @@ extension EventHubProducerClient {
         }
         return EventDataBatch(
             maximumSizeInBytes: maximumSizeInBytes ?? limit, partitionID: partitionID, partitionKey: partitionKey,
-            reservesNumbers: reservesNumbers)
+            reservesNumbers: reservesNumbers, storage: connection.batchStorage.take())
     }
 
     /// Empty ids and keys are none; both together are a contradiction.
@@ -70,6 +70,7 @@ extension EventHubProducerClient {
     private func send(_ batch: EventDataBatch, until deadline: ContinuousClock.Instant?) async throws {
         guard options.isIdempotent else {
             try await send(batch.payload, EventHubsName.batchFormat, batch.partitionID, until: deadline)
+            connection.batchStorage.giveBack(batch.payload)
             return
         }
         try await publish(PublishableBatch(batch.payload, count: batch.count), batch.partitionID, until: deadline)

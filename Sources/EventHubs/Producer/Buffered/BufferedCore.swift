@@ -15,6 +15,7 @@ final class BufferedCore: Sendable {
     let service: EventHubService
     let producer: Producer
     let results: ResultQueue
+    let choice: PartitionChoice
 
     private struct State {
         var isClosed = false
@@ -23,8 +24,6 @@ final class BufferedCore: Sendable {
         var isRefreshing = false
     }
     private let state = Mutex(State())
-    private let currentTable = CurrentTable()
-    private let turn = Atomic<Int>(0)
 
     /// After the last chance to be told what became of a batch, callbacks have this long.
     private static let lastWord = Duration.seconds(5)
@@ -45,9 +44,10 @@ final class BufferedCore: Sendable {
         producer = Producer(
             service: service, limits: limits, maximumConcurrentSends: buffering.maximumConcurrentSends,
             timer: EngineTimer(client.connection.eventLoop),
-            callbacks: Self.callbacks(buffering, service, results))
+            callbacks: Self.callbacks(buffering, service, results, client.connection.batchStorage))
         self.results = results
         self.service = service
+        choice = PartitionChoice(eventHubName: client.eventHubName, partitioner: buffering.partitioner)
         relay.core.withLock { $0.core = self }
     }
 
@@ -58,7 +58,7 @@ final class BufferedCore: Sendable {
     }
 
     private static func callbacks(
-        _ buffering: BufferingOptions, _ service: EventHubService, _ results: ResultQueue
+        _ buffering: BufferingOptions, _ service: EventHubService, _ results: ResultQueue, _ storage: BatchStorage
     ) -> BufferedCallbacks<OutgoingBatch, EventHubsError> {
         typealias Result = BufferedResult<OutgoingBatch, EventHubsError>
         @Sendable func make(_ result: Result) -> BufferedSendResult {
@@ -70,7 +70,10 @@ final class BufferedCore: Sendable {
             settled: { result in
                 if result.failure != nil { service.giveUp(result.batch, partition: result.partition) }
             },
-            observe: { result in results.append(make(result)) })
+            observe: { result in
+                results.append(make(result))
+                if result.failure == nil { storage.giveBack(result.batch.takePayload()) }
+            })
         let (onSuccess, onFailure) = (buffering.onSuccess, buffering.onFailure)
         if onSuccess != nil || onFailure != nil {
             callbacks.call = { result in (result.failure == nil ? onSuccess : onFailure)?(make(result)) }
@@ -81,7 +84,7 @@ final class BufferedCore: Sendable {
     // MARK: Partitions
 
     /// The partitions, if they are known.
-    var table: PartitionTable? { currentTable.value }
+    var table: PartitionTable? { choice.table }
 
     /// The partitions, asked for if they are not known.
     func prepared(until deadline: ContinuousClock.Instant?) async throws -> PartitionTable {
@@ -134,7 +137,7 @@ final class BufferedCore: Sendable {
         var partitions = old?.partitions ?? []
         for _ in partitions.count..<ids.count { partitions.append(producer.addPartition(makeBuilder())) }
         let table = PartitionTable(ids, partitions, previous: old)
-        currentTable.replace(by: table)
+        choice.use(table)
         // Closed meanwhile: partitions that came later must be closed too.
         if state.withLock({ $0.isClosed }) { producer.close() }
         return table
@@ -144,7 +147,8 @@ final class BufferedCore: Sendable {
 
     private func makeBuilder() -> EventBatchBuilder {
         EventBatchBuilder(
-            maximumSize: maximumSize.load(ordering: .relaxed), reservesNumbers: buffering.isIdempotent)
+            maximumSize: maximumSize.load(ordering: .relaxed), reservesNumbers: buffering.isIdempotent,
+            storage: client.connection.batchStorage)
     }
 
     /// Asks whether the hub has got more partitions. A hub never loses any.
@@ -166,35 +170,7 @@ final class BufferedCore: Sendable {
         }
     }
 
-    // MARK: Placing
-
-    /// The partition of an event, and the key to annotate on it.
-    func place(
-        _ table: PartitionTable, _ event: EventData, _ partitionID: String?, _ partitionKey: String?
-    ) throws(EventHubsError) -> (PartitionTable.Partition, key: String?) {
-        if partitionID == nil, partitionKey == nil, event.isPlain { return (nextInTurn(table), nil) }
-        let (id, key) = try EventHubProducerClient.place(partitionID, partitionKey)
-        if let key { try event.checkKey(key) }
-        return (try place(table, id, id == nil ? key ?? event.partitionKey : nil), key)
-    }
-
-    func place(
-        _ table: PartitionTable, _ id: String?, _ key: String?
-    ) throws(EventHubsError) -> PartitionTable.Partition {
-        if let id {
-            guard let index = table.indices[id] else {
-                throw EventHubsError(noPartition: id, of: client.eventHubName, table.ids)
-            }
-            return table.partitions[index]
-        }
-        guard let key else { return nextInTurn(table) }
-        return table.partitions[buffering.partitioner.index(of: key, partitionCount: table.ids.count)]
-    }
-
-    private func nextInTurn(_ table: PartitionTable) -> PartitionTable.Partition {
-        let turn = UInt(bitPattern: turn.wrappingAdd(1, ordering: .relaxed).oldValue)
-        return table.partitions[Int(turn % UInt(table.partitions.count))]
-    }
+    // MARK: Waiting
 
     func wait(
         _ item: BufferItem<EventBatchBuilder>, _ partition: PartitionTable.Partition,

@@ -21,32 +21,33 @@ struct OutgoingBatch: Sendable {
         self.events = events
         numbered = isNumbered ? PublishableBatch(payload, count: events.count) : nil
     }
+
+    /// The message's bytes, for their storage to be used again.
+    func takePayload() -> ByteBuffer { numbered?.takePayload() ?? payload }
 }
 
 /// Encodes the events of one partition into batches, straight into the bytes that are sent.
 struct EventBatchBuilder: BatchBuilder {
     private let maximumSize: Int
     private let reservesNumbers: Bool
+    private let storage: BatchStorage
     private var payload = ByteBuffer()
     private var events: [EventData] = []
     /// Of the batch before: the next one is likely to be like it.
     private var lastSize = 0
     private var lastCount = 0
 
-    init(maximumSize: Int, reservesNumbers: Bool) {
+    init(maximumSize: Int, reservesNumbers: Bool, storage: BatchStorage) {
         self.maximumSize = maximumSize
         self.reservesNumbers = reservesNumbers
+        self.storage = storage
     }
 
     var count: Int { events.count }
     var size: Int { payload.readableBytes }
 
     mutating func add(_ item: BufferedEvent) throws(EventHubsError) -> Bool {
-        if events.isEmpty, lastCount > 0 {
-            // With some room for the last event, which is written before it is known to fit.
-            payload.reserveCapacity(lastSize + lastSize / 8)
-            events.reserveCapacity(lastCount + lastCount / 8)
-        }
+        if events.isEmpty { begin() }
         guard
             BatchEnvelope.append(
                 item.event, to: &payload, limit: maximumSize, partitionKey: item.partitionKey,
@@ -54,6 +55,13 @@ struct EventBatchBuilder: BatchBuilder {
         else { return false }
         events.append(item.event)
         return true
+    }
+
+    private mutating func begin() {
+        if payload.capacity == 0 { payload = storage.take() }
+        // Room for as much as the batch before had, and some more; a buffer rounds it up to a power of two.
+        payload.reserveCapacity(min(lastSize + lastSize / 8, maximumSize))
+        events.reserveCapacity(lastCount + lastCount / 8)
     }
 
     func tooLarge(_ item: BufferedEvent) -> EventHubsError {

@@ -15,19 +15,20 @@ extension EventHubBufferedProducerClient {
     public nonisolated(nonsending) func enqueue(
         _ event: EventData, partitionID: String? = nil, partitionKey: String? = nil, timeout: Duration? = nil
     ) async throws {
-        guard let table = core.table else {
+        guard let table = choice.table else {
             let deadline = timeout.map { ContinuousClock.now.advanced(by: $0) }
             let table = try await core.prepared(until: deadline)
-            let (partition, key) = try core.place(table, event, partitionID, partitionKey)
+            let (index, key) = try choice.place(table, event, partitionID, partitionKey)
             let item = BufferedEvent(event: event, partitionKey: key)
-            return try await core.wait(.event(item), partition, until: deadline)
+            return try await core.wait(.event(item), table.partitions[index], until: deadline)
         }
-        let (partition, key) = try core.place(table, event, partitionID, partitionKey)
+        let (index, key) = try choice.place(table, event, partitionID, partitionKey)
         let item = BufferedEvent(event: event, partitionKey: key)
-        switch try partition.add(item) {
+        switch try table.add(item, to: index) {
         case .taken: return
         case .closed: throw BufferedCore.closedError
-        case .full: try await core.wait(.event(item), partition, until: timeout.map { .now.advanced(by: $0) })
+        case .full:
+            try await core.wait(.event(item), table.partitions[index], until: timeout.map { .now.advanced(by: $0) })
         }
     }
 
@@ -39,12 +40,12 @@ extension EventHubBufferedProducerClient {
     public func tryEnqueue(
         _ event: EventData, partitionID: String? = nil, partitionKey: String? = nil
     ) throws(EventHubsError) -> Bool {
-        guard let table = core.table else {
+        guard let table = choice.table else {
             try core.prepareInBackground()
             return false
         }
-        let (partition, key) = try core.place(table, event, partitionID, partitionKey)
-        switch try partition.add(BufferedEvent(event: event, partitionKey: key)) {
+        let (index, key) = try choice.place(table, event, partitionID, partitionKey)
+        switch try table.add(BufferedEvent(event: event, partitionKey: key), to: index) {
         case .taken: return true
         case .full: return false
         case .closed: throw BufferedCore.closedError
@@ -84,7 +85,7 @@ extension EventHubBufferedProducerClient {
         }
         let deadline = timeout.map { ContinuousClock.now.advanced(by: $0) }
         let table = try await core.prepared(until: deadline)
-        let partition = try core.place(table, batch.partitionID, batch.partitionKey)
+        let partition = table.partitions[try choice.place(table, batch.partitionID, batch.partitionKey)]
         let outgoing = OutgoingBatch(batch.payload, batch.events, isNumbered: buffering.isIdempotent)
         let whole = WholeBatch(outgoing, events: batch.count, bytes: batch.sizeInBytes)
         try await core.wait(.batch(whole), partition, until: deadline)

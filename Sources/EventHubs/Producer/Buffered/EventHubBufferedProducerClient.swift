@@ -34,6 +34,7 @@ public final class EventHubBufferedProducerClient: Sendable {
     package let client: EventHubProducerClient
     let buffering: BufferingOptions
     let core: BufferedCore
+    let choice: PartitionChoice
 
     /// Nothing is sent yet.
     ///
@@ -75,6 +76,7 @@ public final class EventHubBufferedProducerClient: Sendable {
         self.client = client
         self.buffering = buffering
         core = BufferedCore(client, buffering)
+        choice = core.choice
     }
 
     /// Dropped without `close`: what is not under way fails now, what is under way when its attempt ends.
@@ -100,7 +102,7 @@ public final class EventHubBufferedProducerClient: Sendable {
     /// Where idempotent publishing to a partition stands, as far as this client knows; nil without `isIdempotent`, and
     /// before the first batch to the partition.
     public func partitionPublishingProperties(_ id: String) -> PartitionPublishingProperties? {
-        guard let index = core.table?.indices[id], let state = core.service.publishingState(index) else {
+        guard let index = choice.table?.indices[id], let state = core.service.publishingState(index) else {
             return nil
         }
         return PartitionPublishingProperties(id, state)
@@ -126,7 +128,7 @@ public final class EventHubBufferedProducerClient: Sendable {
 
     /// Events whose result has not been told. Zero when the hub has no such partition, or nothing was enqueued yet.
     public func bufferedEventCount(partitionID: String) -> Int {
-        guard let table = core.table, let index = table.indices[partitionID] else { return 0 }
+        guard let table = choice.table, let index = table.indices[partitionID] else { return 0 }
         return table.partitions[index].count
     }
 

@@ -2,39 +2,6 @@ internal import NIOCore
 internal import Producing
 import Synchronization
 
-/// The partitions of a hub, in the service's order, which keys are hashed into.
-final class PartitionTable: Sendable {
-    typealias Partition = EventHubBufferedProducerClient.Producer.Runner
-
-    let ids: [String]
-    let indices: [String: Int]
-    let partitions: [Partition]
-    /// The table before the hub had got more partitions: kept, because somebody may be reading it.
-    private let previous: PartitionTable?
-
-    init(_ ids: [String], _ partitions: [Partition], previous: PartitionTable?) {
-        precondition(ids.count == partitions.count && !ids.isEmpty)
-        self.ids = ids
-        self.partitions = partitions
-        self.previous = previous
-        indices = Dictionary(ids.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
-    }
-}
-
-/// The newest table. Every event asks for it, so that takes no lock.
-final class CurrentTable: Sendable {
-    private let table = Atomic<Unmanaged<PartitionTable>?>(nil)
-
-    var value: PartitionTable? { table.load(ordering: .acquiring)?.takeUnretainedValue() }
-
-    /// For one caller at a time: a table that has the one before as its `previous`.
-    func replace(by next: PartitionTable) {
-        table.exchange(.passRetained(next), ordering: .acquiringAndReleasing)?.release()
-    }
-
-    deinit { table.load(ordering: .acquiring)?.release() }
-}
-
 /// Sends the batches of a buffered client: over one connection, to the partitions by their numbers.
 final class EventHubService: BufferedService {
     private let connection: EventHubConnection
