@@ -69,15 +69,15 @@ let package = Package(
         .target(
             name: "TailraceAgent",
             dependencies: [
-                "TailraceInputs", "TailraceDelivery", "TailraceSpool", "EventHubs", "CTailrace", nioCore, nioPosix,
-                logging, nioHTTP1,
+                "TailraceInputs", "TailraceDelivery", "TailraceSpool", "EventHubs", "Pulsar", "CTailrace", nioCore,
+                nioPosix, logging, nioHTTP1,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict),
         .executableTarget(
             name: "tailrace",
             dependencies: [
-                "TailraceAgent", "EventHubs", "LocalHub", "OpenSSLTransport", "CTailrace", nioPosix, logging,
+                "TailraceAgent", "EventHubs", "Pulsar", "LocalHub", "OpenSSLTransport", "CTailrace", nioPosix, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -136,16 +136,15 @@ let package = Package(
         .testTarget(
             name: "TailraceAgentTests",
             dependencies: [
-                "TailraceAgent", "TailraceDelivery", "TailraceSpool", "AMQP", "OpenSSLTransport", "TestSupport",
-                nioCore, nioPosix,
+                "TailraceAgent", "TailraceDelivery", "TailraceSpool", "AMQP", "Pulsar", "PulsarBroker",
+                "OpenSSLTransport", "TestSupport", nioCore, nioPosix,
             ],
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "tailrace", "pulsar-broker", "TailraceAgent", "LocalHub", "EventHubs", "Pulsar", "Transports",
-                "TestSupport",
-                nioCore,
+                "tailrace", "pulsar-broker", "PulsarBroker", "TailraceAgent", "LocalHub", "EventHubs", "Pulsar",
+                "Transports", "TestSupport", nioCore,
             ],
             exclude: ["Python"], swiftSettings: strict),
         .testTarget(
@@ -153,6 +152,8 @@ let package = Package(
             dependencies: ["AMQP", "OpenSSLTransport", "LocalHub", "TestSupport", nioCore, nioPosix, logging],
             exclude: ["Python"], swiftSettings: strict),
         .testTarget(
-            name: "CrashTests", dependencies: ["tailrace", "LocalHub", "TestSupport", logging], swiftSettings: strict),
+            name: "CrashTests",
+            dependencies: ["tailrace", "LocalHub", "PulsarBroker", "pulsar-broker", "TestSupport", logging],
+            swiftSettings: strict),
     ]
 )

@@ -8,35 +8,11 @@ import Testing
     @Test(arguments: ["always", "never"])
     func twentyKillsOfTheAgentAndFourOfTheHubLoseNothing(idempotent: String) async throws {
         var generator = SeededGenerator.fresh("twenty kills")
-        let installation = try Installation(idempotent: idempotent)
-        try installation.startHub()
-        try installation.startAgent()
-        var plan = LogWriter.Plan(directory: installation.logs)
-        plan.files = 6
-        plan.linesPerSecond = 15_000
-        plan.maximumLines = 200_000
-        plan.rotateBytes = 1 << 20
-        let writer = LogWriter(plan)
-        let thread = WriterThread(writer)
-        for kill in 0..<20 {
-            try await pause(.random(in: 50_000...1_000_000, using: &generator))
-            let alsoHub = kill % 5 == 2
-            if alsoHub { installation.killHub() }
-            if alsoHub { try await pause(.random(in: 0...50_000, using: &generator)) }
-            installation.killAgent()
-            if Bool.random(using: &generator) { try await pause(.random(in: 0...200_000, using: &generator)) }
-            // Which of the two is there first is left to chance.
-            let agentFirst = Bool.random(using: &generator)
-            if agentFirst { try installation.startAgent() }
-            if alsoHub { try installation.startHub() }
-            if !agentFirst { try installation.startAgent() }
+        let installation = try Installation { try CrashHub($0, idempotent: idempotent) }
+        let balance = try await installation.balance(after: 20, lines: 200_000, perSecond: 15_000, using: &generator) {
+            kill, _ in
+            kill % 5 == 2 ? .both : .agent
         }
-        while !writer.isDone { try await pause(10_000) }
-        thread.stop()
-        #expect(writer.problem == nil)
-        #expect(writer.linesWritten == 200_000)
-        try await installation.settle(lines: 200_000)
-        let balance = try installation.balance(written: writer.written)
         for note in installation.recoveryNotes { print(note) }
         print("200,000 lines, 20 kills, idempotent \(idempotent): \(balance.duplicates) duplicates")
         // With numbers every line is there once; without them, what was in flight may be there twice.
@@ -46,10 +22,28 @@ import Testing
         #expect(balance.foreign == 0, "seed \(generator.seed)")
     }
 
+    /// The broker deduplicates, and cuts connections and producers on its own account too.
+    @Test(arguments: ["none", "zlib"])
+    func fiftyKillsOfAgentAndPulsarBrokerStoreEveryLineOnce(compression: String) async throws {
+        var generator = SeededGenerator.fresh("fifty kills")
+        let faults = ["--faults-every", "40", "--seed", "\(generator.seed % 1_000_000)"]
+        let installation = try Installation { try CrashBroker($0, options: faults, compression: compression) }
+        let balance = try await installation.balance(after: 50, lines: 100_000, perSecond: 4_000, using: &generator) {
+            _, generator in
+            .random(using: &generator)
+        }
+        for note in installation.recoveryNotes { print(note) }
+        print("100,000 lines, 50 kills of agent and broker: \(balance.duplicates) duplicates, \(balance.lost) lost")
+        #expect(balance.duplicates == 0, "seed \(generator.seed)")
+        #expect(balance.lost == 0, "seed \(generator.seed)")
+        #expect(balance.misplaced == 0, "seed \(generator.seed)")
+        #expect(balance.foreign == 0, "seed \(generator.seed)")
+    }
+
     @Test func anAgentWithoutItsHubKeepsEverythingUntilItComes() async throws {
-        let installation = try Installation()
-        try installation.startHub()
-        installation.killHub()
+        let installation = try Installation { try CrashHub($0, idempotent: "auto") }
+        try installation.startService()
+        installation.killService()
         try installation.startAgent()
         var plan = LogWriter.Plan(directory: installation.logs)
         plan.files = 3
@@ -64,7 +58,7 @@ import Testing
         #expect(installation.status?.acknowledged == 0)
         installation.killAgent()
         try installation.startAgent()
-        try installation.startHub()
+        try installation.startService()
         try await installation.settle(lines: 20_000)
         let balance = try installation.balance(written: writer.written)
         #expect(balance.closes)

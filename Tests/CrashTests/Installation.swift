@@ -1,38 +1,28 @@
 import Glibc
-import LocalHub
-import Logging
 import TestSupport
 
 @testable import tailrace
 
-/// A hub, an agent and the logs that it follows, in a directory of their own; the hub and the agent are processes that
-/// can be killed.
+/// A service, an agent and the logs that it follows, in a directory of their own; the service and the agent are processes
+/// that can be killed.
 final class Installation {
     struct Failure: Error, CustomStringConvertible { var description: String }
 
     private let directory = TemporaryDirectory("crash")
     private let program: String
-    private let key = "a2V5LW9mLXRoZS1jcmFzaC10ZXN0"
-    private var hub: DemoHub?
+    private let service: any CrashService
     private(set) var agent: OwnProcess?
-    /// The hub's address stays when it is started again.
-    private var address = "127.0.0.1:0"
 
-    private let idempotent: String
-
-    /// - Parameter idempotent: of the output.
-    init(idempotent: String = "auto") throws {
-        self.idempotent = idempotent
+    init(_ service: (TemporaryDirectory) throws -> any CrashService) throws {
+        self.service = try service(directory)
         program = try ChildProcess.built("tailrace")
         guard mkdir(logs, 0o755) == 0 else { throw Failure(description: "cannot make \(logs)") }
     }
 
     var logs: String { directory("logs") }
 
-    func startHub() throws {
-        let hub = try DemoHub.start(in: directory.path, address: address, key: key, program: program)
-        address = hub.address
-        self.hub = hub
+    func startService() throws {
+        try service.start()
         let text = """
             [agent]
             state_directory = "\(directory("state"))"
@@ -42,12 +32,7 @@ final class Installation {
             type = "file"
             include = ["\(logs)/*.log"]
 
-            [output.hub]
-            type = "eventhubs"
-            connection_string = "\(hub.connectionString)"
-            ca_file = "\(hub.authorityFile)"
-            key = "source"
-            idempotent = "\(idempotent)"
+            \(service.output)
 
             """
         let descriptor = open(directory("tailrace.toml"), O_WRONLY | O_CREAT | O_TRUNC, 0o600)
@@ -57,7 +42,7 @@ final class Installation {
         }
     }
 
-    func killHub() { hub?.process.kill() }
+    func killService() { service.kill() }
 
     func startAgent() throws {
         agent = try OwnProcess(
@@ -90,19 +75,14 @@ final class Installation {
         throw Failure(description: "not settled: \(status.map { "\($0)" } ?? "no status"); \(lastWords)")
     }
 
-    /// Stops both in order and holds what the hub has against what was written.
+    /// Stops both in order and holds what the service has against what was written.
     func balance(written: [(source: String, lines: Int)]) throws -> LineBalance {
         guard agent?.stop(seconds: 30) == true else {
             throw Failure(description: "the agent did not stop: \(lastWords)")
         }
-        guard hub?.process.stop(seconds: 30) == true else { throw Failure(description: "the hub did not stop") }
+        try service.stop()
         var balance = LineBalance(written: written)
-        let logger = Logger(label: "crash") { _ in SwiftLogNoOpLogHandler() }
-        for partition in 0..<DemoHub.partitions {
-            try HubStore.forEachBody(directory: directory("hub-store"), partition: partition, logger: logger) {
-                balance.add($0)
-            }
-        }
+        try service.forEachBody { balance.add($0) }
         return balance
     }
 }

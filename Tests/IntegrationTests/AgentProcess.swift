@@ -10,9 +10,11 @@ final class AgentProcess {
     /// - Parameters:
     ///   - settings: appended to `[input.app]`.
     ///   - spoolSize: of `[spool]`.
-    ///   - output: the keys of `[output.hub]` besides its type.
+    ///   - type: of `[output.hub]`.
+    ///   - output: its other keys.
     init(
-        _ directory: TemporaryDirectory, settings: String = "", spoolSize: String = "256MiB", output: String
+        _ directory: TemporaryDirectory, settings: String = "", spoolSize: String = "256MiB", type: String = "eventhubs",
+        output: String
     ) throws {
         self.directory = directory
         configurationPath = directory("tailrace.toml")
@@ -28,7 +30,7 @@ final class AgentProcess {
             include = ["\(directory("logs"))/*.log"]
             \(settings)
             [output.hub]
-            type = "eventhubs"
+            type = "\(type)"
             \(output)
 
             """

@@ -149,7 +149,6 @@ import Testing
         ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nmultiline = { start = 'x' }", 4, "not supported", "remove"),
         ("[input.\"a/b\"]\ntype = \"file\"", 1, "cannot be the name", "letters"),
         ("[input]\ntype = \"file\"", 2, "is not a table", "[input.NAME]"),
-        ("[output.x]\ntype = \"pulsar\"", 2, "not supported by this version", "eventhubs"),
         ("[output.x]\ntype = \"eventhub\"", 2, "is \"eventhub\"", "eventhubs"),
         ("[output.x]\ntype = \"eventhubs\"", 1, "connection_string_file in [output.x] is missing", "hub.key"),
         (
@@ -282,6 +281,110 @@ import Testing
         let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         let bytes = try SmallFile.read("/\(root)/etc/tailrace/tailrace.toml", limit: 1 << 20).get()
         return String(decoding: bytes, as: UTF8.self)
+    }
+
+    // MARK: Pulsar
+
+    private static let pulsarLines = """
+        [output.pulsar]
+        type = "pulsar"
+        service_url = "pulsar+ssl://broker-1,broker-2:7000"
+        topic = "tenant/space/logs"
+
+        """
+
+    @Test func aTopicNeedsNoMoreThanItsPlace() throws {
+        let configuration = try load("[agent]\nhost = \"web-1\"\n" + Self.inputLines + Self.pulsarLines)
+        var output = PulsarOutputSettings(
+            name: "pulsar", serviceURL: "pulsar+ssl://broker-1:6651,broker-2:7000",
+            topic: "persistent://tenant/space/logs", host: "web-1")
+        #expect(configuration.outputs == [.pulsar(output)])
+        output.producerName = "tailrace-web-1-pulsar"
+        #expect(configuration.outputs == [.pulsar(output)])
+        #expect(
+            ConfigurationReport.text(configuration).contains("output pulsar: topic persistent://tenant/space/logs at"))
+    }
+
+    @Test func everyKeyOfATopicIsRead() throws {
+        write("password", "CanaryPassword\n")
+        for file in ["ca.pem", "client.pem", "client.key"] { write(file, "x") }
+        let configuration = try load(
+            Self.inputLines + Self.pulsarLines
+                + """
+                basic_user = "shipper"
+                basic_password_file = "\(directory("password"))"
+                client_certificate = "\(directory("client.pem"))"
+                client_key = "\(directory("client.key"))"
+                ca_file = "\(directory("ca.pem"))"
+                listener_name = "outside"
+                compression = "zlib"
+                batch_size = "64KiB"
+                batch_records = 500
+                producer_name = "one"
+                key = "source"
+                """)
+        var output = PulsarOutputSettings(
+            name: "pulsar", serviceURL: "pulsar+ssl://broker-1:6651,broker-2:7000",
+            topic: "persistent://tenant/space/logs", host: "")
+        output.identity = .basic(user: "shipper", password: Secret("CanaryPassword"))
+        output.clientCertificate = .init(
+            chainFile: directory("client.pem"), privateKeyFile: directory("client.key"))
+        output.caFile = directory("ca.pem")
+        output.listenerName = "outside"
+        output.compression = .zlib
+        output.batchSize = 64 << 10
+        output.batchRecords = 500
+        output.producerName = "one"
+        output.key = .source
+        #expect(configuration.outputs == [.pulsar(output)])
+        #expect(!"\(configuration)".contains("CanaryPassword"))
+        guard case .pulsar(let read)? = configuration.outputs.first else { return }
+        #expect(read.connecting.listenerName == "outside")
+        #expect(read.connecting.tls.clientCertificate == output.clientCertificate)
+    }
+
+    @Test func theSamplesTopicIsValidOnceItsFilesExist() throws {
+        for file in ["pulsar.token", "pulsar.pem", "pulsar.key"] { write(file, "x") }
+        let sample = try Self.sample()
+        let start = try #require(sample.firstRange(of: "# [output.pulsar]"))
+        let lines = sample[start.lowerBound...].split(separator: "\n").map { line in
+            line.hasPrefix("# ") ? line.dropFirst(2) : line
+        }.filter { line in
+            ["basic_", "Who the", "listener", "producer_name"].allSatisfy { !line.hasPrefix($0) }
+        }
+        let text = lines.joined(separator: "\n").replacing("/etc/tailrace/", with: directory(""))
+        guard case .pulsar(let output)? = try load(Self.inputLines + text).outputs.first else {
+            Issue.record("no topic")
+            return
+        }
+        #expect(output.identity == .tokenFile(directory("pulsar.token")))
+        #expect(output.key == .source && output.compression == .none && output.batchSize == 1 << 20)
+    }
+
+    @Test(arguments: [
+        ("service_url = \"http://a\"\ntopic = \"t\"", "service_url is wrong: "),
+        ("topic = \"t\"", "service_url is missing"), ("service_url = \"pulsar://a\"", "topic is missing"),
+        ("service_url = \"pulsar://a\"\ntopic = \"a/b\"", "topic is wrong: "),
+        ("compresion = \"zlib\"", "did you mean compression?"), ("compression = \"gzip\"", "is gzip"),
+        ("batch_size = 5", "batch_size is 5 B"), ("batch_records = 0", "batch_records is 0"),
+        ("batch_records = \"many\"", "is a string, not a number"), ("producer_name = \"a b\"", "is no name"),
+        ("token_file = \"t\"", "token_file is not an absolute path"),
+        ("token_file = \"/nonexistent\"", "cannot be read"), ("basic_user = \"a\"", "basic_password_file is missing"),
+        ("basic_password_file = \"/a\"", "basic_user is missing"),
+        ("client_key = \"/nonexistent\"", "client_certificate is missing"),
+        ("service_url = \"pulsar://a\"\nca_file = \"/dev/null\"", "ca_file has no use without TLS"),
+        ("idempotent = \"auto\"", "unknown key idempotent"),
+    ])
+    func whatIsWrongWithATopicIsNamed(lines: String, text: String) {
+        var table = "[output.x]\ntype = \"pulsar\"\n\(lines)\n"
+        for (key, value) in [("service_url", "pulsar+ssl://a"), ("topic", "t")]
+        where !lines.contains("\(key) =") && !text.contains(key) {
+            table += "\(key) = \"\(value)\"\n"
+        }
+        let problems = problems(Self.inputLines + table)
+        let descriptions = problems.map(\.description).joined(separator: "\n").replacing("\"", with: "")
+            .replacing(" in [output.x]", with: "")
+        #expect(descriptions.contains(text), "\(descriptions)")
     }
 
     // MARK: The way to the hub, and the identity

@@ -64,10 +64,12 @@ package struct FileInputSettings: Equatable, Sendable {
 /// `[output.NAME]`, by its type.
 package enum OutputSettings: Equatable, Sendable {
     case eventHubs(EventHubsOutputSettings)
+    case pulsar(PulsarOutputSettings)
 
     package var name: String {
         switch self {
         case .eventHubs(let settings): settings.name
+        case .pulsar(let settings): settings.name
         }
     }
 
@@ -75,6 +77,7 @@ package enum OutputSettings: Equatable, Sendable {
     package var key: RoutingKey {
         switch self {
         case .eventHubs(let settings): settings.key
+        case .pulsar(let settings): settings.key
         }
     }
 }

@@ -1,4 +1,3 @@
-internal import EventHubs
 import Glibc
 internal import TailraceDelivery
 internal import TailraceInputs
@@ -9,7 +8,9 @@ internal import TailraceInputs
 package struct ConfigurationLoader {
     /// The path that errors name.
     let file: String
-    private let collector: ProblemCollector
+    let collector: ProblemCollector
+    /// Of `[agent]`.
+    private var host = ""
     private var warnings: [ConfigurationProblem] = []
 
     private init(file: String) {
@@ -67,12 +68,13 @@ package struct ConfigurationLoader {
         var top = SettingsReader(root, name: "the file", line: 1, collector: collector)
         var configuration = AgentConfiguration(file: file)
         readAgent(table("agent", of: &top), into: &configuration)
+        host = configuration.host
         readSpool(table("spool", of: &top), into: &configuration)
         for reader in namedTables("input", of: &top) {
             if let input = readInput(reader.1, name: reader.0) { configuration.inputs.append(input) }
         }
         for reader in namedTables("output", of: &top) {
-            if let output = readOutput(reader.1, name: reader.0) { configuration.outputs.append(.eventHubs(output)) }
+            if let output = readOutput(reader.1, name: reader.0) { configuration.outputs.append(output) }
         }
         top.finish()
         if !collector.problems.isEmpty { throw ConfigurationError(collector.problems) }
@@ -254,105 +256,39 @@ package struct ConfigurationLoader {
 
     // MARK: Outputs
 
-    private mutating func readOutput(_ reader: SettingsReader, name: String) -> EventHubsOutputSettings? {
+    private mutating func readOutput(_ reader: SettingsReader, name: String) -> OutputSettings? {
         var reader = reader
-        let type = readType("eventhubs", &reader)
-        guard type == "eventhubs" else {
-            if type == "pulsar" {
-                reader.report(
-                    "type", "\"pulsar\" is not supported by this version", remedy: "use type = \"eventhubs\"")
-            } else {
-                reader.report(
-                    "type", "is \"\(SettingsReader.shortened(type))\"", remedy: "write type = \"eventhubs\"")
-            }
-            return nil
-        }
-        let identity = readIdentity(&reader)
-        let hasIdentity = reader.table["namespace"] != nil || reader.table["auth"] != nil
-        let connectionString = hasIdentity ? nil : readConnectionString(&reader).flatMap { parse($0, reader) }
-        var output = EventHubsOutputSettings(name: name, connectionString: connectionString)
-        output.identity = identity
-        output.eventHub = connectionString?.reveal().eventHubName ?? ""
-        if let hub = reader.string("eventhub"), !hub.isEmpty {
-            if !output.eventHub.isEmpty, output.eventHub != hub {
-                reader.report(
-                    "eventhub", "differs from the connection string's EntityPath", remedy: "keep one of the two")
-            }
-            output.eventHub = hub
-        } else if connectionString != nil || hasIdentity, output.eventHub.isEmpty {
+        switch readType("eventhubs", &reader) {
+        case "eventhubs": return readEventHubs(&reader, name: name).map { .eventHubs($0) }
+        case "pulsar": return readPulsar(&reader, name: name, host: host).map { .pulsar($0) }
+        case let type:
+            let meant = Suggestion.nearest(to: type, among: ["eventhubs", "pulsar"])
             reader.report(
-                "eventhub", hasIdentity ? "is missing" : "is missing, and the connection string has no EntityPath",
-                remedy: "write eventhub = \"NAME\"")
-        }
-        if let file = reader.string("ca_file"), !file.isEmpty {
-            output.caFile = file
-            if !Self.isAbsolute(file) {
-                reader.report("ca_file", "is not an absolute path", remedy: "write it from \"/\" on")
-            } else if access(file, R_OK) != 0 {
-                reader.report(
-                    "ca_file", "cannot be read: \(SmallFile.describe(errno))",
-                    remedy: "name a PEM file that the agent's user may read, or \"\" for the system's store")
-            }
-        }
-        readWay(&reader, into: &output)
-        let modes = EventHubsOutputSettings.Idempotent.allCases.map(\.rawValue)
-        if let mode = reader.choice("idempotent", of: modes).flatMap(EventHubsOutputSettings.Idempotent.init) {
-            output.idempotent = mode
-        }
-        let keys = RoutingKey.allCases.map(\.rawValue)
-        if let key = reader.choice("key", of: keys).flatMap(RoutingKey.init(rawValue:)) {
-            output.key = key
-        }
-        reader.finish()
-        checkEndpoint(output, reader)
-        return output
-    }
-
-    /// Finds what only shows when TLS and tokens are set up, such as a CA file without certificates.
-    private func checkEndpoint(_ output: EventHubsOutputSettings, _ reader: SettingsReader) {
-        guard collector.problems.isEmpty else { return }
-        do throws(EventHubsError) {
-            _ = try output.endpoint()
-        } catch {
-            // What the key says is told with its line; which of them it is, the message names.
-            let key = ["custom_endpoint", "ca_file", "auth", "connection_string", "connection_string_file"].first {
-                reader.table[$0] != nil
-            }
-            reader.report(
-                key ?? "type", "cannot be used: \(error.message)", remedy: "correct it, or the file that it names")
-        }
-    }
-
-    private mutating func readConnectionString(_ reader: inout SettingsReader) -> Secret<String>? {
-        let text = reader.string("connection_string")
-        let path = reader.string("connection_string_file")
-        switch (reader.table["connection_string"], reader.table["connection_string_file"]) {
-        case (_?, _?):
-            reader.report(
-                "connection_string_file", "stands beside connection_string", remedy: "keep one of the two")
-            return nil
-        case (_?, nil): return text.map { Secret($0) }
-        case (nil, _?):
-            return path.flatMap { readSecretFile($0, "connection_string_file", "the connection string", &reader) }
-        case (nil, nil):
-            reader.report(
-                "connection_string_file", "is missing",
-                remedy: "write connection_string_file = \"/etc/tailrace/hub.key\", a file with the connection string")
+                "type", "is \"\(SettingsReader.shortened(type))\"",
+                remedy: meant.map { "did you mean \"\($0)\"?" } ?? "write \"eventhubs\" or \"pulsar\"")
             return nil
         }
     }
 
-    private func parse(
-        _ text: Secret<String>, _ reader: SettingsReader
-    ) -> Secret<EventHubsConnectionString>? {
-        let key = reader.table["connection_string"] == nil ? "connection_string_file" : "connection_string"
-        do throws(EventHubsError) {
-            return Secret(try EventHubsConnectionString(text.reveal()))
-        } catch {
+    func readRoutingKey(_ reader: inout SettingsReader) -> RoutingKey? {
+        reader.choice("key", of: RoutingKey.allCases.map(\.rawValue)).flatMap { RoutingKey(rawValue: $0) }
+    }
+
+    /// The PEM file of the authorities to trust; nil for the system's store.
+    func readAuthorities(_ reader: inout SettingsReader) -> String? {
+        guard let file = reader.string("ca_file"), !file.isEmpty else { return nil }
+        checkFile(file, "ca_file", reader, remedy: ", or \"\" for the system's store")
+        return file
+    }
+
+    /// Reports a PEM file that cannot be used.
+    func checkFile(_ path: String, _ key: String, _ reader: SettingsReader, remedy: String = "") {
+        if !Self.isAbsolute(path) {
+            reader.report(key, "is not an absolute path", remedy: "write it from \"/\" on")
+        } else if access(path, R_OK) != 0 {
             reader.report(
-                key, "is wrong: \(error.message)",
-                remedy: "copy it anew from a shared access policy of the namespace or the event hub")
-            return nil
+                key, "cannot be read: \(SmallFile.describe(errno))",
+                remedy: "name a PEM file that the agent's user may read\(remedy)")
         }
     }
 

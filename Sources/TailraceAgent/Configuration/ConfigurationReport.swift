@@ -21,6 +21,10 @@ package enum ConfigurationReport {
             case .eventHubs(let output):
                 let host = output.identity?.namespace ?? output.connectionString?.reveal().host ?? ""
                 lines.append("output \(output.name): hub \(output.eventHub) at \(host), key \(output.key.rawValue)")
+            case .pulsar(let output):
+                lines.append(
+                    "output \(output.name): topic \(output.topic) at \(output.serviceURL), key \(output.key.rawValue),"
+                        + " producer \(output.producerName)")
             }
         }
         return lines.joined(separator: "\n")

@@ -76,6 +76,19 @@ struct SettingsReader {
         return text
     }
 
+    mutating func integer(_ key: String, in range: ClosedRange<Int64>) -> Int64? {
+        guard let node = take(key) else { return nil }
+        guard case .integer(let number) = node.value else {
+            report(key, "is \(node.typeName), not a number", remedy: "write \(key) = \(range.upperBound)")
+            return nil
+        }
+        guard range.contains(number) else {
+            report(key, "is \(number)", remedy: "choose from \(range.lowerBound) to \(range.upperBound)")
+            return nil
+        }
+        return number
+    }
+
     /// Bytes, from a string with a unit or an integer, within `range`.
     mutating func size(_ key: String, in range: ClosedRange<UInt64>) -> UInt64? {
         guard let node = take(key) else { return nil }

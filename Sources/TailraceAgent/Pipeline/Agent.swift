@@ -103,6 +103,7 @@ package final class Agent: Sendable {
     ) throws(AgentError) -> any Outlet {
         switch settings {
         case .eventHubs(let settings): try EventHubsOutlet(settings, eventLoop: eventLoop, logger: logger)
+        case .pulsar(let settings): try PulsarOutlet(settings, eventLoop: eventLoop, logger: logger)
         }
     }
 

@@ -32,6 +32,8 @@ protocol OutletDestination: Destination {
     var facts: [(name: String, value: String)] { get }
     /// Batches in flight per partition; more than one needs a service that refuses what comes behind a gap.
     static var window: Int { get }
+    /// Records of one batch at most.
+    var maximumBatchRecords: Int { get }
     /// What stands in the way now, where sending goes on by itself and tells nobody.
     func trouble(_ partition: Int) -> OutputTrouble?
 }

@@ -67,6 +67,7 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
         var configuration = DrainConfiguration(name: name) { Way.partition(of: $0, count: $1) }
         configuration.key = key
         configuration.window = Way.Target.window
+        configuration.maximumBatchRecords = destination.maximumBatchRecords
         let drain = try Drain(
             configuration, destination: destination, spool: spool, ledger: ledger,
             deadLetterDirectory: deadLetterDirectory, logger: logger, release: release)
@@ -118,16 +119,17 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
         let statistics = running?.drain.statistics
         // After the drain's: what it has read exists.
         let next = spool.statistics().nextSequence
-        if let destination = running?.destination {
-            // Asked for: it tells nobody.
-            for partition in 0..<destination.partitionCount {
-                if let trouble = destination.trouble(partition) { health.note(trouble) }
-            }
-        }
         let health = health.current
         report.state = health.text
         report.lastError = health.lastError
         report.lastErrorTime = health.lastErrorTime
+        if let destination = running?.destination,
+            let trouble = (0..<destination.partitionCount).lazy.compactMap({ destination.trouble($0) }).first
+        {
+            report.state = trouble.state
+            report.lastError = trouble.error
+            report.lastErrorTime = Timestamp.now()
+        }
         report.guarantee = running?.destination.guarantee ?? "at least once"
         report.spooled = next
         guard let running, let statistics else {

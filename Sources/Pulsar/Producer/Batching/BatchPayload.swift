@@ -43,10 +43,10 @@ package struct BatchPayload: Sendable {
     /// Adds a message whose metadata was prepared.
     ///
     /// - Parameters:
-    ///   - id: above that of the message before.
+    ///   - id: above that of the message before; nil for all of them: `number(from:)` tells when it is known.
     ///   - properties: adds what only this message has, at most `propertyBytes` in the sum of `PropertyWriter.bound`.
     package mutating func append(
-        _ template: MessageTemplate, id: UInt64, eventTime: UInt64? = nil, body: UnsafeRawBufferPointer,
+        _ template: MessageTemplate, id: UInt64?, eventTime: UInt64? = nil, body: UnsafeRawBufferPointer,
         propertyBytes: Int = 0, properties: (inout PropertyWriter) -> Void = { _ in }
     ) {
         append(id, bound: Self.fixedBound + template.fields.count + propertyBytes + body.count) { sink in
@@ -63,9 +63,10 @@ package struct BatchPayload: Sendable {
     }
 
     private mutating func append(
-        _ id: UInt64, bound: Int, metadata: (inout UnsafeProtobufSink) -> Void,
+        _ id: UInt64?, bound: Int, metadata: (inout UnsafeProtobufSink) -> Void,
         payload: (inout UnsafeProtobufSink) -> Void
     ) {
+        let id = id ?? (count == 0 ? 0 : lastID + 1)
         precondition(count == 0 || id > lastID)
         bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: bound) { memory in
             // There is room: `bound` is never 0.
@@ -82,6 +83,12 @@ package struct BatchPayload: Sendable {
         if count == 0 { firstID = id }
         lastID = id
         count += 1
+    }
+
+    /// Gives consecutive ids to the messages, which were added without. Brokers see those of the batch alone.
+    package mutating func number(from first: UInt64) {
+        precondition(count > 0)
+        (firstID, lastID) = (first, first + UInt64(count) - 1)
     }
 
     /// More than the length, and the fields of fixed number: four varints and their tags.

@@ -13,6 +13,7 @@ final class EventHubsDestination: OutletDestination {
     let guarantee: String
     let positions: [ServicePosition]?
     static let window = 4
+    let maximumBatchRecords = 50_000
 
     private let client: EventHubProducerClient
     private let publishing: [PublishingLane]?

@@ -65,13 +65,8 @@ package struct EventHubsEncoder: BatchEncoder {
             guard !record.attributes.isEmpty, append(record, header.template, truncatedFrom: nil) else { break }
             count += 1
         }
-        note(run, count, header)
+        account?.note(run, count, input: header.input)
         return count
-    }
-
-    private func note(_ run: RecordRun, _ count: Int, _ header: Header) {
-        guard count > 0, let account, let input = header.input, let first = run.indices.first else { return }
-        account.note(first: run[first].sequence, count: count, input: input)
     }
 
     private mutating func append(
@@ -123,26 +118,4 @@ package struct EventHubsEncoder: BatchEncoder {
     }
 
     package mutating func reuse(_ batch: PublishableBatch) { storage.putBack(batch.takePayload()) }
-}
-
-/// Where the encoders of one output leave what they have taken out of the spool, for the balance of the inputs.
-package protocol DeliveryAccount: AnyObject, Sendable {
-    /// The index of an input of the running configuration.
-    func input(named name: String) -> Int?
-    func note(first: UInt64, count: Int, input: Int)
-}
-
-/// Buffers of batches that the service has done with, for all partitions of an output. Used on the drain's thread.
-final class EncoderStorage {
-    /// Buffers kept at most.
-    private let limit: Int
-    private var spare: [ByteBuffer] = []
-
-    init(limit: Int = 4) { self.limit = limit }
-
-    func take() -> ByteBuffer? { spare.popLast() }
-
-    func putBack(_ buffer: ByteBuffer) {
-        if spare.count < limit { spare.append(buffer) }
-    }
 }

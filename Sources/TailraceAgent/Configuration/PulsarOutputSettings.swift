@@ -1,0 +1,63 @@
+package import Pulsar
+package import TailraceDelivery
+
+/// `[output.NAME]` of type "pulsar".
+package struct PulsarOutputSettings: Equatable, Sendable {
+    /// Bytes of a batch before it is compressed.
+    package static let batchSizes: ClosedRange<UInt64> = 1024...(64 << 20)
+    package static let batchRecords: ClosedRange<Int64> = 1...1_000_000
+
+    package var name: String
+    package var serviceURL: String
+    /// In its full form.
+    package var topic: String
+    package var identity = PulsarIdentity.nobody
+    /// PEM file of the authorities to trust; nil is the system's store.
+    package var caFile: String?
+    package var clientCertificate: PulsarTLS.ClientCertificate?
+    /// Which of the addresses that brokers advertise; nil: their default.
+    package var listenerName: String?
+    package var compression = PulsarCompression.none
+    /// At most; the broker's limit counts too.
+    package var batchSize = 1 << 20
+    package var batchRecords = 50_000
+    package var key = RoutingKey.host
+    /// What brokers know this output by: by this name they tell what they have, so that it must stay, and no other
+    /// producer of the topic may have it.
+    package var producerName: String
+
+    package init(name: String, serviceURL: String, topic: String, host: String) {
+        self.name = name
+        self.serviceURL = serviceURL
+        self.topic = topic
+        producerName = "tailrace-\(host)-\(name)"
+    }
+
+    /// How the client connects.
+    package var connecting: PulsarClientOptions {
+        var options = PulsarClientOptions()
+        if let caFile { options.tls = PulsarTLS(authorities: caFile) }
+        options.tls.clientCertificate = clientCertificate
+        options.listenerName = listenerName
+        return options
+    }
+}
+
+/// Who a client of a Pulsar cluster is.
+package enum PulsarIdentity: Equatable, Sendable {
+    case nobody
+    /// Read again for every connection.
+    case tokenFile(String)
+    case basic(user: String, password: Secret<String>)
+    /// The client certificate of TLS speaks for it.
+    case certificate
+
+    package var authentication: PulsarAuthentication {
+        switch self {
+        case .nobody: .none
+        case .tokenFile(let path): .tokenFile(path)
+        case .basic(let user, let password): .basic(user: user, password: password.reveal())
+        case .certificate: .tls
+        }
+    }
+}

@@ -1,0 +1,16 @@
+internal import TailraceDelivery
+
+/// Where the encoders of one output leave what they have taken out of the spool, for the balance of the inputs.
+package protocol DeliveryAccount: AnyObject, Sendable {
+    /// The index of an input of the running configuration.
+    func input(named name: String) -> Int?
+    func note(first: UInt64, count: Int, input: Int)
+}
+
+extension DeliveryAccount {
+    /// Notes records of a run that went into a batch, from its first on.
+    func note(_ run: RecordRun, _ count: Int, input: Int?) {
+        guard count > 0, let input, let first = run.indices.first else { return }
+        note(first: run[first].sequence, count: count, input: input)
+    }
+}

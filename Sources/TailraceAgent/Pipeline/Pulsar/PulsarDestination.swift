@@ -1,0 +1,63 @@
+internal import NIOCore
+internal import Producing
+internal import TailraceDelivery
+
+/// A Pulsar topic as the drain sees it: each of its partitions is a lane with a producer of its own.
+final class PulsarDestination: OutletDestination {
+    typealias Batch = PulsarBatch
+
+    /// A broker stores whatever rises: behind a batch that was refused, a later one would take its place.
+    static let window = 1
+
+    let name: String
+    let partitionIDs: [String]
+    let positions: [ServicePosition]?
+    let numbering = ServiceNumbering.rising
+    private let lanes: [PulsarLane]
+    private let knownGuarantee: PulsarGuarantee
+    private let producerName: String
+    private let maximumSize: Int
+    private let batchSize: Int
+    let maximumBatchRecords: Int
+    private let account: (any DeliveryAccount)?
+    /// Only `makeEncoder` and the encoders use it, all on the drain's thread.
+    private nonisolated(unsafe) let storage = EncoderStorage()
+
+    /// - Parameters:
+    ///   - lanes: of all partitions, in their order.
+    ///   - maximumSize: bytes of a batch that all brokers take.
+    ///   - batchSize, batchRecords: bytes of a batch with more than one record, and records of one.
+    init(
+        name: String, producerName: String, lanes: [PulsarLane], positions: [ServicePosition],
+        guarantee: PulsarGuarantee, maximumSize: Int, batchSize: Int, batchRecords: Int, account: (any DeliveryAccount)?
+    ) {
+        self.name = name
+        self.producerName = producerName
+        self.lanes = lanes
+        self.positions = positions
+        self.maximumSize = maximumSize
+        self.batchSize = batchSize
+        maximumBatchRecords = batchRecords
+        self.account = account
+        knownGuarantee = guarantee
+        partitionIDs = lanes.enumerated().map { "\($0.element.topic.partitionIndex ?? $0.offset)" }
+    }
+
+    var partitionCount: Int { lanes.count }
+    var guarantee: String { knownGuarantee.text }
+    var facts: [(name: String, value: String)] {
+        [("maximum_message", "\(maximumSize)"), ("producer", producerName)]
+    }
+
+    func makeEncoder() -> PulsarEncoder {
+        PulsarEncoder(maximumSize: maximumSize, batchSize: batchSize, storage: storage, account: account)
+    }
+
+    func send(_ batch: PulsarBatch, partition: Int, completion: @escaping @Sendable (SendOutcome) -> Void) {
+        lanes[partition].send(batch, completion: completion)
+    }
+
+    func hasLostProducer(_ partition: Int) -> Bool { lanes[partition].isTakenOver }
+
+    func trouble(_ partition: Int) -> OutputTrouble? { lanes[partition].trouble.map { OutputTrouble($0) } }
+}

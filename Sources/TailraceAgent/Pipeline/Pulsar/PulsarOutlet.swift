@@ -1,0 +1,146 @@
+internal import Logging
+internal import NIOCore
+internal import Pulsar
+import Synchronization
+internal import TailraceDelivery
+internal import TailraceSpool
+
+/// The way to a Pulsar topic.
+final class PulsarOutlet: Outlet {
+    static let type = "pulsar"
+
+    let place: String
+    let eventLoop: any EventLoop
+    private let settings: PulsarOutputSettings
+    private let client: PulsarClient
+    private let topic: TopicName
+    private let lanes = Mutex<[PulsarLane]>([])
+
+    /// Producers that are opened at the same time.
+    private static let opensAtATime = 64
+    /// For all of them, with all attempts; then what stands in the way is told, and it begins anew.
+    private static let openingLimit = Duration.seconds(15)
+
+    init(_ settings: PulsarOutputSettings, eventLoop: any EventLoop, logger: Logger) throws(AgentError) {
+        self.settings = settings
+        self.eventLoop = eventLoop
+        do throws(PulsarError) {
+            topic = try TopicName(settings.topic)
+            _ = try Compressor(settings.compression)
+            client = try PulsarClient(
+                serviceURL: settings.serviceURL, authentication: settings.identity.authentication,
+                options: settings.connecting, eventLoopGroup: eventLoop, logger: logger)
+        } catch {
+            throw AgentError("output \(settings.name): \(error.message)")
+        }
+        place = "topic \(topic) at \(client.serviceURL)"
+    }
+
+    func connect(_ ledger: Ledger, _ health: OutputHealth, _ account: InputAccount?) async throws -> PulsarDestination {
+        let count = try await client.source.partitions(of: topic).get()
+        let topics = count == 0 ? [topic] : (0..<count).map { topic.partition($0) }
+        let producers = try topics.map { try make($0) }
+        let opened = try await open(producers)
+        let guarantee = PulsarGuarantee(
+            producerName: settings.producerName, isOn: opened.contains { $0.lastSequenceID >= 0 })
+        let positions = topics.indices.map { position(of: topics[$0], opened[$0], in: ledger.state, at: $0) }
+        let lanes = producers.indices.map { index in
+            PulsarLane(
+                producers[index], lastNumber: positions[index].base, guarantee: guarantee, health: health,
+                eventLoop: eventLoop, make: { try self.make(topics[index]) })
+        }
+        self.lanes.withLock { $0 = lanes }
+        return PulsarDestination(
+            name: place, producerName: settings.producerName, lanes: lanes, positions: positions,
+            guarantee: guarantee, maximumSize: producers.compactMap(\.encoder?.maximumBatchSize).min() ?? 0,
+            batchSize: settings.batchSize, batchRecords: settings.batchRecords, account: account)
+    }
+
+    private func make(_ topic: TopicName) throws -> BatchProducer {
+        var options = BatchProducer.Options()
+        options.compression = settings.compression
+        options.properties = ["agent": "tailrace/\(Version.text)"]
+        return try client.makeBatchProducer(topic: topic, name: settings.producerName, options: options)
+    }
+
+    /// All of them, a few at a time. When that comes to nothing, those that are open are closed: they would be in the way of
+    /// the next attempt.
+    private func open(_ producers: [BatchProducer]) async throws -> [OpenedProducer] {
+        do {
+            return try await withThrowingTaskGroup(of: [OpenedProducer]?.self) { group in
+                group.addTask {
+                    try await Task.sleep(for: Self.openingLimit)
+                    return nil
+                }
+                group.addTask {
+                    var opened: [OpenedProducer] = []
+                    while opened.count < producers.count {
+                        let range = opened.count..<min(opened.count + Self.opensAtATime, producers.count)
+                        opened += try await Self.open(producers[range])
+                    }
+                    return opened
+                }
+                defer { group.cancelAll() }
+                guard let opened = try await group.next() ?? nil else {
+                    throw producers.lazy.compactMap(\.trouble).first
+                        ?? PulsarError(.timeout, "the producers were not open within \(Self.openingLimit)")
+                }
+                return opened
+            }
+        } catch {
+            for producer in producers { await producer.close() }
+            throw error
+        }
+    }
+
+    private static func open(_ producers: ArraySlice<BatchProducer>) async throws -> [OpenedProducer] {
+        try await withThrowingTaskGroup(of: (Int, OpenedProducer).self) { group in
+            for index in producers.indices { group.addTask { (index, try await producers[index].open()) } }
+            var opened: [(Int, OpenedProducer)] = []
+            for try await one in group { opened.append(one) }
+            return opened.sorted { $0.0 < $1.0 }.map(\.1)
+        }
+    }
+
+    /// Where the broker and the ledger see our producer. The numbers go on behind the higher of the two: a broker that
+    /// deduplicates takes none twice, and one that does not may begin to.
+    private func position(
+        of topic: TopicName, _ opened: OpenedProducer, in state: LedgerState, at index: Int
+    ) -> ServicePosition {
+        let producer = LedgerState.Producer(
+            groupID: Self.identifier(of: opened.name, topic.description), ownerLevel: 0)
+        var base = opened.lastSequenceID
+        if index < state.partitions.count, state.partitions[index].producer == producer {
+            base = max(base, state.partitions[index].serviceNumber)
+        }
+        return ServicePosition(producer: producer, lastNumber: opened.lastSequenceID, base: base)
+    }
+
+    /// What the ledger knows a producer's numbers by: FNV-1a, 64 bits, of its name, a NUL and the topic.
+    static func identifier(of name: String, _ topic: String) -> Int64 {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in Array(name.utf8) + [0] + Array(topic.utf8) {
+            hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3
+        }
+        return Int64(bitPattern: hash)
+    }
+
+    func trouble(_ error: any Error) -> OutputTrouble {
+        OutputTrouble(error as? PulsarError ?? PulsarError(.connectFailed, "\(error)"))
+    }
+
+    /// MurmurHash3 (x86, 32 bits, seed 0) of the key's UTF-8, its lowest 31 bits modulo the number of partitions: as the
+    /// other clients with Murmur3_32.
+    static func partition(of key: String, count: Int) -> Int { PulsarHashing.murmur3.partition(of: key, count: count) }
+
+    func close() -> EventLoopFuture<Void> {
+        // Told to the brokers, so that the next run finds no producer of this one.
+        let lanes = lanes.withLock { $0 }
+        return eventLoop.makeFutureWithTask {
+            await withTaskGroup(of: Void.self) { group in
+                for lane in lanes { group.addTask { await lane.close() } }
+            }
+            await self.client.close()
+        }
+    }
+}
