@@ -42,6 +42,11 @@ struct HubOptions: ParsableArguments {
         if text != nil, connectionStringFile != nil {
             throw ValidationError("--connection-string and --connection-string-file exclude each other")
         }
+    }
+
+    var isGiven: Bool { text != nil || connectionStringFile != nil || hub != nil || proxy != nil }
+
+    func require() throws {
         if text == nil, connectionStringFile == nil, getenv(Self.variable) == nil {
             throw ValidationError("--connection-string-file is missing, and \(Self.variable) is not set")
         }

@@ -4,17 +4,20 @@ import EventHubs
 import Glibc
 import Logging
 import NIOPosix
+import Pulsar
 import TailraceAgent
 
 struct Send: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Sends lines from standard input to an event hub, without a spool.",
+        abstract: "Sends lines from standard input to an event hub or a Pulsar topic, without a spool.",
         discussion: """
-            Each line becomes an event, its bytes unchanged. Exits with 0 when every line was sent, with 1 when some \
+            Each line becomes an event or a message, its bytes unchanged. Exits with 0 when every line was sent, with 1 when some \
             were not, which are told. SIGINT and SIGTERM end the reading; what was read is still sent.
             """)
 
     @OptionGroup var place: HubOptions
+
+    @OptionGroup var topic: TopicOptions
 
     @Option(help: ArgumentHelp("Sends in order to the partition of this key.", valueName: "key"))
     var key: String?
@@ -52,12 +55,12 @@ struct Send: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "With --buffered: lines that a partition's buffer holds until they are sent; 10000 when not given.",
+            "With --buffered or to Pulsar: lines that a partition's buffer holds until they are sent; 10000 when not given.",
             valueName: "n"))
     var bufferLength: Int?
 
     @Option(
-        help: ArgumentHelp("The same in bytes; 8MiB when not given.", valueName: "size"),
+        help: ArgumentHelp("With --buffered: the same in bytes; 8MiB when not given.", valueName: "size"),
         transform: { try size($0, "--buffer-size", upTo: "1GiB") })
     var bufferSize: Int?
 
@@ -93,6 +96,15 @@ struct Send: AsyncParsableCommand {
                 "--batch-size and --batch-events do not go with --buffered: its batches are what --buffer-length,"
                     + " --buffer-size and the service have room for")
         }
+        if topic.serviceURL != nil {
+            guard !place.isGiven, !buffered, !idempotent, bufferSize == nil, partitionID == nil else {
+                throw ValidationError(
+                    "the options of event hubs, --buffered, --buffer-size, --idempotent and --partition-id do not go with"
+                        + " --service-url")
+            }
+            return
+        }
+        try place.require()
         if !buffered, bufferLength != nil || bufferSize != nil {
             throw ValidationError("--buffer-length and --buffer-size need --buffered")
         }
@@ -108,25 +120,50 @@ struct Send: AsyncParsableCommand {
         let logger = Logger(label: "send") { StandardErrorLog(label: $0, level: .warning, shared: shared) }
         let line = ProgressLine()
         do {
-            let settings = try settings()
             let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
             let watch: (@Sendable (SendProgress) -> Void)? = line.isShown ? { @Sendable in line.show($0) } : nil
             let tell = { @Sendable (text: String) in
                 line.clear()
                 Tailrace.printError(text)
             }
-            let result =
-                settings.buffering == nil
-                ? try await LineSender(settings, group: group, logger: logger)
+            let result: LineSender.Result
+            if let url = topic.serviceURL {
+                result = try await PulsarLineSender(pulsarSettings(url), group: group, logger: logger)
                     .run(descriptor: STDIN_FILENO, stop: stop, watch: watch, tell: tell)
-                : try await BufferedLineSender(settings, group: group, logger: logger)
+            } else if buffered {
+                result = try await BufferedLineSender(settings(), group: group, logger: logger)
                     .run(descriptor: STDIN_FILENO, stop: stop, watch: watch, tell: tell)
+            } else {
+                result = try await LineSender(settings(), group: group, logger: logger)
+                    .run(descriptor: STDIN_FILENO, stop: stop, watch: watch, tell: tell)
+            }
             line.clear()
             try report(result)
         } catch let error as EventHubsError {
             line.clear()
             throw SendError(error.message)
+        } catch let error as PulsarError {
+            line.clear()
+            throw SendError(error.message)
         }
+    }
+
+    private func pulsarSettings(_ url: String) throws -> PulsarSendSettings {
+        var settings = PulsarSendSettings(serviceURL: url, topic: topic.topic ?? "")
+        settings.identity = try topic.identity()
+        if let file = place.caFile { settings.client.tls = PulsarTLS(authorities: file) }
+        if let chain = topic.clientCertificate, let key = topic.clientKey {
+            settings.client.tls.clientCertificate = .init(chainFile: chain, privateKeyFile: key)
+        }
+        settings.producer.name = topic.producerName
+        settings.producer.compression = PulsarCompression(rawValue: topic.compression.rawValue) ?? .none
+        if let batchSize { settings.producer.batchingMaximumBytes = batchSize }
+        if let batchEvents { settings.producer.batchingMaximumMessages = batchEvents }
+        if let bufferLength { settings.producer.maximumPendingMessages = bufferLength }
+        settings.producer.batchingMaximumDelay = maxWait
+        settings.key = key
+        settings.timeout = timeout
+        return settings
     }
 
     private func settings() throws -> SendSettings {
