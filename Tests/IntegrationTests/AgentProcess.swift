@@ -13,7 +13,8 @@ final class AgentProcess {
     ///   - type: of `[output.hub]`.
     ///   - output: its other keys.
     init(
-        _ directory: TemporaryDirectory, settings: String = "", spoolSize: String = "256MiB", type: String = "eventhubs",
+        _ directory: TemporaryDirectory, settings: String = "", spoolSize: String = "256MiB",
+        type: String = "eventhubs",
         output: String
     ) throws {
         self.directory = directory

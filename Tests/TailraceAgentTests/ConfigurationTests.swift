@@ -350,7 +350,7 @@ import Testing
         let lines = sample[start.lowerBound...].split(separator: "\n").map { line in
             line.hasPrefix("# ") ? line.dropFirst(2) : line
         }.filter { line in
-            ["basic_", "Who the", "listener", "producer_name"].allSatisfy { !line.hasPrefix($0) }
+            ["basic_", "Who the", "oauth2_", "listener", "producer_name"].allSatisfy { !line.hasPrefix($0) }
         }
         let text = lines.joined(separator: "\n").replacing("/etc/tailrace/", with: directory(""))
         guard case .pulsar(let output)? = try load(Self.inputLines + text).outputs.first else {
@@ -374,6 +374,16 @@ import Testing
         ("client_key = \"/nonexistent\"", "client_certificate is missing"),
         ("service_url = \"pulsar://a\"\nca_file = \"/dev/null\"", "ca_file has no use without TLS"),
         ("idempotent = \"auto\"", "unknown key idempotent"),
+        ("oauth2_scope = \"a\"", "oauth2_scope stands without oauth2_issuer_url"),
+        ("oauth2_issuer_url = \"https://a\"", "oauth2_issuer_url needs to know who asks"),
+        (
+            "oauth2_issuer_url = \"ftp://a\"\noauth2_client_id = \"a\"\noauth2_client_secret_file = \"/etc/hostname\"",
+            "oauth2_issuer_url cannot be used"
+        ),
+        (
+            "token_file = \"/etc/hostname\"\noauth2_issuer_url = \"https://a\"",
+            "oauth2_issuer_url stands beside token_file"
+        ),
     ])
     func whatIsWrongWithATopicIsNamed(lines: String, text: String) {
         var table = "[output.x]\ntype = \"pulsar\"\n\(lines)\n"

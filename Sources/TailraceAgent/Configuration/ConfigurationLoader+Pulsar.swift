@@ -100,27 +100,79 @@ extension ConfigurationLoader {
     private mutating func readPulsarIdentity(
         _ reader: inout SettingsReader, hasCertificate: Bool
     ) -> PulsarIdentity {
-        let token = reader.string("token_file").flatMap { $0.isEmpty ? nil : $0 }
-        let user = reader.string("basic_user").flatMap { $0.isEmpty ? nil : $0 }
-        let password = reader.string("basic_password_file").flatMap { $0.isEmpty ? nil : $0 }
-        if token != nil, user != nil || password != nil {
-            reader.report("token_file", "stands beside basic_user", remedy: "keep one of the two")
-        }
+        let token = text("token_file", &reader)
+        let basic = readBasic(&reader)
+        let oauth2 = readOAuth2(&reader)
+        let given = ["token_file", "basic_user", "oauth2_issuer_url"].filter { reader.table[$0] != nil }
+        if given.count > 1 { reader.report(given[1], "stands beside \(given[0])", remedy: "keep one of them") }
         if let token {
             _ = readSecretFile(token, "token_file", "the token", &reader)
             return .tokenFile(token)
         }
-        if user == nil, password == nil { return hasCertificate ? .certificate : .nobody }
+        return basic ?? oauth2 ?? (hasCertificate ? .certificate : .nobody)
+    }
+
+    private func text(_ key: String, _ reader: inout SettingsReader) -> String? {
+        reader.string(key).flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    private mutating func readBasic(_ reader: inout SettingsReader) -> PulsarIdentity? {
+        let user = text("basic_user", &reader)
+        let path = text("basic_password_file", &reader)
+        guard user != nil || path != nil else { return nil }
         guard let user else {
             reader.report("basic_user", "is missing", remedy: "name the user that basic_password_file belongs to")
-            return .nobody
+            return nil
         }
         if user.contains(":") { reader.report("basic_user", "has a colon in it", remedy: "brokers know no such users") }
-        guard let password else {
+        guard let path else {
             reader.report("basic_password_file", "is missing", remedy: "name a file with the user's password")
-            return .nobody
+            return nil
         }
-        return readSecretFile(password, "basic_password_file", "the password", &reader)
-            .map { .basic(user: user, password: $0) } ?? .nobody
+        return readSecretFile(path, "basic_password_file", "the password", &reader).map {
+            .basic(user: user, password: $0)
+        }
+    }
+
+    private mutating func readOAuth2(_ reader: inout SettingsReader) -> PulsarIdentity? {
+        let issuer = text("oauth2_issuer_url", &reader)
+        let keyFile = text("oauth2_key_file", &reader)
+        let clientID = text("oauth2_client_id", &reader)
+        let secretFile = text("oauth2_client_secret_file", &reader)
+        let (audience, scope) = (text("oauth2_audience", &reader), text("oauth2_scope", &reader))
+        guard let issuer else {
+            for (key, value) in [
+                ("oauth2_key_file", keyFile), ("oauth2_client_id", clientID), ("oauth2_client_secret_file", secretFile),
+                ("oauth2_audience", audience), ("oauth2_scope", scope),
+            ] where value != nil {
+                reader.report(key, "stands without oauth2_issuer_url", remedy: "write it too, or remove this")
+            }
+            return nil
+        }
+        let proof: PulsarIdentity.OAuth2.Proof
+        switch (keyFile, clientID, secretFile) {
+        case (let keyFile?, nil, nil):
+            guard readSecretFile(keyFile, "oauth2_key_file", "the key of JSON", &reader) != nil else { return nil }
+            proof = .keyFile(keyFile)
+        case (nil, let clientID?, let secretFile?):
+            guard let secret = readSecretFile(secretFile, "oauth2_client_secret_file", "the secret", &reader) else {
+                return nil
+            }
+            proof = .secret(clientID: clientID, secret)
+        default:
+            reader.report(
+                "oauth2_issuer_url", "needs to know who asks",
+                remedy: "write oauth2_key_file, or oauth2_client_id and oauth2_client_secret_file")
+            return nil
+        }
+        var identity = PulsarIdentity.OAuth2(issuerURL: issuer, proof: proof)
+        identity.audience = audience
+        identity.scope = scope
+        do throws(PulsarError) {
+            _ = try PulsarIdentity.oauth2(identity).authentication()
+        } catch {
+            reader.report("oauth2_issuer_url", "cannot be used: \(error.message)", remedy: "correct it")
+        }
+        return .oauth2(identity)
     }
 }

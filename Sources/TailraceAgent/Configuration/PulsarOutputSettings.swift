@@ -51,13 +51,45 @@ package enum PulsarIdentity: Equatable, Sendable {
     case basic(user: String, password: Secret<String>)
     /// The client certificate of TLS speaks for it.
     case certificate
+    case oauth2(OAuth2)
 
-    package var authentication: PulsarAuthentication {
+    /// An application that an issuer of OAuth 2.0 gives tokens to.
+    package struct OAuth2: Equatable, Sendable {
+        /// How the application proves who it is.
+        package enum Proof: Equatable, Sendable {
+            /// A file of JSON with `client_id` and `client_secret`, read again for every token.
+            case keyFile(String)
+            case secret(clientID: String, Secret<String>)
+        }
+
+        package var issuerURL: String
+        package var proof: Proof
+        package var audience: String?
+        package var scope: String?
+
+        package init(issuerURL: String, proof: Proof) {
+            self.issuerURL = issuerURL
+            self.proof = proof
+        }
+    }
+
+    package func authentication() throws(PulsarError) -> PulsarAuthentication {
         switch self {
-        case .nobody: .none
-        case .tokenFile(let path): .tokenFile(path)
-        case .basic(let user, let password): .basic(user: user, password: password.reveal())
-        case .certificate: .tls
+        case .nobody: return .none
+        case .tokenFile(let path): return .tokenFile(path)
+        case .basic(let user, let password): return .basic(user: user, password: password.reveal())
+        case .certificate: return .tls
+        case .oauth2(let identity):
+            var settings =
+                switch identity.proof {
+                case .keyFile(let path): PulsarOAuth2(issuerURL: identity.issuerURL, privateKey: path)
+                case .secret(let clientID, let secret):
+                    PulsarOAuth2(
+                        issuerURL: identity.issuerURL, clientID: clientID, clientSecret: secret.reveal())
+                }
+            if let audience = identity.audience { settings.audience = audience }
+            settings.scope = identity.scope
+            return try .oauth2(settings)
         }
     }
 }

@@ -39,7 +39,7 @@ package final class PulsarLineSender: Sendable {
         var options = settings.client
         options.operationTimeout = min(options.operationTimeout, settings.timeout)
         client = try PulsarClient(
-            serviceURL: settings.serviceURL, authentication: settings.identity.authentication, options: options,
+            serviceURL: settings.serviceURL, authentication: settings.identity.authentication(), options: options,
             eventLoopGroup: group, logger: logger)
     }
 

@@ -28,7 +28,7 @@ final class PulsarOutlet: Outlet {
             topic = try TopicName(settings.topic)
             _ = try Compressor(settings.compression)
             client = try PulsarClient(
-                serviceURL: settings.serviceURL, authentication: settings.identity.authentication,
+                serviceURL: settings.serviceURL, authentication: settings.identity.authentication(),
                 options: settings.connecting, eventLoopGroup: eventLoop, logger: logger)
         } catch {
             throw AgentError("output \(settings.name): \(error.message)")
