@@ -15,15 +15,15 @@ final class BatchStorage: Sendable {
 
     /// An empty buffer. What others may still see of its last content stays theirs.
     func take() -> ByteBuffer {
-        let used = state.withLock { state -> ByteBuffer? in
+        // In one variable: a second reference would make the buffer allocate.
+        var buffer = state.withLock { state in
             // Whoever gave the last one back may still hold it, and it would have to be made anew.
-            guard state.buffers.count > 1 else { return nil }
+            guard state.buffers.count > 1 else { return ByteBuffer() }
             let first = state.buffers.removeFirst()
             state.bytes -= first.capacity
             return first
         }
-        guard var buffer = used else { return ByteBuffer() }
-        buffer.clear()
+        if buffer.capacity > 0 { buffer.clear() }
         return buffer
     }
 
