@@ -76,11 +76,15 @@ final class PulsarLite: Sendable {
     }
 
     /// All messages of a topic, in the order of each partition.
-    func messages(of topic: String) async throws -> [Received] {
+    ///
+    /// - Parameter count: of a topic with partitions: how many there must be. More are told too.
+    func messages(of topic: String, count: Int? = nil) async throws -> [Received] {
         let directory = TemporaryDirectory("pulsar-messages")
         let path = directory("messages")
         let run = try await python.runAlone(
-            "pulsar_consume.py", ["--service-url", serviceURL, "--topic", topic, "--output", path])
+            "pulsar_consume.py",
+            ["--service-url", serviceURL, "--topic", topic, "--output", path]
+                + (count.map { ["--count", "\($0)"] } ?? []))
         try #require(run.exit == .code(0), "\(run.errorOutput.suffix(3000))")
         let messages = try ChildProcess.text(path).split(separator: "\n").map { try Self.message($0) }
         // By partition, each as it came.

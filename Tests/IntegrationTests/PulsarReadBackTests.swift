@@ -138,7 +138,7 @@ import Testing
             return message
         }
         let ids = try await send(messages, to: "keys", of: broker, options)
-        let received = try await broker.messages(of: "keys")
+        let received = try await broker.messages(of: "keys", count: messages.count)
         let numbers = received.compactMap { Int(String(decoding: $0.payload, as: UTF8.self)) }
         #expect(numbers.sorted() == Array(0..<1000))
         for (number, message) in zip(numbers, received) {
@@ -163,7 +163,7 @@ import Testing
                 message.partitionKey = key
                 return message
             }, to: "keys", of: broker, Self.options(batching: false))
-        let received = try await broker.messages(of: "keys")
+        let received = try await broker.messages(of: "keys", count: 2 * keys.count)
         #expect(received.count == 2 * keys.count)
         for (key, id) in zip(keys, ids) {
             let places = received.filter { $0.key == key }.map(\.partition)

@@ -2,7 +2,7 @@
 
 Each line: {"partition", "ledger", "entry", "batch_index", "producer", "key", "ordering_key", "properties",
 "event_time" (milliseconds), "publish_time" (milliseconds), "is_null", "payload" (base64)}; in the order of each
-partition. Ends when the broker has no more. Sequence ids are not among it: this client does not show them.
+partition. Ends when the broker has no more; with --count, when nothing comes after as many. Sequence ids are not among it: this client does not show them.
 """
 
 import argparse
@@ -12,33 +12,49 @@ import json
 import pulsar
 
 
+def write(output, message):
+    place = message.message_id()
+    output.write(json.dumps({
+        "partition": place.partition(),
+        "ledger": place.ledger_id(),
+        "entry": place.entry_id(),
+        "batch_index": place.batch_index(),
+        "producer": message.producer_name(),
+        "key": message.partition_key(),
+        "ordering_key": message.ordering_key(),
+        "properties": message.properties(),
+        "event_time": message.event_timestamp(),
+        "publish_time": message.publish_timestamp(),
+        "is_null": message.has_null_value(),
+        "payload": base64.b64encode(message.data()).decode(),
+    }))
+    output.write("\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--service-url", required=True)
     parser.add_argument("--topic", required=True)
     parser.add_argument("--output", required=True)
+    parser.add_argument("--count", type=int, help="of a topic with partitions: as many as there must be")
     arguments = parser.parse_args()
     client = pulsar.Client(arguments.service_url, logger=pulsar.ConsoleLogger(pulsar.LoggerLevel.Error))
-    reader = client.create_reader(arguments.topic, pulsar.MessageId.earliest, receiver_queue_size=5000)
     with open(arguments.output, "w", buffering=1 << 20) as output:
-        while reader.has_message_available():
-            message = reader.read_next()
-            place = message.message_id()
-            output.write(json.dumps({
-                "partition": place.partition(),
-                "ledger": place.ledger_id(),
-                "entry": place.entry_id(),
-                "batch_index": place.batch_index(),
-                "producer": message.producer_name(),
-                "key": message.partition_key(),
-                "ordering_key": message.ordering_key(),
-                "properties": message.properties(),
-                "event_time": message.event_timestamp(),
-                "publish_time": message.publish_timestamp(),
-                "is_null": message.has_null_value(),
-                "payload": base64.b64encode(message.data()).decode(),
-            }))
-            output.write("\n")
+        if arguments.count is None:
+            reader = client.create_reader(arguments.topic, pulsar.MessageId.earliest, receiver_queue_size=5000)
+            while reader.has_message_available():
+                write(output, reader.read_next())
+        else:
+            # This client's reader of several partitions waits for ever at times, tells a message twice, or aborts.
+            consumer = client.subscribe(
+                arguments.topic, "all", initial_position=pulsar.InitialPosition.Earliest, receiver_queue_size=5000)
+            for _ in range(arguments.count):
+                write(output, consumer.receive())
+            try:
+                while True:
+                    write(output, consumer.receive(500))
+            except pulsar.Timeout:
+                pass
     client.close()
 
 
