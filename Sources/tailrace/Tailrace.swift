@@ -9,7 +9,7 @@ import TailraceAgent
 struct Tailrace: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tailrace",
-        abstract: "Carries log lines to Azure Event Hubs by a durable spool; nothing that was read is lost.",
+        abstract: "Carries log lines to Azure Event Hubs or Apache Pulsar, by a durable spool that loses nothing.",
         version: Version.text,
         subcommands: [Run.self, Check.self, Status.self, Send.self, Demo.self, Hub.self])
 

@@ -2,6 +2,8 @@ import EventHubs
 import Glibc
 import LocalHub
 import Logging
+import Pulsar
+import PulsarBroker
 import TestSupport
 import Testing
 
@@ -79,7 +81,7 @@ import Testing
         #expect(hub.wait() == .code(0))
     }
 
-    /// The README's lines of Swift are those of the two functions below, which are compiled, and run where a hub is.
+    /// The README's lines of Swift are those of the functions below, which are compiled, and run where a service is.
     @Test func theReadmesSwiftIsCompiledAndRuns() async throws {
         let source = Set(
             ChildProcess.text(#filePath).split(separator: "\n").map { line in line.drop { $0 == " " } })
@@ -96,6 +98,27 @@ import Testing
         try await plain(hub.connectionString)
         #expect(hub.statistics.partitions.reduce(0) { $0 + $1.eventsStored } == 1)
         await hub.stop()
+
+        let broker = try PulsarBroker(BrokerConfiguration(storeDirectory: directory("broker")))
+        try await broker.start()
+        try await pulsar(try #require(try await broker.serviceURL()))
+        let stored = try await broker.messages(of: "persistent://public/default/telemetry")
+        #expect(stored.map(\.producerName) == ["sensors-1"])
+        try await broker.stop()
+    }
+
+    private func pulsar(_ url: String) async throws {
+        let pulsar = try PulsarClient(serviceURL: url)
+        var options = PulsarProducerOptions()
+        options.name = "sensors-1"
+        options.isBatchingEnabled = true
+        let producer = try await pulsar.makeProducer(topic: "telemetry", options: options)
+        var message = PulsarMessage("21.7")
+        message.partitionKey = "t-7"
+        let id = try await producer.send(message)
+        #expect(!id.isDuplicate)
+        try await producer.close()
+        await pulsar.close()
     }
 
     private func plain(_ text: String) async throws {
