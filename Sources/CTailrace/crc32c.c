@@ -2,7 +2,7 @@
 
 static uint32_t table[8][256];
 
-__attribute__((constructor)) static void make_table(void) {
+__attribute__((constructor(101))) static void make_table(void) {
     for (uint32_t i = 0; i < 256; i++) {
         uint32_t c = i;
         for (int k = 0; k < 8; k++) c = c & 1 ? 0x82F63B78u ^ (c >> 1) : c >> 1;
@@ -31,28 +31,53 @@ static uint32_t software(uint32_t c, const uint8_t *p, size_t n) {
 
 #if defined(__x86_64__)
 #include <nmmintrin.h>
-
-__attribute__((target("sse4.2"))) static uint32_t hardware(uint32_t c, const uint8_t *p, size_t n) {
-    uint64_t wide = c;
-    for (; n >= 8; n -= 8, p += 8) wide = _mm_crc32_u64(wide, load64(p));
-    c = (uint32_t)wide;
-    for (; n > 0; n--, p++) c = _mm_crc32_u8(c, *p);
-    return c;
-}
-
+#define HARDWARE __attribute__((target("sse4.2")))
+#define STEP_WORD(c, v) ((uint32_t)_mm_crc32_u64(c, v))
+#define STEP_BYTE(c, b) _mm_crc32_u8(c, b)
 static int has_hardware(void) { return __builtin_cpu_supports("sse4.2"); }
 #elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
 #include <arm_acle.h>
+#define HARDWARE
+#define STEP_WORD(c, v) __crc32cd(c, v)
+#define STEP_BYTE(c, b) __crc32cb(c, b)
+static int has_hardware(void) { return 1; }
+#endif
 
-static uint32_t hardware(uint32_t c, const uint8_t *p, size_t n) {
-    for (; n >= 8; n -= 8, p += 8) c = __crc32cd(c, load64(p));
-    for (; n > 0; n--, p++) c = __crc32cb(c, *p);
-    return c;
+#ifdef HARDWARE
+// An instruction takes three cycles and one may begin in each: three stretches side by side keep the unit busy.
+enum { STRETCH = 1024 };
+
+// What a stretch of zeros makes of a register, by its bytes. The checksum of two stretches one after the other is the
+// first one's register led through the length of the second, xor what the second makes of zero.
+static uint32_t through_stretch[4][256];
+
+__attribute__((constructor(102))) static void make_through_stretch(void) {
+    static const uint8_t zeros[STRETCH];
+    for (int k = 0; k < 4; k++)
+        for (uint32_t i = 0; i < 256; i++) through_stretch[k][i] = software(i << (8 * k), zeros, STRETCH);
 }
 
-static int has_hardware(void) { return 1; }
+static uint32_t lead_through(uint32_t c) {
+    return through_stretch[0][c & 255] ^ through_stretch[1][(c >> 8) & 255] ^ through_stretch[2][(c >> 16) & 255] ^
+           through_stretch[3][c >> 24];
+}
+
+HARDWARE static uint32_t hardware(uint32_t c, const uint8_t *p, size_t n) {
+    for (; n >= 3 * STRETCH; n -= 3 * STRETCH, p += 3 * STRETCH) {
+        uint32_t second = 0, third = 0;
+        for (size_t i = 0; i < STRETCH; i += 8) {
+            c = STEP_WORD(c, load64(p + i));
+            second = STEP_WORD(second, load64(p + STRETCH + i));
+            third = STEP_WORD(third, load64(p + 2 * STRETCH + i));
+        }
+        c = lead_through(lead_through(c) ^ second) ^ third;
+    }
+    for (; n >= 8; n -= 8, p += 8) c = STEP_WORD(c, load64(p));
+    for (; n > 0; n--, p++) c = STEP_BYTE(c, *p);
+    return c;
+}
 #else
-static uint32_t hardware(uint32_t c, const uint8_t *p, size_t n) { return software(c, p, n); }
+#define hardware software
 static int has_hardware(void) { return 0; }
 #endif
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CTailrace
 import Glibc
 import LocalHub
 import Logging
@@ -69,6 +70,7 @@ struct Hub: AsyncParsableCommand {
     func run() async throws {
         guard let address = ListenAddress(listen) else { return }
         signal(SIGPIPE, SIG_IGN)
+        tailrace_tune_memory()
         var configuration = LocalHubConfiguration()
         configuration.host = address.host
         configuration.port = address.port

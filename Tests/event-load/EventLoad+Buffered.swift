@@ -8,7 +8,8 @@ extension EventLoad {
     func buffered() async throws {
         let results = Results()
         var buffering = BufferingOptions()
-        buffering.maximumBufferLength = arguments.number("buffer", 20_000)
+        // A few full batches per partition: what is behind them would only wait, in memory that no cache holds.
+        buffering.maximumBufferLength = arguments.number("buffer", max(1500, (4 << 20) / max(1, body.readableBytes)))
         buffering.onSuccess = { results.add($0.events.count) }
         buffering.onFailure = { complain("event-load: \($0.error.map { "\($0)" } ?? "failed")") }
         let client = try EventHubBufferedProducerClient(
