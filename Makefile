@@ -24,12 +24,12 @@ $(EVENT_LOAD) $(PULSAR_LOAD): release  ## Senders for benchmarks and memory test
 
 test: test-debug test-release  ## Everything: unit tests, real peers, crashes; then the release binary.
 
-# The rooms' tests one by one: many of them wait for real sockets, disks and threads, and side by side on two processors
-# they would starve each other. Whole processes come after them.
+# One by one: many tests wait for real sockets, disks, threads and processes, and side by side on two processors they would
+# starve each other. Whole processes come last.
 test-debug: dependencies-test $(VENV)/.ready $(BETA)/.ready
 	swift build --build-tests
 	swift test --skip-build --no-parallel --skip 'IntegrationTests|CrashTests'
-	swift test --skip-build --filter 'IntegrationTests|CrashTests'
+	swift test --skip-build --no-parallel --filter 'IntegrationTests|CrashTests'
 
 test-release: release $(EVENT_LOAD) $(PULSAR_LOAD) $(VENV)/.ready
 	Tests/release-binary $(RELEASE)
