@@ -7,9 +7,10 @@ VENV = .build/venv
 # The beta of the official client that numbers its events needs packages of its own.
 BETA = .build/venv-idempotent
 # One configuration for all that is shipped, shown or measured: the same flags give the same build folder.
-# Linked by lld with relative relocations packed and no dynamic symbol table: 3.6 MB less than without; and bound at start.
+# Linked by lld with relative relocations packed and no dynamic symbol table, which saves 3.6 MB; with functions of the same
+# code folded into one, which saves half a megabyte (nothing here compares functions by address); and bound at start.
 RELEASE_FLAGS = -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs \
-	-Xlinker --no-export-dynamic -Xlinker -z -Xlinker now
+	-Xlinker --no-export-dynamic -Xlinker --icf=all -Xlinker -z -Xlinker now
 
 .PHONY: demo test test-debug test-release release lint format bench clean $(EVENT_LOAD) $(PULSAR_LOAD)
 

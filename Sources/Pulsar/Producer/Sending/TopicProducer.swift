@@ -145,6 +145,11 @@ package final class TopicProducer: @unchecked Sendable {
             Void
     ) {
         body(&machine, &actions, &random, .now)
+        performAll()
+    }
+
+    /// Not inlined: it is the larger part of each of its callers otherwise.
+    @inline(never) private func performAll() {
         guard !isPerforming else { return }
         isPerforming = true
         while !actions.isEmpty {
