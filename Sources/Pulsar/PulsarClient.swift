@@ -53,7 +53,7 @@ public final class PulsarClient: Sendable {
         source = try ConnectionSource(self.serviceURL, options, authentication, eventLoopGroup, logger)
     }
 
-    deinit { source.close() }
+    deinit { source.pool.drop() }
 
     /// A certificate can be a credential only where there is TLS, and one to show.
     private static func check(

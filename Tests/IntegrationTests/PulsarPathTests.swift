@@ -97,6 +97,27 @@ import Testing
         try await broker.stop()
     }
 
+    /// Numbers only rise: behind the largest ones there are none for the agent.
+    @Test func aProducerNameWithoutNumbersLeftIsToldWithItsRemedy() async throws {
+        let broker = try await broker { $0.partitions = [:] }
+        let client = try PulsarClient(serviceURL: try #require(try await broker.serviceURL()))
+        var options = PulsarProducerOptions()
+        options.name = "tailrace-test-host-hub"
+        let producer = try await client.makeProducer(topic: "logs", options: options)
+        var message = PulsarMessage("last")
+        message.sequenceID = UInt64(Int64.max)
+        try await producer.send(message)
+        try await producer.close()
+        await client.close()
+
+        let agent = try AgentProcess(directory, type: "pulsar", output: try await output(broker))
+        try agent.log(Array("one line\n".utf8))
+        let status = try await agent.status { $0.text.contains("producer_name") }
+        #expect(status.text.contains("\(Int64.max)"))
+        #expect(agent.stop() == .code(0))
+        try await broker.stop()
+    }
+
     @Test func tlsAndATokenOpenTheBrokerAndAWrongOneIsToldWithoutItself() async throws {
         let broker = try await broker {
             $0.tls = BrokerConfiguration.TLS(directory: directory("certificates"))

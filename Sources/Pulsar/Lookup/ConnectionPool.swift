@@ -124,11 +124,18 @@ package final class ConnectionPool: Sendable {
     /// as soon as they are.
     @discardableResult
     package func close() -> EventLoopFuture<Void> {
+        EventLoopFuture.andAllComplete(drop().map(\.closeFuture), on: group.next())
+    }
+
+    /// As `close`, without waiting. Where no connection is open, the event loops are left alone: they may have been shut down
+    /// since.
+    @discardableResult
+    package func drop() -> [PulsarConnection] {
         let connections = state.withLock { state in
             state.isClosed = true
             return state.entries.values.compactMap(\.open)
         }
         for connection in connections { connection.close(Self.closed) }
-        return EventLoopFuture.andAllComplete(connections.map(\.closeFuture), on: group.next())
+        return connections
     }
 }

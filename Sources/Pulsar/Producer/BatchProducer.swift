@@ -25,7 +25,10 @@ package final class BatchProducer: Sendable {
         self.compressor = compressor
     }
 
-    deinit { _ = producer.close() }
+    deinit {
+        // What has ended leaves the event loop alone: that may have been shut down since.
+        if producer.end == nil { _ = producer.close() }
+    }
 
     package var topic: TopicName { producer.topic }
     /// A broker has taken the producer, and the connection to it is there.

@@ -19,8 +19,6 @@ final class PartitionProducer: Sendable {
 
     private struct State {
         var engine: Engine?
-        /// The engine's only partition.
-        var runner: Engine.Runner?
         var opening: EventLoopFuture<Engine>?
         /// Before there is an engine.
         var held: [OutgoingMessage] = []
@@ -38,6 +36,8 @@ final class PartitionProducer: Sendable {
     private let compressor: Compressor
     private let limits: BufferLimits
     private let state = Mutex(State())
+    /// The engine's only partition, from the moment when messages may go there directly: no lock is taken for one.
+    private let runner = AtomicLazyReference<Engine.Runner>()
 
     init(
         index: Int, _ topic: TopicProducer, _ options: PulsarProducerOptions, compressor: Compressor, partitions: Int
@@ -63,7 +63,7 @@ final class PartitionProducer: Sendable {
     var count: Int { state.withLock { state in state.held.count + (state.engine?.count ?? 0) } }
 
     /// Tasks that wait for room.
-    var waiting: Int { state.withLock { $0.runner }?.waiting ?? 0 }
+    var waiting: Int { runner.load()?.waiting ?? 0 }
 
     var isOpen: Bool { state.withLock { $0.engine != nil } }
 
@@ -107,8 +107,10 @@ final class PartitionProducer: Sendable {
                 result.batch.tell(partition: index, failure: result.failure)
                 self?.note(result.events, result.failure ?? result.batch.failure)
             }))
-        engine.addPartition(
-            MessageBatchBuilder(encoder, batches, firstID: UInt64(max(topic.lastSequenceID + 1, 0))))
+        let last = topic.lastSequenceID
+        // Above the largest one the builder refuses messages.
+        let runner = engine.addPartition(
+            MessageBatchBuilder(encoder, batches, firstID: last < 0 ? 0 : UInt64(last) + 1))
         // Messages go to the engine directly only when those that were held back are in it.
         while true {
             let held = state.withLock { state -> [OutgoingMessage] in
@@ -118,7 +120,7 @@ final class PartitionProducer: Sendable {
                 }
                 if state.held.isEmpty {
                     state.engine = engine
-                    state.runner = engine.partition(0)
+                    _ = self.runner.storeIfNil(runner)
                     if state.isClosed { engine.close() }
                 }
                 return state.held
@@ -126,7 +128,7 @@ final class PartitionProducer: Sendable {
             if held.isEmpty { return engine }
             for message in held {
                 do throws(PulsarError) {
-                    switch try engine.partition(0).add(message) {
+                    switch try runner.add(message) {
                     case .taken: break
                     // No more are held back than there is room for, unless they are bytes that were counted otherwise.
                     case .full: message.completion?(.failure(fullError))
@@ -156,8 +158,10 @@ final class PartitionProducer: Sendable {
 
     /// Takes the message if that needs no waiting.
     func add(_ message: OutgoingMessage) throws(PulsarError) -> Admission {
-        let (runner, admission) = state.withLock { state -> (Engine.Runner?, Admission?) in
-            if let runner = state.runner { return (runner, nil) }
+        if let runner = runner.load() { return try add(message, to: runner) }
+        let (begun, admission) = state.withLock { state -> (Engine.Runner?, Admission?) in
+            // It may have begun meanwhile.
+            if let runner = runner.load() { return (runner, nil) }
             guard !state.isClosed else { return (nil, nil) }
             guard state.held.count < limits.maximumEvents, state.heldBytes < limits.maximumBytes else {
                 return (nil, .full)
@@ -170,7 +174,11 @@ final class PartitionProducer: Sendable {
             open()
             return admission
         }
-        guard let runner else { throw Self.closedError }
+        guard let begun else { throw Self.closedError }
+        return try add(message, to: begun)
+    }
+
+    private func add(_ message: OutgoingMessage, to runner: Engine.Runner) throws(PulsarError) -> Admission {
         switch try runner.add(message) {
         case .taken: return .taken
         case .full: return .full

@@ -181,6 +181,31 @@ import Testing
         }
     }
 
+    /// There is no id above it, which is the message's trouble and nobody else's.
+    @Test func behindTheLargestIDMessagesAreRefused() async throws {
+        var options = PulsarProducerOptions()
+        options.name = "stable"
+        try await WithBroker.run { [options] world, client in
+            let first = try await client.makeProducer(topic: "t", options: options)
+            var message = PulsarMessage("last")
+            message.sequenceID = UInt64(Int64.max)
+            try await first.send(message)
+            try await first.close()
+
+            let second = try await client.makeProducer(topic: "t", options: options)
+            #expect(second.lastSequenceID == .max)
+            let error = await #expect(throws: PulsarError.self) { try await second.send(PulsarMessage("more")) }
+            #expect(error?.code == .invalidMessage)
+            try await second.close()
+        }
+    }
+
+    /// A broker may say anything.
+    @Test func aLastIDBelowNoneIsNone() {
+        let opened = OpenedProducer(name: "p", lastSequenceID: .min, maximumMessageSize: 1 << 20)
+        #expect(opened.lastSequenceID == -1)
+    }
+
     @Test func anInitialSequenceIDCountsMoreThanTheBrokersWord() async throws {
         try await WithBroker.run { world, client in
             var options = PulsarProducerOptions()

@@ -49,7 +49,7 @@ package struct BatchPayload: Sendable {
         _ template: MessageTemplate, id: UInt64?, eventTime: UInt64? = nil, body: UnsafeRawBufferPointer,
         propertyBytes: Int = 0, properties: (inout PropertyWriter) -> Void = { _ in }
     ) {
-        append(id, bound: Self.fixedBound + template.fields.count + propertyBytes + body.count) { sink in
+        append(id, bound: template.bound(body: body.count, propertyBytes: propertyBytes)) { sink in
             template.fields.withUnsafeBytes { sink.raw($0) }
             var writer = PropertyWriter(sink)
             properties(&writer)
@@ -92,7 +92,7 @@ package struct BatchPayload: Sendable {
     }
 
     /// More than the length, and the fields of fixed number: four varints and their tags.
-    private static let fixedBound = 64
+    fileprivate static let fixedBound = 64
 
     /// More than a message takes in a batch.
     static func bound(_ message: PulsarMessage) -> Int {
@@ -121,7 +121,9 @@ package struct MessageTemplate: Sendable {
     }
 
     /// More than a message with this metadata takes in a batch.
-    package func bound(body: Int, propertyBytes: Int) -> Int { 64 + fields.count + body + propertyBytes }
+    package func bound(body: Int, propertyBytes: Int) -> Int {
+        BatchPayload.fixedBound + fields.count + body + propertyBytes
+    }
 }
 
 /// Adds the properties of one message while it is written.

@@ -11,7 +11,8 @@ package struct OpenedProducer: Hashable, Sendable {
 
     package init(name: String, lastSequenceID: Int64, schemaVersion: [UInt8] = [], maximumMessageSize: Int) {
         self.name = name
-        self.lastSequenceID = lastSequenceID
+        // Any number of a broker's: below none there is nothing.
+        self.lastSequenceID = max(lastSequenceID, -1)
         self.schemaVersion = schemaVersion
         self.maximumMessageSize = maximumMessageSize
     }

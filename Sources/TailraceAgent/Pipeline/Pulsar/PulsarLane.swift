@@ -176,11 +176,16 @@ final class PulsarLane: Sendable {
             _ = check(nil)
             return promise.futureResult
         }
-        let underWay = state.withLock { state -> EventLoopFuture<Void>? in
-            if state.isClosed { return eventLoop.makeFailedFuture(PulsarError(.alreadyClosed, "the output is closed")) }
-            if let opening = state.opening { return opening.end }
+        let (underWay, isClosed) = state.withLock { state -> (EventLoopFuture<Void>?, Bool) in
+            if state.isClosed { return (nil, true) }
+            if let opening = state.opening { return (opening.end, false) }
             state.opening = (producer, promise.futureResult)
-            return nil
+            return (nil, false)
+        }
+        if isClosed {
+            promise.fail(PulsarError(.alreadyClosed, "the output is closed"))
+            _ = check(nil)
+            return promise.futureResult
         }
         if let underWay {
             promise.fail(PulsarError(.alreadyClosed, "another one is being opened"))

@@ -18,6 +18,8 @@ final class PulsarOutlet: Outlet {
 
     /// Producers that are opened at the same time.
     private static let opensAtATime = 64
+    /// A producer that has gone further is not gone on with: its numbers could come to their end.
+    private static let highestNumber = Int64.max / 2
     /// For all of them, with all attempts; then what stands in the way is told, and it begins anew.
     private static let openingLimit = Duration.seconds(15)
 
@@ -41,6 +43,14 @@ final class PulsarOutlet: Outlet {
         let topics = count == 0 ? [topic] : (0..<count).map { topic.partition($0) }
         let producers = try topics.map { try make($0) }
         let opened = try await open(producers)
+        if let exhausted = opened.indices.first(where: { opened[$0].lastSequenceID > Self.highestNumber }) {
+            for producer in producers { await producer.close() }
+            throw PulsarError(
+                .invalidConfiguration,
+                "\(topics[exhausted]): the broker has the id \(opened[exhausted].lastSequenceID) of the producer"
+                    + " \(settings.producerName), and there are too few above it; give this output another producer_name"
+            )
+        }
         let guarantee = PulsarGuarantee(
             producerName: settings.producerName, isOn: opened.contains { $0.lastSequenceID >= 0 })
         let positions = topics.indices.map { position(of: topics[$0], opened[$0], in: ledger.state, at: $0) }
