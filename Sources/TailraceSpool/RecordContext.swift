@@ -9,19 +9,44 @@ package struct RecordContext: Hashable, Sendable {
     package var source: String
     /// The input's name in the configuration (`app` of `[input.app]`).
     package var input: String
+    /// More properties of every record, such as those that the configuration adds; at most `maximumFields`.
+    package var fields: [Field]
 
-    package init(host: String, source: String, input: String) {
+    package struct Field: Hashable, Sendable {
+        /// 1 to 255 bytes of UTF-8.
+        package var key: String
+        /// Cut at 65,535 bytes of UTF-8.
+        package var value: String
+
+        package init(_ key: String, _ value: String) {
+            self.key = key
+            self.value = value
+        }
+    }
+
+    /// The count is one byte, and three are taken.
+    package static let maximumFields = 252
+
+    package init(host: String, source: String, input: String, fields: [Field] = []) {
         self.host = host
         self.source = source
         self.input = input
+        self.fields = fields
+    }
+
+    /// Everything, in the order in which consumers get it.
+    package var properties: [(String, String)] {
+        [("host", host), ("source", source), ("input", input)] + fields.map { ($0.key, $0.value) }
     }
 
     package var encoded: [UInt8] {
-        var bytes: [UInt8] = [1, 3]
-        for (key, value) in [("host", host), ("source", source), ("input", input)] {
+        let fields = properties.prefix(3 + Self.maximumFields)
+        var bytes: [UInt8] = [1, UInt8(fields.count)]
+        for (key, value) in fields {
+            let key = key.utf8.prefix(Int(UInt8.max))
             let value = Array(value.utf8.prefix(Int(UInt16.max)))
-            bytes.append(UInt8(key.utf8.count))
-            bytes.append(contentsOf: key.utf8)
+            bytes.append(UInt8(key.count))
+            bytes.append(contentsOf: key)
             bytes.append(UInt8(truncatingIfNeeded: value.count))
             bytes.append(UInt8(truncatingIfNeeded: value.count >> 8))
             bytes.append(contentsOf: value)
@@ -29,7 +54,7 @@ package struct RecordContext: Hashable, Sendable {
         return bytes
     }
 
-    /// Nil when the bytes are not a context of a version that we know. Unknown keys are passed over.
+    /// Nil when the bytes are not a context of a version that we know.
     package init?(decoding bytes: UnsafeRawBufferPointer) {
         guard bytes.count >= 2, bytes[0] == 1 else { return nil }
         self.init(host: "", source: "", input: "")
@@ -46,7 +71,7 @@ package struct RecordContext: Hashable, Sendable {
             case "host": host = value
             case "source": source = value
             case "input": input = value
-            default: break
+            case let other: fields.append(Field(other, value))
             }
             index = valueEnd
         }

@@ -68,9 +68,12 @@ import Testing
         #expect(configuration.spool == SpoolSettings(maximumSize: 1 << 30, sync: .interval(.milliseconds(500))))
         #expect(
             configuration.inputs == [
-                FileInputSettings(
-                    name: "app", include: ["/var/log/app/*.log", "/srv/**/*.log"], exclude: ["*.gz"],
-                    maximumLine: 4096, start: .end)
+                InputSettings(
+                    name: "app",
+                    .file(
+                        FileInputSettings(
+                            include: ["/var/log/app/*.log", "/srv/**/*.log"], exclude: ["*.gz"], maximumLine: 4096,
+                            start: .end)))
             ])
         var output = EventHubsOutputSettings(
             name: "hub", connectionString: Secret(try EventHubsConnectionString(Self.connectionString)))
@@ -87,8 +90,12 @@ import Testing
         #expect(configuration.host == ConfigurationLoader.machineName())
         #expect(configuration.metrics == nil)
         #expect(configuration.spool == SpoolSettings(maximumSize: 10 << 30, sync: .always))
-        #expect(configuration.inputs[0].start == .beginning)
-        #expect(configuration.inputs[0].maximumLine == 960 << 10)
+        guard case .file(let input) = configuration.inputs[0].kind else {
+            Issue.record("not a file input")
+            return
+        }
+        #expect(input.start == .beginning)
+        #expect(input.maximumLine == 960 << 10)
         #expect(configuration.eventHubs?.key == .host)
         #expect(configuration.eventHubs?.caFile == nil)
         #expect(configuration.eventHubs?.transport == .amqp)

@@ -45,7 +45,7 @@ import Testing
         input.existed = 10
         input.acknowledged = 6
         input.spooled = 3
-        input.dropped = 1
+        input.drops = [.init(reason: "datagrams lost in the kernel", records: 1)]
         var source = StatusReport.Source()
         source.path = "/a\nb"
         source.condition = "followed"
@@ -86,6 +86,7 @@ import Testing
         let text = Self.report.text
         #expect(text.contains("up 1 min 30 s"))
         #expect(text.contains("existed 10 = acknowledged 6 + spooled 3 + filtered 0 + dropped 1: closes"))
+        #expect(text.contains("dropped 1: datagrams lost in the kernel"))
         #expect(text.contains("DOES NOT CLOSE: 1 unexplained"))
         #expect(text.contains("last error at 1970-01-01T00:00:01.000Z: refused"))
     }

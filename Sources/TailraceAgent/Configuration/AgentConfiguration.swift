@@ -11,7 +11,7 @@ package struct AgentConfiguration: Equatable, Sendable {
     package var host = ""
     package var metrics: ListenAddress?
     package var spool = SpoolSettings()
-    package var inputs: [FileInputSettings] = []
+    package var inputs: [InputSettings] = []
     package var outputs: [OutputSettings] = []
     /// Nothing that stops the agent, but somebody should know.
     package var warnings: [ConfigurationProblem] = []
@@ -42,23 +42,6 @@ package struct SpoolSettings: Equatable, Sendable {
     /// Bytes on disk.
     package var maximumSize = Self.defaultMaximumSize
     package var sync = Sync.always
-}
-
-/// `[input.NAME]` of type "file".
-package struct FileInputSettings: Equatable, Sendable {
-    package enum Start: String, Equatable, Sendable, CaseIterable { case beginning, end }
-
-    /// Small enough to leave room for the properties in an Event Hubs message of 1 MiB.
-    package static let defaultMaximumLine = 960 << 10
-    package static let maximumLines: ClosedRange<UInt64> = 64...(16 << 20)
-
-    package var name: String
-    package var include: [String]
-    package var exclude: [String] = []
-    /// Bytes; a longer line is cut there and marked.
-    package var maximumLine = Self.defaultMaximumLine
-    /// Where to begin in a file that was there before the agent saw it for the first time.
-    package var start = Start.beginning
 }
 
 /// `[output.NAME]`, by its type.

@@ -205,52 +205,19 @@ package struct ConfigurationLoader {
 
     // MARK: Inputs
 
-    private func readInput(_ reader: SettingsReader, name: String) -> FileInputSettings? {
+    private func readInput(_ reader: SettingsReader, name: String) -> InputSettings? {
         var reader = reader
-        let type = readType("file", &reader)
-        guard type == "file" else {
-            if type == "journal" || type == "syslog" {
-                reader.report("type", "\"\(type)\" is not supported by this version", remedy: "use type = \"file\"")
-            } else {
-                reader.report("type", "is \"\(SettingsReader.shortened(type))\"", remedy: "write type = \"file\"")
-            }
+        switch readType("file", &reader) {
+        case "file": return InputSettings(name: name, .file(readFile(&reader)))
+        case let type where type == "journal" || type == "syslog":
+            reader.report("type", "\"\(type)\" is not supported by this version", remedy: "use type = \"file\"")
             return nil
-        }
-        var input = FileInputSettings(name: name, include: [])
-        if let include = reader.strings("include") {
-            checkPatterns(include, "include", absolute: true, reader)
-            input.include = include
-            if include.isEmpty { reader.report("include", "is empty", remedy: "name at least one file or pattern") }
-        } else if reader.table["include"] == nil {
-            reader.report("include", "is missing", remedy: "write include = [\"/var/log/app/*.log\"]")
-        }
-        if let exclude = reader.strings("exclude") {
-            checkPatterns(exclude, "exclude", absolute: false, reader)
-            input.exclude = exclude
-        }
-        if let size = reader.size("maximum_line", in: FileInputSettings.maximumLines) {
-            input.maximumLine = Int(size)
-        }
-        let starts = FileInputSettings.Start.allCases.map(\.rawValue)
-        if let start = reader.choice("start", of: starts).flatMap(FileInputSettings.Start.init) { input.start = start }
-        reader.unsupported("multiline", remedy: "remove it: each line is a record")
-        reader.finish()
-        return input
-    }
-
-    private func checkPatterns(_ patterns: [String], _ key: String, absolute: Bool, _ reader: SettingsReader) {
-        for pattern in patterns {
-            if pattern.isEmpty || pattern.utf8.contains(0) || pattern.utf8.count >= 4096 {
-                reader.report(key, "holds an empty, overlong or NUL pattern", remedy: "write a path or a pattern")
-            } else if absolute, !pattern.hasPrefix("/") {
-                reader.report(
-                    key, "holds \"\(SettingsReader.shortened(pattern))\", which is not absolute",
-                    remedy: "write the path from \"/\" on")
-            } else if absolute, GlobPattern(pattern) == nil {
-                reader.report(
-                    key, "holds \"\(SettingsReader.shortened(pattern))\", which names no file",
-                    remedy: "write a file's path, or a pattern of files such as \"/var/log/app/*.log\"")
-            }
+        case let type:
+            let meant = Suggestion.nearest(to: type, among: ["file"])
+            reader.report(
+                "type", "is \"\(SettingsReader.shortened(type))\"",
+                remedy: meant.map { "did you mean \"\($0)\"?" } ?? "write type = \"file\"")
+            return nil
         }
     }
 

@@ -8,13 +8,9 @@ package enum ConfigurationReport {
         let size = Quantity.describe(bytes: configuration.spool.maximumSize)
         lines.append("spool: \(configuration.stateDirectory), at most \(size), sync \(sync(configuration.spool.sync))")
         for input in configuration.inputs {
-            let walk = GlobWalk(
-                include: input.include.compactMap { GlobPattern($0) }, exclude: input.exclude.map { ExcludePattern($0) }
-            )
-            let count = (walk.isComplete ? "" : "more than ") + counted(walk.files, "file")
-            let verb = walk.files == 1 ? "matches" : "match"
-            lines.append("input \(input.name): \(input.include.joined(separator: ", ")): \(count) \(verb) now")
-            for path in walk.unreadable { lines.append("    cannot be read by this user: \(path)") }
+            switch input.kind {
+            case .file(let settings): lines += text(input.name, settings)
+            }
         }
         for output in configuration.outputs {
             switch output {
@@ -28,6 +24,15 @@ package enum ConfigurationReport {
             }
         }
         return lines.joined(separator: "\n")
+    }
+
+    private static func text(_ name: String, _ input: FileInputSettings) -> [String] {
+        let walk = GlobWalk(
+            include: input.include.compactMap { GlobPattern($0) }, exclude: input.exclude.map { ExcludePattern($0) })
+        let count = (walk.isComplete ? "" : "more than ") + counted(walk.files, "file")
+        let verb = walk.files == 1 ? "matches" : "match"
+        return ["input \(name): \(input.include.joined(separator: ", ")): \(count) \(verb) now"]
+            + walk.unreadable.map { "    cannot be read by this user: \($0)" }
     }
 
     private static func sync(_ sync: SpoolSettings.Sync) -> String {

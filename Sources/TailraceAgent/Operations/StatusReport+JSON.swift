@@ -44,6 +44,13 @@ extension StatusReport.Input {
         json.field("filtered", filtered)
         json.field("dropped", dropped)
         json.field("unexplained", unexplained)
+        json.key("drops")
+        json.array(drops) { json, drop in
+            json.object {
+                $0.field("reason", drop.reason)
+                $0.field("records", drop.records)
+            }
+        }
         json.field("bytes", bytes)
         json.field("lost_bytes", lostBytes)
         json.field("lag_bytes", lagBytes)

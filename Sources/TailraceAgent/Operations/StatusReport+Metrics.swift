@@ -21,7 +21,11 @@ extension StatusReport {
         perInput("tailrace_input_bytes_total", "counter", "Bytes of the records read.") { $0.bytes }
         perInput("tailrace_input_acknowledged_total", "counter", "Records that every output has.") { $0.acknowledged }
         perInput("tailrace_input_spooled", "gauge", "Records that wait in the spool.") { $0.spooled }
-        perInput("tailrace_input_dropped_total", "counter", "Records dropped.") { $0.dropped }
+        text.family(
+            "tailrace_input_dropped_total", "counter", "Records dropped.",
+            inputs.flatMap { input in
+                input.drops.map { ([("input", input.name), ("reason", $0.reason)], $0.records) }
+            })
         perInput("tailrace_input_lost_bytes_total", "counter", "Bytes gone before they could be read.") { $0.lostBytes }
         perInput("tailrace_input_lag_bytes", "gauge", "Bytes not read yet.") { $0.lagBytes }
         perInput("tailrace_input_files", "gauge", "Files known.") { UInt64(max(0, $0.files)) }

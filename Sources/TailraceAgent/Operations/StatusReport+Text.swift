@@ -39,6 +39,7 @@ extension StatusReport.Input {
         lines.append(
             "        existed \(existed) = acknowledged \(acknowledged) + spooled \(spooled) + filtered \(filtered)"
                 + " + dropped \(dropped): \(StatusReport.verdict(unexplained))")
+        for drop in drops { lines.append("        dropped \(drop.records): \(drop.reason)") }
         if lostBytes > 0 { lines.append("        lost unread: \(lostBytes) bytes, truncated or removed too early") }
         for source in sources.prefix(10) {
             lines.append("        \(source.path): \(source.condition), \(source.offset) of \(source.size) bytes")

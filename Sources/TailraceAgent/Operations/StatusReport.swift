@@ -47,8 +47,8 @@ package struct StatusReport: Equatable, Sendable {
         /// Of those, the ones that lie in the spool, or on the way into it.
         package var spooled: UInt64 = 0
         package var filtered: UInt64 = 0
-        /// Records dropped with a reason.
-        package var dropped: UInt64 = 0
+        /// Records that went no further, by reason.
+        package var drops: [Drop] = []
         /// Bytes that are known to have existed and could not be read: a file truncated or removed before its end.
         package var lostBytes: UInt64 = 0
         /// Bytes of the records read since the start, without line ends.
@@ -63,9 +63,21 @@ package struct StatusReport: Equatable, Sendable {
 
         package init() {}
 
+        package var dropped: UInt64 { drops.reduce(0) { $0 &+ $1.records } }
+
         /// What the balance leaves unexplained: 0, or a bug.
         package var unexplained: Int64 {
             Int64(bitPattern: existed &- acknowledged &- spooled &- filtered &- dropped)
+        }
+    }
+
+    package struct Drop: Equatable, Sendable {
+        package var reason: String
+        package var records: UInt64
+
+        package init(reason: String, records: UInt64) {
+            self.reason = reason
+            self.records = records
         }
     }
 

@@ -24,7 +24,7 @@ package final class Agent: Sendable {
     private let spool: Spool
     private let sink: SpoolSink
     private let account: InputAccount
-    private let tailer: FileTailer
+    private let inputs: [any RunningInput]
     private let outputs: [any RunningOutput]
     private let ledgers: [Ledger]
     private let group: MultiThreadedEventLoopGroup
@@ -42,7 +42,7 @@ package final class Agent: Sendable {
         let outlets = try configuration.outputs.map {
             try Self.outlet($0, eventLoop: group.next(), logger: logger)
         }
-        let inputs = try configuration.inputs.map(Self.tail)
+        let makers = try InputMakers(configuration)
         try Self.makeDirectory(configuration.stateDirectory)
         var spoolConfiguration = SpoolConfiguration(directory: configuration.spoolDirectory)
         spoolConfiguration.maximumSize = configuration.spool.maximumSize
@@ -59,8 +59,7 @@ package final class Agent: Sendable {
         let pool = BatchPool(blockCapacity: block, limit: max(4, Self.batchMemory / block))
         sink = SpoolSink(spool: spool, pool: pool, inputs: names, logger: logger)
         account = InputAccount(spool: spool, inputs: names)
-        tailer = try FileTailer(
-            inputs: inputs, host: configuration.host, positions: spool.positions(), sink: sink, logger: logger)
+        inputs = try makers.make(positions: spool.positions(), sink: sink, logger: logger)
         let floors = SpoolFloors(spool, outputs: configuration.outputs.count)
         var ledgers: [Ledger] = []
         var outputs: [any RunningOutput] = []
@@ -107,21 +106,6 @@ package final class Agent: Sendable {
         }
     }
 
-    private static func tail(_ input: FileInputSettings) throws(AgentError) -> FileTailConfiguration {
-        var include: [GlobPattern] = []
-        for text in input.include {
-            guard let pattern = GlobPattern(text) else {
-                throw AgentError("input \(input.name): include holds \"\(text)\", which is no absolute path of a file")
-            }
-            include.append(pattern)
-        }
-        var configuration = FileTailConfiguration(
-            name: input.name, include: include, exclude: input.exclude.map { ExcludePattern($0) })
-        configuration.maximumLine = input.maximumLine
-        configuration.startAt = input.start == .beginning ? .beginning : .end
-        return configuration
-    }
-
     /// Makes the last two components at most: a path that is wrong further up is a mistake.
     private static func makeDirectory(_ path: String) throws(AgentError) {
         if mkdir(path, 0o750) == 0 || errno == EEXIST { return }
@@ -144,13 +128,15 @@ package final class Agent: Sendable {
         if let address = configuration.metrics {
             metrics = try await startMetrics(address)
         }
-        let inputs = InputRunner(tailer, logger: logger) { [sink, spool] in
-            sink.close()
-            spool.close()
+        let inputs = inputs.map {
+            InputRunner($0, logger: logger) { [sink, spool] in
+                sink.close()
+                spool.close()
+            }
         }
         // Stopped from the last to the first: the inputs, then the outputs, each with its deadline.
         var group = ServiceGroupConfiguration(
-            services: outputs + [inputs, Announcement(manager: manager)],
+            services: outputs + inputs + [Announcement(manager: manager)],
             gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
         group.maximumGracefulShutdownDuration = Self.stopLimit
         group.maximumCancellationDuration = Self.stopLimit
@@ -244,18 +230,19 @@ package final class Agent: Sendable {
         let totals = sink.totals
         report.spool = Self.spool(statistics, directory: configuration.spoolDirectory)
         report.spool.carriedOver = account.start > statistics.released ? account.start - statistics.released : 0
-        let files = tailer.files(timeoutMilliseconds: timeoutMilliseconds)
-        let lost = tailer.statistics.lostBytes
+        let reports = inputs.reduce(into: [String: InputReport]()) { reports, input in
+            reports.merge(input.reports(timeoutMilliseconds: timeoutMilliseconds)) { $1 }
+        }
         for (index, input) in configuration.inputs.enumerated() {
+            let found = reports[input.name] ?? InputReport()
             var part = StatusReport.Input()
             part.name = input.name
-            part.existed = totals[index].records
+            part.type = input.type
+            part.existed = totals[index].records &+ found.dropped
             part.bytes = totals[index].bytes
             part.acknowledged = acknowledged[index]
-            part.spooled = part.existed &- part.acknowledged
-            // The inputs share one thread and one count of what was lost.
-            part.lostBytes = index == 0 ? lost : 0
-            part.add(files.filter { $0.input == input.name })
+            part.spooled = totals[index].records &- part.acknowledged
+            part.add(found)
             report.inputs.append(part)
         }
         report.now = Timestamp.now()
@@ -284,36 +271,21 @@ package final class Agent: Sendable {
 }
 
 extension StatusReport.Input {
-    /// The files of this input: the number, the lag, and the most interesting of them.
-    fileprivate mutating func add(_ states: [TailedFileState]) {
-        files = states.count
-        lagBytes = states.reduce(0) { $0 &+ $1.lag }
-        sources = states.sorted { ($0.isTroubled ? 1 : 0, $0.lag) > ($1.isTroubled ? 1 : 0, $1.lag) }
+    /// What was dropped, and the sources: their number, the lag, and the most interesting of them.
+    fileprivate mutating func add(_ report: InputReport) {
+        drops = report.drops.filter { $0.records > 0 }.map { StatusReport.Drop(reason: $0.reason, records: $0.records) }
+        lostBytes = report.lostBytes
+        files = report.sources.count
+        lagBytes = report.lagBytes
+        sources = report.sources.sorted { ($0.isTroubled ? 1 : 0, $0.lag) > ($1.isTroubled ? 1 : 0, $1.lag) }
             .prefix(Self.maximumSources).map { state in
                 var source = StatusReport.Source()
                 source.path = state.path
-                source.condition = state.conditionText
+                source.condition = state.condition
                 source.size = state.size
                 source.offset = state.offset
                 return source
             }
-    }
-}
-
-extension TailedFileState {
-    fileprivate var isTroubled: Bool {
-        if case .troubled = condition { true } else { false }
-    }
-
-    fileprivate var conditionText: String {
-        switch condition {
-        case .followed: "followed"
-        case .rotated: "rotated"
-        case .unlinked: "unlinked"
-        case .missing: "missing"
-        case .troubled(let reason): "troubled: \(reason)"
-        case .copying: "copying"
-        }
     }
 }
 

@@ -7,7 +7,7 @@ package import TailraceSpool
 ///
 /// `run()` occupies the calling thread until `stop()`; give it one of its own. A file's position travels in the batch
 /// that it covers, so what the sink makes durable and what is resumed from cannot disagree.
-package final class FileTailer: Sendable {
+package final class FileTailer: RunningInput {
     private let inputs: [FileTailConfiguration]
     private let limits: FileTailLimits
     private let host: String
@@ -61,6 +61,39 @@ package final class FileTailer: Sendable {
     /// spool is full), what it told last, which may be nothing.
     package func files(timeoutMilliseconds: Int = 500) -> [TailedFileState] {
         shared.files(timeoutMilliseconds: timeoutMilliseconds)
+    }
+}
+
+extension FileTailer {
+    package var description: String { "file inputs" }
+
+    package func reports(timeoutMilliseconds: Int) -> [String: InputReport] {
+        var reports: [String: InputReport] = [:]
+        for input in inputs { reports[input.name] = InputReport() }
+        for file in files(timeoutMilliseconds: timeoutMilliseconds) {
+            reports[file.input]?.sources.append(InputReport.Source(file))
+        }
+        // The inputs share one thread and one count of what was lost.
+        if let first = inputs.first { reports[first.name]?.lostBytes = statistics.lostBytes }
+        return reports
+    }
+}
+
+extension InputReport.Source {
+    fileprivate init(_ file: TailedFileState) {
+        var isTroubled = false
+        let condition: String
+        switch file.condition {
+        case .followed: condition = "followed"
+        case .rotated: condition = "rotated"
+        case .unlinked: condition = "unlinked"
+        case .missing: condition = "missing"
+        case .copying: condition = "copying"
+        case .troubled(let reason):
+            condition = "troubled: \(reason)"
+            isTroubled = true
+        }
+        self.init(file.path, condition, isTroubled: isTroubled, size: file.size, offset: file.offset)
     }
 }
 

@@ -39,7 +39,7 @@ package struct EventHubsEncoder: BatchEncoder {
     package mutating func prepare(_ context: RecordContext, key: String) -> Header {
         let template = EventTemplate(
             partitionKey: key.isEmpty || key.count > Self.maximumPartitionKey ? nil : key,
-            properties: [("host", context.host), ("source", context.source), ("input", context.input)],
+            properties: context.properties,
             reservesNumbers: reservesNumbers)
         return Header(template: template, input: account?.input(named: context.input))
     }

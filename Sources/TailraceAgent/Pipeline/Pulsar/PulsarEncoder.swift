@@ -34,8 +34,7 @@ struct PulsarEncoder: BatchEncoder {
 
     mutating func prepare(_ context: RecordContext, key: String) -> Header {
         let template = MessageTemplate(
-            properties: [("host", context.host), ("source", context.source), ("input", context.input)],
-            partitionKey: key)
+            properties: context.properties, partitionKey: key)
         return Header(template: template, key: key, input: account?.input(named: context.input))
     }
 

@@ -1,0 +1,46 @@
+internal import Logging
+internal import TailraceInputs
+internal import TailraceSpool
+
+/// Makes the inputs of a configuration: what can be wrong with them shows before the state directory is touched.
+struct InputMakers {
+    private let host: String
+    /// They share one thread.
+    private var files: [FileTailConfiguration] = []
+
+    init(_ configuration: AgentConfiguration) throws(AgentError) {
+        host = configuration.host
+        for input in configuration.inputs {
+            switch input.kind {
+            case .file(let settings): files.append(try Self.tail(input.name, settings))
+            }
+        }
+    }
+
+    /// - Parameter positions: how far each source has been read; each input knows its own.
+    func make(
+        positions: [SourceKey: [UInt8]], sink: SpoolSink, logger: Logger
+    ) throws -> [any RunningInput] {
+        var inputs: [any RunningInput] = []
+        if !files.isEmpty {
+            inputs.append(
+                try FileTailer(inputs: files, host: host, positions: positions, sink: sink, logger: logger))
+        }
+        return inputs
+    }
+
+    private static func tail(_ name: String, _ input: FileInputSettings) throws(AgentError) -> FileTailConfiguration {
+        var include: [GlobPattern] = []
+        for text in input.include {
+            guard let pattern = GlobPattern(text) else {
+                throw AgentError("input \(name): include holds \"\(text)\", which is no absolute path of a file")
+            }
+            include.append(pattern)
+        }
+        var configuration = FileTailConfiguration(
+            name: name, include: include, exclude: input.exclude.map { ExcludePattern($0) })
+        configuration.maximumLine = input.maximumLine
+        configuration.startAt = input.start == .beginning ? .beginning : .end
+        return configuration
+    }
+}
