@@ -33,8 +33,8 @@ test: test-debug test-release  ## Everything: unit tests, real peers, crashes; t
 # starve each other. Whole processes come last.
 test-debug: dependencies-test $(VENV)/.ready $(BETA)/.ready
 	swift build --build-tests
-	swift test --skip-build --no-parallel --skip 'IntegrationTests|CrashTests'
-	swift test --skip-build --no-parallel --filter 'IntegrationTests|CrashTests'
+	Tests/run --skip 'IntegrationTests|CrashTests'
+	Tests/run --filter 'IntegrationTests|CrashTests'
 
 test-release: release $(EVENT_LOAD) $(PULSAR_LOAD) $(VENV)/.ready
 	Tests/release-binary $(RELEASE)
