@@ -84,9 +84,13 @@ package struct SourcePosition: Equatable, Sendable {
 /// it back with `recycle()`. Nothing here is locked: hence `@unchecked Sendable`.
 package final class RecordBatch: @unchecked Sendable {
     /// Bytes that fit in the block.
-    package let capacity: Int
-    /// The block: `capacity` bytes, aligned to a page.
-    package let block: UnsafeMutableRawPointer
+    package private(set) var capacity: Int
+    /// The block: `capacity` bytes, aligned to a page; or bytes that were lent (`lend`).
+    @exclusivity(unchecked) package private(set) var block: UnsafeMutableRawPointer
+    /// The block that is the batch's own, and its size.
+    private let own: UnsafeMutableRawBufferPointer
+    /// Keeps bytes alive that were lent.
+    private var lender: AnyObject?
     // The owner is alone with the batch, so the run-time checks of exclusive access, which cost more than the access,
     // have nothing to find in what is touched once per record.
 
@@ -115,13 +119,14 @@ package final class RecordBatch: @unchecked Sendable {
     fileprivate init(capacity: Int, pool: BatchPool?) {
         self.capacity = capacity
         self.pool = pool
-        block = .allocate(byteCount: capacity, alignment: 4096)
+        own = .allocate(byteCount: capacity, alignment: 4096)
+        block = own.baseAddress.unsafelyUnwrapped
         recordCapacity = 1024
         records = .allocate(capacity: recordCapacity)
     }
 
     deinit {
-        block.deallocate()
+        own.deallocate()
         records.deallocate()
     }
 
@@ -155,6 +160,20 @@ package final class RecordBatch: @unchecked Sendable {
         return UInt32(start)
     }
 
+    /// Takes bytes that somebody else has for the block, full as they are, until the batch is emptied: what came in one
+    /// piece needs no copy to be stored.
+    ///
+    /// - Parameter lender: keeps the bytes alive, and the same.
+    package func lend(_ bytes: UnsafeRawBufferPointer, by lender: AnyObject) {
+        precondition(length == 0 && recordCount == 0, "bytes are lent to an empty batch")
+        guard let start = bytes.baseAddress else { return }
+        // Nothing is written to a block without room.
+        block = UnsafeMutableRawPointer(mutating: start)
+        capacity = bytes.count
+        length = bytes.count
+        self.lender = lender
+    }
+
     /// Forgets the records; the block stays as it is.
     package func removeRecords() { recordCount = 0 }
 
@@ -162,6 +181,11 @@ package final class RecordBatch: @unchecked Sendable {
     package func removeAll() {
         length = 0
         recordCount = 0
+        if lender != nil {
+            block = own.baseAddress.unsafelyUnwrapped
+            capacity = own.count
+            lender = nil
+        }
         attributes.removeAll(keepingCapacity: true)
         context = []
         position = nil

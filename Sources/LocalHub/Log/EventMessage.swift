@@ -5,7 +5,10 @@ internal import TailraceSpool
 
 /// Takes messages apart when they arrive.
 enum EventMessage {
-    /// Puts a message's bytes into `batch` and indexes its events: the data sections of an envelope, or the message
+    /// Bytes: a shorter message is copied, so that it does not keep all that came with it in memory.
+    static let copyLimit = 16 << 10
+
+    /// Makes a message's bytes those of `batch` and indexes its events: the data sections of an envelope, or the message
     /// itself. Each event must be a message by itself.
     ///
     /// - Returns: the partition key of the envelope or message.
@@ -13,8 +16,11 @@ enum EventMessage {
         _ payload: ByteBuffer, messageFormat: UInt32, in batch: RecordBatch
     ) throws(AMQPCodecError) -> String? {
         let base = payload.readerIndex
-        let start = payload.withUnsafeReadableBytes { batch.copyIn($0) }
-        guard start == 0 else { preconditionFailure("a batch with room for the message, and empty") }
+        payload.withUnsafeReadableBytesWithStorageManagement { bytes, storage in
+            if bytes.count > copyLimit || batch.copyIn(bytes) == nil {
+                batch.lend(bytes, by: storage.takeUnretainedValue())
+            }
+        }
         guard messageFormat == EventHubsName.batchFormat else {
             var key: String?
             var sections = MessageSections(payload)

@@ -7,7 +7,7 @@ extension HubConnection {
     func store(
         _ link: LinkID, _ delivery: IncomingDelivery, _ partition: Int?, producer: (id: Int64, epoch: Int16)? = nil
     ) {
-        let batch = hub.takeBatch(delivery.payload.readableBytes)
+        let batch = hub.takeBatch()
         let key: String?
         do throws(AMQPCodecError) {
             key = try EventMessage.store(delivery.payload, messageFormat: delivery.messageFormat, in: batch)

@@ -89,7 +89,7 @@ package final class LocalHub: Sendable {
             tls = try TLSContext.server(identity: files)
         }
         receivers = ReceiverRegistry(limit: configuration.receiverLimit)
-        batches = BatchPool(blockCapacity: Int(clamping: configuration.maximumMessageSize), limit: 32)
+        batches = BatchPool(blockCapacity: EventMessage.copyLimit, limit: 32)
         group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, configuration.threads))
         readers = NIOThreadPool(numberOfThreads: 1)
         readers.start()
@@ -233,11 +233,8 @@ package final class LocalHub: Sendable {
         return PartitionKeyHash.service.index(of: key, partitionCount: partitions.count)
     }
 
-    /// A batch with room for a message; a pooled one when there is one.
-    func takeBatch(_ bytes: Int) -> RecordBatch {
-        if bytes <= batches.blockCapacity, let batch = batches.take() { return batch }
-        return RecordBatch(capacity: max(1, bytes))
-    }
+    /// A batch for a message; a pooled one when there is one.
+    func takeBatch() -> RecordBatch { batches.take() ?? RecordBatch(capacity: EventMessage.copyLimit) }
 
     func fault(_ delivery: HubDelivery) -> HubFault? {
         let number = deliveries.wrappingAdd(1, ordering: .relaxed).oldValue
