@@ -140,10 +140,11 @@ extension FileTailEngine {
     }
 
     /// As if it had never been looked at.
-    private func discard(_ file: TailedFile) {
+    func discard(_ file: TailedFile) {
         file.closeDescriptor()
         openFiles.removeAll { $0 === file }
         if files[file.identity] === file { files[file.identity] = nil }
+        if lost[file.identity.withoutDevice] === file { lost[file.identity.withoutDevice] = nil }
         if let directory = file.directory, directory.names[file.name] === file { directory.names[file.name] = nil }
         if youngest[file.label] === file { youngest[file.label] = nil }
         file.directory = nil

@@ -53,6 +53,7 @@ extension FileTailEngine {
     }
 
     private func visit(_ directory: WatchedDirectory, _ queue: inout [String]) {
+        noteIdentity(directory)
         guard watch(directory) else {
             directory.walk = 0
             return
@@ -75,6 +76,16 @@ extension FileTailEngine {
                 want(directory.path(of: name), (input, pattern, next), &queue)
             }
         }
+    }
+
+    /// A path may lead to another directory than before: a link on its way was switched, or a file system mounted.
+    private func noteIdentity(_ directory: WatchedDirectory) {
+        let identity = FileStatus(path: directory.path)?.identity
+        guard identity != directory.identity else { return }
+        if directory.identity != nil { stopWatching(directory) }
+        directory.identity = identity
+        var resolved = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+        directory.isBehindLink = realpath(directory.path, &resolved) != nil && strcmp(resolved, directory.path) != 0
     }
 
     /// False when the directory is another path to one that is watched already.
@@ -131,22 +142,26 @@ extension FileTailEngine {
 
     func drop(_ directory: WatchedDirectory) {
         directories[directory.path] = nil
-        if directory.watch >= 0 {
-            watches[directory.watch] = nil
-            inotify?.remove(directory.watch)
-            directory.watch = -1
-        }
+        stopWatching(directory)
         for watch in directory.linkWatches.values {
             watches[watch] = nil
             inotify?.remove(watch)
         }
         directory.linkWatches = [:]
         for file in Array(directory.names.values) { unbind(file) }
-        for (key, entry) in troubledNames where entry.directory === directory { troubledNames[key] = nil }
+        for (key, entry) in linkNames where entry.directory === directory { linkNames[key] = nil }
+    }
+
+    private func stopWatching(_ directory: WatchedDirectory) {
+        guard directory.watch >= 0 else { return }
+        watches[directory.watch] = nil
+        inotify?.remove(directory.watch)
+        directory.watch = -1
     }
 
     func countPolled() {
         statistics.polledDirectories = directories.values.count { $0.watch < 0 }
+        linkedDirectories = directories.values.count { $0.isBehindLink }
     }
 
     /// Looks at every name of the directory that matters; tells of those that are, or may be, directories.

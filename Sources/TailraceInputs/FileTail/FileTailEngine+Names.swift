@@ -129,21 +129,21 @@ extension FileTailEngine {
         let key = TouchedKey(directory: ObjectIdentifier(directory), name: name)
         var isLink = false
         guard var status = FileStatus(path: path, follow: false) else {
-            troubledNames[key] = nil
+            linkNames[key] = nil
             if let file = directory.names[name] { unbind(file) }
             return
         }
         if status.isLink {
+            if linkNames[key] == nil, input(of: name, in: directory) != nil { linkNames[key] = (directory, name) }
             guard let target = FileStatus(path: path) else {
-                // A link that leads nowhere yet is tried again.
-                if input(of: name, in: directory) != nil { troubledNames[key] = (directory, name) }
                 if let file = directory.names[name] { unbind(file) }
                 return
             }
             status = target
             isLink = true
+        } else {
+            linkNames[key] = nil
         }
-        troubledNames[key] = nil
         let bound = directory.names[name]
         guard status.isRegular else {
             if let bound { unbind(bound) }
@@ -214,6 +214,7 @@ extension FileTailEngine {
         }
         directory.names[name] = file
         file.move(to: directory, name: name)
+        lost[file.identity.withoutDevice] = nil
         file.missingSince = 0
         file.searchedSince = nil
         enqueue(file)
@@ -229,6 +230,7 @@ extension FileTailEngine {
             }
         }
         file.move(to: nil, name: file.name)
+        lost[file.identity.withoutDevice] = file
         if file.descriptor >= 0 {
             enqueue(file)
         } else {
@@ -258,9 +260,9 @@ extension FileTailEngine {
             // Two names of one new file.
             return
         }
-        let position = takeSaved(status.identity)
+        let position = takeSaved(status.identity) ?? takeLost(status.identity)
         let file = TailedFile(
-            identity: status.identity, keyDevice: position?.identity.device ?? status.identity.device,
+            identity: status.identity, keyIdentity: position?.identity ?? status.identity,
             input: newcomer.input, age: status.age, directory: newcomer.directory, name: newcomer.name)
         let startsAtEnd = isFirstWalk && inputs[file.input].startAt == .end
         var label = newcomer.directory.path(of: newcomer.name)
@@ -310,6 +312,16 @@ extension FileTailEngine {
         return position
     }
 
+    /// The position of a file that we know under another device number and that has lost its name: its file system was
+    /// mounted again. Whether it is that file, its content decides.
+    private func takeLost(_ identity: FileIdentity) -> FilePosition? {
+        guard let file = lost[identity.withoutDevice], file.identity.device != identity.device else { return nil }
+        let position = file.position
+        clearTrouble(file)
+        discard(file)
+        return position
+    }
+
     // MARK: - Lost files
 
     /// Forgets what has been missing for long, the oldest first when there are too many.
@@ -338,6 +350,7 @@ extension FileTailEngine {
         file.closeDescriptor()
         openFiles.removeAll { $0 === file }
         if files[file.identity] === file { files[file.identity] = nil }
+        if lost[file.identity.withoutDevice] === file { lost[file.identity.withoutDevice] = nil }
         if let directory = file.directory, directory.names[file.name] === file { directory.names[file.name] = nil }
         file.directory = nil
         let label = file.label

@@ -59,8 +59,11 @@ final class FileTailEngine {
     /// Label of the file that a rename in this pass brought to a path.
     var renamedLabels: [String: String] = [:]
     var renames: [UInt32: String] = [:]
-    /// Names that match but cannot be looked at (a dangling link), with the errno.
-    var troubledNames: [TouchedKey: (directory: WatchedDirectory, name: String)] = [:]
+    /// Names that match and are links, dangling ones too: events do not tell when something on their way changes.
+    var linkNames: [TouchedKey: (directory: WatchedDirectory, name: String)] = [:]
+    /// Files whose names are gone, by identity without device: a file system that is mounted again under another
+    /// device number brings them back.
+    var lost: [FileIdentity: TailedFile] = [:]
     /// Positions that changed without a record.
     var pendingPositions: [SourcePosition] = []
 
@@ -204,15 +207,21 @@ final class FileTailEngine {
     /// Once each `pollInterval` while there is something that inotify does not tell of.
     private func poll(_ now: Int64) {
         for directory in directories.values where directory.watch < 0 { scan(directory) }
-        for (directory, name) in troubledNames.values { touch(directory, name) }
+        for (directory, name) in linkNames.values { touch(directory, name) }
+        // A switched link leads to a directory of which we hear nothing yet.
+        if directories.values.contains(where: { $0.isBehindLink && FileStatus(path: $0.path)?.identity != $0.identity })
+        {
+            wantsWalk = true
+        }
         for file in files.values where file.trouble != 0 { enqueue(file) }
         settleTouched()
     }
 
     private var needsPolling: Bool {
-        !troubledNames.isEmpty || statistics.polledDirectories > 0 || troubledFiles > 0
+        !linkNames.isEmpty || linkedDirectories > 0 || statistics.polledDirectories > 0 || troubledFiles > 0
     }
     var troubledFiles = 0
+    var linkedDirectories = 0
 
     private func wakeWaiting(_ now: Int64) {
         guard waiting.contains(where: { $0.due <= now }) else { return }

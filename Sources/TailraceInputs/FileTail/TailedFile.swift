@@ -7,8 +7,8 @@ internal import TailraceSpool
 final class TailedFile {
     /// As the file system has it now.
     let identity: FileIdentity
-    /// The device number in the source key: the one it had when the file was first seen.
-    let keyDevice: UInt64
+    /// What the source key names: the identity that the file had when it was first seen.
+    let keyIdentity: FileIdentity
     let input: Int
     /// What orders the generations of one log.
     private(set) var age: Int64
@@ -68,9 +68,12 @@ final class TailedFile {
         case copy(label: String, mustBeCopy: Bool, atEnd: Bool)
     }
 
-    init(identity: FileIdentity, keyDevice: UInt64, input: Int, age: Int64, directory: WatchedDirectory, name: String) {
+    init(
+        identity: FileIdentity, keyIdentity: FileIdentity, input: Int, age: Int64, directory: WatchedDirectory,
+        name: String
+    ) {
         self.identity = identity
-        self.keyDevice = keyDevice
+        self.keyIdentity = keyIdentity
         self.input = input
         self.age = age
         eldestBirth = identity.birth
@@ -119,8 +122,8 @@ final class TailedFile {
 
     var position: FilePosition {
         var position = FilePosition(
-            identity: FileIdentity(device: keyDevice, inode: identity.inode, birth: identity.birth),
-            generation: generation, offset: offset, head: head, marker: marker, label: label, path: path)
+            identity: keyIdentity, generation: generation, offset: offset, head: head, marker: marker, label: label,
+            path: path)
         position.isCopy = isCopy
         return position
     }
@@ -171,6 +174,10 @@ final class TailedFile {
 /// A directory that can contain matches.
 final class WatchedDirectory {
     let path: String
+    /// What the path led to when it was last walked; nil before.
+    var identity: FileIdentity?
+    /// The path goes through a link, of whose switching no event tells.
+    var isBehindLink = false
     /// The inotify watch, or -1: then the directory is polled.
     var watch: Int32 = -1
     /// Per input and pattern: how far the pattern is matched here.
