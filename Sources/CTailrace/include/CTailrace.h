@@ -6,6 +6,7 @@
 #include "crc32c.h"
 #include "files.h"
 #include "memory.h"
+#include "patterns.h"
 #include "threads.h"
 
 #endif
