@@ -4,7 +4,7 @@ import Synchronization
 ///
 /// Eight bytes, because there is one of them per record in memory and on disk.
 package struct RecordEntry: Equatable, Sendable {
-    /// Index of the body's first byte in the block.
+    /// Index of the body's first byte in the block, or in its section's part of it.
     package var start: UInt32
     /// The body's length in the low 28 bits (at most `maximumLength`), the flags in the high four.
     package var lengthAndFlags: UInt32
@@ -35,9 +35,9 @@ package struct RecordFlags: OptionSet, Equatable, Sendable {
 
 /// Extra properties of one record: sparse for files (only records that were cut), dense for syslog and journal.
 ///
-/// A batch's attribute entries are sorted by `record`; a record has at most one.
+/// A batch's attribute entries (a section's, where there are sections) are sorted by `record`; a record has at most one.
 package struct AttributeEntry: Equatable, Sendable {
-    /// Index of the record in its batch.
+    /// Index of the record in its batch, or in its section.
     package var record: UInt32
     /// Where the encoded `RecordAttributes` lie in the block.
     package var start: UInt32
@@ -102,6 +102,8 @@ package final class RecordBatch: @unchecked Sendable {
     @exclusivity(unchecked) private var recordCapacity: Int
 
     package var attributes: [AttributeEntry] = []
+    /// Parts with contexts of their own, in order, or none (see `RecordSection`).
+    package var sections: [RecordSection] = []
     /// What all records share (`RecordContext.encoded`); opaque to the spool.
     package var context: [UInt8] = []
     /// How far the source has been read once this batch is durable; nil when the input has no positions (UDP).
@@ -148,7 +150,7 @@ package final class RecordBatch: @unchecked Sendable {
     package func body(_ index: Int) -> UnsafeRawBufferPointer {
         precondition(index < recordCount)
         let entry = records[index]
-        return UnsafeRawBufferPointer(start: block + Int(entry.start), count: entry.length)
+        return UnsafeRawBufferPointer(start: block + origin(ofRecord: index) + Int(entry.start), count: entry.length)
     }
 
     /// Copies `bytes` to the end of the block and returns where; nil when there is no room.
@@ -187,6 +189,7 @@ package final class RecordBatch: @unchecked Sendable {
             lender = nil
         }
         attributes.removeAll(keepingCapacity: true)
+        sections.removeAll(keepingCapacity: true)
         context = []
         position = nil
         baseOffset = 0

@@ -63,28 +63,28 @@ package final class Spool: Sendable {
     ///
     /// Ownership of the batch passes, unless this throws: then it is still the caller's.
     package func append(_ batch: RecordBatch) throws(SpoolError) {
-        let header = try frame(for: batch)
+        let size = try frames(for: batch)
         core.monitor.lock()
         defer { core.monitor.unlock() }
-        if core.state.phase == .open, !hasRoom(header.length) {
+        if core.state.phase == .open, !hasRoom(size.length) {
             core.state.counters.appendWaits += 1
-            repeat { core.space.wait() } while core.state.phase == .open && !hasRoom(header.length)
+            repeat { core.space.wait() } while core.state.phase == .open && !hasRoom(size.length)
         }
-        try enqueue(batch, header)
+        try enqueue(batch, size)
     }
 
     /// As `append`, for inputs that must not wait. False when it would have to, when the spool is closed, or when the
     /// batch can never be stored (see `append`'s errors): the batch is still the caller's.
     package func tryAppend(_ batch: RecordBatch) -> Bool {
         do throws(SpoolError) {
-            let header = try frame(for: batch)
+            let size = try frames(for: batch)
             core.monitor.lock()
             defer { core.monitor.unlock() }
-            guard core.state.phase == .open, hasRoom(header.length) else {
+            guard core.state.phase == .open, hasRoom(size.length) else {
                 core.state.counters.appendRefusals += 1
                 return false
             }
-            try enqueue(batch, header)
+            try enqueue(batch, size)
             return true
         } catch {
             return false
@@ -200,27 +200,36 @@ package final class Spool: Sendable {
 
     // MARK: - Appending
 
-    private func frame(for batch: RecordBatch) throws(SpoolError) -> FrameHeader {
+    private func frames(for batch: RecordBatch) throws(SpoolError) -> FrameSize {
         precondition(batch.length <= batch.capacity && batch.attributes.count <= batch.recordCount)
-        precondition(batch.context.count <= FrameHeader.maximumContext, "context of \(batch.context.count) bytes")
+        if let last = batch.sections.last {
+            precondition(
+                last.bytes.upperBound == batch.length && last.records.upperBound == batch.recordCount
+                    && last.attributes.upperBound == batch.attributes.count, "the last section is not closed")
+        }
         if let position = batch.position {
             precondition(position.value.count <= FrameHeader.maximumPositionValue, "position value too long")
         }
-        // An entry outside the block is the input's bug: better to stop here than to read other memory.
-        for index in 0..<batch.recordCount {
-            let entry = batch.records[index]
-            precondition(Int(entry.start) &+ entry.length <= batch.length, "record \(index) lies outside its block")
+        for index in 0..<batch.partCount { check(batch, batch.part(index)) }
+        let size = FrameSize(of: batch)
+        guard size.length <= core.limits.frame else {
+            throw .batchTooLarge(bytes: size.length, limit: core.limits.frame)
         }
-        for entry in batch.attributes {
+        return size
+    }
+
+    /// An entry outside the block is the input's bug: better to stop here than to read other memory.
+    private func check(_ batch: RecordBatch, _ part: RecordSection) {
+        precondition(part.context.count <= FrameHeader.maximumContext, "context of \(part.context.count) bytes")
+        for index in part.records {
+            let entry = batch.records[index]
+            precondition(Int(entry.start) &+ entry.length <= part.bytes.count, "record \(index) lies outside its block")
+        }
+        for entry in batch.attributes[part.attributes] {
             precondition(
-                entry.record < batch.recordCount && Int(entry.start) &+ Int(entry.length) <= batch.length,
+                entry.record < part.records.count && Int(entry.start) &+ Int(entry.length) <= part.bytes.count,
                 "attributes lie outside their batch")
         }
-        let header = FrameEncoder.header(for: batch)
-        guard header.length <= core.limits.frame else {
-            throw .batchTooLarge(bytes: header.length, limit: core.limits.frame)
-        }
-        return header
     }
 
     /// With the monitor locked.
@@ -232,20 +241,20 @@ package final class Spool: Sendable {
     }
 
     /// With the monitor locked.
-    private func enqueue(_ batch: RecordBatch, _ header: FrameHeader) throws(SpoolError) {
+    private func enqueue(_ batch: RecordBatch, _ size: FrameSize) throws(SpoolError) {
         guard core.state.phase == .open else { throw .closed }
         if let position = batch.position, !position.value.isEmpty {
-            let size = Checkpoint.size(key: position.source, value: position.value)
+            let new = Checkpoint.size(key: position.source, value: position.value)
             let old = core.state.positions[position.source].map { Checkpoint.size(key: position.source, value: $0) }
-            let total = core.state.positionBytes + size - (old ?? 0)
+            let total = core.state.positionBytes + new - (old ?? 0)
             guard total <= core.limits.positions else {
                 throw .positionsTooLarge(bytes: total, limit: core.limits.positions)
             }
         }
         if let position = batch.position { core.state.setPosition(position) }
         core.state.queue.append(
-            PendingBatch(batch: batch, firstSequence: core.state.nextSequence, header: header))
-        core.state.queueBytes += header.length
+            PendingBatch(batch, firstSequence: core.state.nextSequence, size: size))
+        core.state.queueBytes += size.length
         core.state.nextSequence += UInt64(batch.recordCount)
         core.state.counters.recordsAppended += UInt64(batch.recordCount)
         core.state.counters.batchesAppended += 1

@@ -301,7 +301,7 @@ final class SpoolWriter {
         // The commit frame need not be durable, but then a recovery after a power cut knows more.
         if let active, core.configuration.sync != .never { try? active.file.sync() }
         let waiting = core.monitor.withLock { Array(core.state.queue[core.state.queueHead...]) }
-        let records = (pending + waiting).reduce(0) { $0 + Int($1.header.recordCount) }
+        let records = (pending + waiting).reduce(0) { $0 + $1.records }
         guard records > 0 else { return }
         core.logger.error(
             "records could not be stored before the spool closed; inputs with positions read them again",

@@ -132,7 +132,7 @@ func diskUsage(_ directory: String) -> Int {
         let directory = TemporaryDirectory()
         let spool = try openSpool(configuration(directory, segment: 64 << 10, maximum: 256 << 10))
         let large = batch([[UInt8](repeating: 0, count: 70_000)])
-        let bytes = FrameEncoder.header(for: large).length
+        let bytes = FrameSize(of: large).length
         #expect(throws: SpoolError.batchTooLarge(bytes: bytes, limit: 61_440)) { try spool.append(large) }
         #expect(!spool.tryAppend(large))
         // The largest that fits, ten times over, as long as somebody reads.
