@@ -16,6 +16,26 @@ package enum RecordAttributes {
 
     /// The length in bytes that a line had before it was cut.
     package static let truncatedKey: StaticString = "truncated"
+    /// When it happened, as its source tells: milliseconds since 1970.
+    package static let eventTimeKey: StaticString = "event_time"
+    /// Why the record could not be taken apart.
+    package static let parseErrorKey: StaticString = "parse_error"
+    /// The record's offset in its source, where its place in the block does not tell it: the first of its attributes.
+    package static let offsetKey: StaticString = "offset"
+    /// Bytes that the attribute `offset` takes.
+    package static let offsetSize = 1 + 6 + 5 + 8
+
+    /// The value of a leading `offset`, and the attributes behind it.
+    @inline(__always)
+    package static func splitOffset(
+        _ bytes: UnsafeRawBufferPointer
+    ) -> (offset: UInt64, rest: UnsafeRawBufferPointer)? {
+        guard bytes.count >= offsetSize, bytes[0] == 6, bytes[1] == UInt8(ascii: "o"), bytes[7] == 2,
+            offsetKey.withUTF8Buffer({ bytes[1..<7].elementsEqual($0) })
+        else { return nil }
+        let offset = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 12, as: UInt64.self))
+        return (offset, UnsafeRawBufferPointer(rebasing: bytes[offsetSize...]))
+    }
 
     /// Appends one attribute to `bytes`.
     package static func append(_ key: StaticString, _ value: Int64, to bytes: inout [UInt8]) {

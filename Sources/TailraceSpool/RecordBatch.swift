@@ -179,6 +179,12 @@ package final class RecordBatch: @unchecked Sendable {
     /// Forgets the records; the block stays as it is.
     package func removeRecords() { recordCount = 0 }
 
+    /// Keeps the first `count` entries that there are or were; sections are the caller's to set right.
+    package func setRecordCount(_ count: Int) {
+        precondition(count >= 0 && count <= recordCapacity)
+        recordCount = count
+    }
+
     /// Empties the batch; its storage stays.
     package func removeAll() {
         length = 0

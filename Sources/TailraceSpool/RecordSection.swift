@@ -55,4 +55,12 @@ extension RecordBatch {
         }
         return low < sections.count ? sections[low].bytes.lowerBound : sectionStart
     }
+
+    /// Takes out sections without records, which would be frames for nothing.
+    package func removeEmptySections() {
+        guard !sections.isEmpty else { return }
+        let context = sections[0].context
+        sections.removeAll { $0.records.isEmpty }
+        if sections.isEmpty { self.context = context }
+    }
 }

@@ -10,6 +10,11 @@ package struct FileTailConfiguration: Sendable {
     /// Where a file is begun that was there before the input knew of it.
     package var startAt = StartPosition.beginning
 
+    /// What a container's run-time has put around the lines; nil = nothing.
+    package var format: ContainerFormat?
+    /// How lines become records of several lines; nil = each is one.
+    package var multiline: MultilineRules?
+
     package enum StartPosition: Sendable { case beginning, end }
 
     /// Patterns that are not absolute paths are refused by `GlobPattern` itself.

@@ -97,7 +97,7 @@ extension FileTailEngine {
         if case .copy = file.check { return }
         guard file.isRotated || file.isUnlinked else { return }
         let hasRest = file.size > file.offset
-        if hasRest, file.scannedTo < file.size {
+        if hasRest, file.scannedTo < file.size, !isHeldOpen(file) {
             enqueue(file)
             return
         }
@@ -106,7 +106,7 @@ extension FileTailEngine {
         if idle < limits.finalAfter.nanoseconds {
             wait(file, min(limits.finalAfter.nanoseconds - idle, limits.pollInterval.nanoseconds))
         } else if hasRest {
-            if emitLine(file, length: file.size - file.offset, isTerminated: false) { enqueue(file) }
+            if closeRest(file) { enqueue(file) }
         } else if file.isUnlinked {
             remove(file)
         } else {
@@ -206,6 +206,9 @@ extension FileTailEngine {
             }
             return .atEnd
         }
+        if let open = file.open, open.offset == file.offset, assemblers[file.input] != nil {
+            return readOpen(file, open)
+        }
         if file.scannedTo > file.offset {
             if file.size < file.scannedTo { file.scannedTo = file.offset }
             if file.size == file.scannedTo { return .atEnd }
@@ -237,16 +240,21 @@ extension FileTailEngine {
         return isClosed ? nil : takeBatch()
     }
 
-    /// Finds the lines of one chunk.
-    private func readChunk(_ file: TailedFile) -> Outcome {
+    /// Finds the lines of one chunk, and the records that they make.
+    ///
+    /// - Parameters:
+    ///   - isClosing: no record waits for more lines.
+    ///   - takesRest: a last line without newline is taken as it is.
+    func readChunk(_ file: TailedFile, isClosing: Bool = false, takesRest: Bool = false) -> Outcome {
         guard let batch = takeDataBatch() else { return .held }
         guard file.descriptor >= 0 else {
             batch.recycle()
             return .more
         }
-        let maximumLine = min(inputs[file.input].maximumLine, batch.capacity - LineSplitter.reserve - 1)
+        let largest = largestChunk(of: file, in: batch)
+        let maximumLine = min(inputs[file.input].maximumLine, largest - 1)
         let markerLength = Int(file.marker.length)
-        let wanted = Int(min(UInt64(batch.capacity - LineSplitter.reserve), file.size - file.offset))
+        let wanted = Int(min(UInt64(largest), file.size - file.offset))
         var parts = [
             iovec(iov_base: markerScratch, iov_len: markerLength), iovec(iov_base: batch.block, iov_len: wanted),
         ]
@@ -268,11 +276,18 @@ extension FileTailEngine {
             beginAnew(file, because: "the bytes before offset \(file.offset) are not those that were read there")
             return .more
         }
-        let consumed = LineSplitter.split(batch, count: count, maximumLine: maximumLine)
+        let isWhole = file.offset + UInt64(count) == file.size
+        let consumed = LineSplitter.split(
+            batch, count: count, maximumLine: maximumLine, takesRest: takesRest && isWhole)
         if consumed == 0 {
             batch.recycle()
             file.scannedTo = file.offset + UInt64(count)
             return count < wanted || file.scannedTo == file.size ? .atEnd : .more
+        }
+        if assemblers[file.input] != nil {
+            return sendAssembled(
+                batch, of: file, consumed: consumed, maximumLength: maximumLine, isFull: count == largest,
+                isClosing: isClosing)
         }
         advanceMarker(file, block: UnsafeRawBufferPointer(start: batch.block, count: consumed))
         statistics.truncatedLines += UInt64(batch.attributes.count)
@@ -296,7 +311,7 @@ extension FileTailEngine {
     }
 
     /// Passes the batch on and moves the position behind what it covers. False when the sink is closed.
-    private func send(_ batch: RecordBatch, of file: TailedFile, from base: UInt64, consumed: UInt64) -> Bool {
+    func send(_ batch: RecordBatch, of file: TailedFile, from base: UInt64, consumed: UInt64) -> Bool {
         file.offset = base + consumed
         file.scannedTo = file.offset
         if Int(file.head.length) < FilePosition.maximumHead, UInt64(file.head.length) < file.offset {
@@ -350,7 +365,7 @@ extension FileTailEngine {
     }
 
     /// Passes on the one line of `length` bytes at the file's offset, cut if it is too long. False when it could not.
-    private func emitLine(_ file: TailedFile, length: UInt64, isTerminated: Bool) -> Bool {
+    func emitLine(_ file: TailedFile, length: UInt64, isTerminated: Bool) -> Bool {
         guard file.descriptor >= 0, let batch = takeDataBatch() else { return false }
         let maximumLine = min(inputs[file.input].maximumLine, batch.capacity - LineSplitter.reserve - 1)
         let kept = Int(min(length, UInt64(maximumLine)))

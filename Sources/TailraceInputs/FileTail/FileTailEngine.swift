@@ -67,6 +67,9 @@ final class FileTailEngine {
     /// Positions that changed without a record.
     var pendingPositions: [SourcePosition] = []
 
+    /// Per input: what makes records of its lines; nil where each line is one.
+    var assemblers: [LineAssembler?]
+
     var statistics = FileTailStatistics()
     /// Files taken in since the start.
     var adopted: UInt64 = 0
@@ -95,6 +98,7 @@ final class FileTailEngine {
         self.sink = sink
         self.logger = logger
         self.shared = shared
+        assemblers = inputs.map { LineAssembler(format: $0.format, multiline: $0.multiline) }
         load(positions)
     }
 

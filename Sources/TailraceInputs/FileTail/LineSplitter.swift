@@ -11,9 +11,12 @@ package enum LineSplitter {
 
     /// Adds every line that `count` bytes of `batch.block` hold whole, and sets `batch.length` to the end of the last.
     ///
-    /// Returns the bytes consumed: those of the lines and their newlines. Lines longer than `maximumLine` are cut to it,
+    /// Returns the bytes consumed: those of the lines and their newlines; with `takesRest` also those of a last line without
+    /// newline, unless it is too long. Lines longer than `maximumLine` are cut to it,
     /// flagged and given their length as an attribute. Stops early, after at least one line, when the batch is full.
-    package static func split(_ batch: RecordBatch, count: Int, maximumLine: Int) -> Int {
+    package static func split(
+        _ batch: RecordBatch, count: Int, maximumLine: Int, takesRest: Bool = false
+    ) -> Int {
         precondition(count <= batch.capacity && batch.recordCount == 0)
         var truncated: [(record: Int, length: Int)] = []
         var start = 0
@@ -30,6 +33,12 @@ package enum LineSplitter {
                 batch.append(RecordEntry(start: UInt32(start), length: UInt32(length)))
             }
             start = end + 1
+        }
+        if takesRest, start < count, count - start <= maximumLine, batch.recordCount < maximumRecords,
+            memchr(batch.block + start, 0x0A, count - start) == nil
+        {
+            batch.append(RecordEntry(start: UInt32(start), length: UInt32(count - start), flags: .unterminated))
+            start = count
         }
         batch.length = start
         for (record, length) in truncated { appendLength(length, of: record, to: batch) }

@@ -24,6 +24,16 @@ final class TailedFile {
     var scannedTo: UInt64 = 0
     var head = ContentHash.empty
     var marker = ContentHash.empty
+    /// A record of several lines begins at `offset` and may go on.
+    var open: OpenRecord?
+
+    struct OpenRecord {
+        var offset: UInt64
+        /// The file's size when it was last looked at.
+        var size: UInt64
+        /// Monotonic nanoseconds since when it is the first of what is open.
+        var since: Int64
+    }
 
     /// Where its name is; nil once the name is gone.
     var directory: WatchedDirectory?
@@ -146,6 +156,7 @@ final class TailedFile {
         scannedTo = 0
         head = .empty
         marker = .empty
+        open = nil
         key = nil
     }
 
