@@ -77,14 +77,16 @@ final class PulsarLite: Sendable {
 
     /// All messages of a topic, in the order of each partition.
     ///
-    /// - Parameter count: of a topic with partitions: how many there must be. More are told too.
-    func messages(of topic: String, count: Int? = nil) async throws -> [Received] {
+    /// - Parameters:
+    ///   - count: of a topic with partitions: how many there must be. More are told too.
+    ///   - privateKey: a PEM file, for what is encrypted; nil: that is given as it is.
+    func messages(of topic: String, count: Int? = nil, privateKey: String? = nil) async throws -> [Received] {
         let directory = TemporaryDirectory("pulsar-messages")
         let path = directory("messages")
         let run = try await python.runAlone(
             "pulsar_consume.py",
             ["--service-url", serviceURL, "--topic", topic, "--output", path]
-                + (count.map { ["--count", "\($0)"] } ?? []))
+                + (count.map { ["--count", "\($0)"] } ?? []) + (privateKey.map { ["--private-key", $0] } ?? []))
         try #require(run.exit == .code(0), "\(run.errorOutput.suffix(3000))")
         let messages = try ChildProcess.text(path).split(separator: "\n").map { try Self.message($0) }
         // By partition, each as it came.

@@ -7,83 +7,16 @@ import Testing
 
 /// What our producer sends through a broker that is not ours, read back by the official client.
 @Suite struct PulsarReadBackTests {
-    /// Results of messages in the order of sending.
-    private final class Receipts: Sendable {
-        private let results = Mutex<[Int: Result<PulsarMessageID, PulsarError>]>([:])
-
-        var count: Int { results.withLock { $0.count } }
-
-        func completion(of index: Int) -> PulsarProducer.Completion {
-            { result in
-                let earlier = self.results.withLock { $0.updateValue(result, forKey: index) }
-                #expect(earlier == nil, "message \(index) got a second result")
-            }
-        }
-
-        func ids(_ count: Int) throws -> [PulsarMessageID] {
-            try (0..<count).map { index in try #require(results.withLock { $0[index] }).get() }
-        }
-    }
-
-    /// Sends all, and returns where each is stored.
-    private func send(
-        _ messages: [PulsarMessage], to topic: String, of broker: PulsarLite, _ options: PulsarProducerOptions
-    ) async throws -> [PulsarMessageID] {
-        let client = try PulsarClient(serviceURL: broker.serviceURL)
-        let producer = try await client.makeProducer(topic: topic, options: options)
-        let receipts = Receipts()
-        for (index, message) in messages.enumerated() {
-            try await producer.send(message, completion: receipts.completion(of: index))
-        }
-        try await producer.flush()
-        let ids = try receipts.ids(messages.count)
-        try await producer.close()
-        await client.close()
-        return ids
-    }
-
-    private static func options(batching: Bool, _ compression: PulsarCompression = .none) -> PulsarProducerOptions {
-        var options = PulsarProducerOptions()
-        options.isBatchingEnabled = batching
-        options.compression = compression
-        options.blocksIfQueueFull = true
-        // However slow the machine that tests.
-        options.sendTimeout = .zero
-        return options
-    }
-
-    /// Every kind of message.
-    private static var specimens: [PulsarMessage] {
-        var all = AwkwardPayloads.all.map { PulsarMessage($0) }
-        all += [PulsarMessage("text, ünïcödé 🦆"), PulsarMessage("")]
-        var slice = ByteBuffer(string: "cut out of a larger buffer")
-        slice.moveReaderIndex(forwardBy: 4)
-        all.append(PulsarMessage(slice))
-        var full = PulsarMessage("full")
-        full.properties = [("first", "1"), ("empty", ""), ("ünïcödé", "🦆 = 'x', \"y\"\\\n")]
-        full.partitionKey = "key / ключ"
-        full.orderingKey = "ordering"
-        full.eventTime = 1_700_000_000_123
-        all.append(full)
-        var null = PulsarMessage(content: .null)
-        null.partitionKey = "deleted"
-        all.append(null)
-        var ordered = PulsarMessage("ordering key alone")
-        ordered.orderingKey = "only"
-        all.append(ordered)
-        return all
-    }
-
     @Test(arguments: PulsarCompression.allCases)
     func whatWeSendIsReadBackByteForByte(_ compression: PulsarCompression) async throws {
         let broker = try await PulsarLite(try Python())
-        let specimens = Self.specimens
+        let specimens = PulsarMessage.specimens
         for batching in [false, true] {
             let topic = batching ? "batched" : "single"
-            var options = Self.options(batching: batching, compression)
+            var options = PulsarProducerOptions.patient(batching: batching, compression)
             options.name = "tailrace-\(topic)"
             let before = WallClock.milliseconds
-            let ids = try await send(specimens, to: topic, of: broker, options)
+            let ids = try await broker.send(specimens, to: topic, options)
             let after = WallClock.milliseconds
             let received = try await broker.messages(of: topic)
             #expect(received.count == specimens.count)
@@ -110,10 +43,10 @@ import Testing
         var random = SeededGenerator(seed: 21)
         var payload = ByteBuffer()
         while payload.readableBytes < 6 << 20 { payload.writeInteger(random.next()) }
-        var options = Self.options(batching: false, compression)
+        var options = PulsarProducerOptions.patient(batching: false, compression)
         options.isChunkingEnabled = true
         let messages = [PulsarMessage("before"), PulsarMessage(payload), PulsarMessage("behind")]
-        let ids = try await send(messages, to: "chunks", of: broker, options)
+        let ids = try await broker.send(messages, to: "chunks", options)
         #expect(ids[0].firstChunk == nil && ids[2].firstChunk == nil)
         #expect(ids[1].firstChunk?.entryID == 1 && ids[1].entryID > 1)
         let received = try await broker.messages(of: "chunks")
@@ -127,7 +60,7 @@ import Testing
     @Test(arguments: PulsarHashing.allCases, [false, true])
     func keysKeepTheirPartitionAndTheirOrder(_ hashing: PulsarHashing, batching: Bool) async throws {
         let broker = try await PulsarLite(try Python(), partitions: 4)
-        var options = Self.options(batching: batching)
+        var options = PulsarProducerOptions.patient(batching: batching)
         options.hashing = hashing
         // Messages without a key change the partition by their number, however fast they come.
         options.batchingMaximumMessages = 20
@@ -137,7 +70,7 @@ import Testing
             if index % 6 != 0 { message.partitionKey = "key-\(index % 23)" }
             return message
         }
-        let ids = try await send(messages, to: "keys", of: broker, options)
+        let ids = try await broker.send(messages, to: "keys", options)
         let received = try await broker.messages(of: "keys", count: messages.count)
         let numbers = received.compactMap { Int(String(decoding: $0.payload, as: UTF8.self)) }
         #expect(numbers.sorted() == Array(0..<1000))
@@ -157,12 +90,12 @@ import Testing
         let broker = try await PulsarLite(try Python(), partitions: 7)
         let keys = (0..<50).map { "key-\($0)" } + ["abc", "host-01.example.com", "é", "日本語", "x y/z"]
         try await broker.produce(keys.map { PulsarLite.Sent(payload: Array($0.utf8), key: $0) }, to: "keys")
-        let ids = try await send(
+        let ids = try await broker.send(
             keys.map { key in
                 var message = PulsarMessage(key)
                 message.partitionKey = key
                 return message
-            }, to: "keys", of: broker, Self.options(batching: false))
+            }, to: "keys", PulsarProducerOptions.patient(batching: false))
         let received = try await broker.messages(of: "keys", count: 2 * keys.count)
         #expect(received.count == 2 * keys.count)
         for (key, id) in zip(keys, ids) {
@@ -173,7 +106,7 @@ import Testing
 
     @Test func batchesOfOneKeyEachKeepEveryKeysOrder() async throws {
         let broker = try await PulsarLite(try Python())
-        var options = Self.options(batching: true)
+        var options = PulsarProducerOptions.patient(batching: true)
         options.batchingType = .keyBased
         options.batchingMaximumMessages = 50
         let messages = (0..<500).map { index in
@@ -181,7 +114,7 @@ import Testing
             message.partitionKey = "key-\(index % 7)"
             return message
         }
-        _ = try await send(messages, to: "keyed", of: broker, options)
+        _ = try await broker.send(messages, to: "keyed", options)
         let received = try await broker.messages(of: "keyed")
         #expect(received.count == messages.count)
         for key in 0..<7 {
@@ -198,10 +131,10 @@ import Testing
     func nothingIsLostWhenTheBrokerIsKilledAgainAndAgain(batching: Bool, count: Int) async throws {
         let broker = try await PulsarLite(try Python())
         let client = try PulsarClient(serviceURL: broker.serviceURL)
-        var options = Self.options(batching: batching)
+        var options = PulsarProducerOptions.patient(batching: batching)
         options.batchingMaximumMessages = 100
         let producer = try await client.makeProducer(topic: "killed", options: options)
-        let receipts = Receipts()
+        let receipts = PulsarReceipts()
         async let sending: Void = {
             for index in 0..<count {
                 try await producer.send(PulsarMessage("\(index)"), completion: receipts.completion(of: index))

@@ -15,16 +15,18 @@ package struct StoredMessage: Equatable, Sendable {
     package var properties: [Property]
     package var eventTime: UInt64?
     package var hasNullValue: Bool
-    /// Decompressed; of a message in chunks, one chunk.
+    /// Decompressed; of a message in chunks, one chunk; as it came where it is encrypted, be it a batch.
     package var payload: ByteBuffer
 
     package var text: String { String(buffer: payload) }
 
     static func all(in stored: FramePayload, number: Int) throws -> [StoredMessage] {
         let metadata = try stored.metadata()
-        guard metadata.numMessagesInBatch != nil else {
+        let isEncrypted = !metadata.encryptionKeys.isEmpty
+        guard metadata.numMessagesInBatch != nil, !isEncrypted else {
             // A chunk is a piece of what was compressed as a whole.
-            let payload = metadata.chunkID == nil ? try decompressed(stored.payload, metadata) : stored.payload
+            let isReadable = metadata.chunkID == nil && !isEncrypted
+            let payload = isReadable ? try decompressed(stored.payload, metadata) : stored.payload
             return [
                 StoredMessage(
                     entry: number, producerName: metadata.producerName, sequenceID: metadata.sequenceID,

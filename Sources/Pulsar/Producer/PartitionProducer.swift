@@ -34,18 +34,21 @@ final class PartitionProducer: Sendable {
     let topic: TopicProducer
     private let options: PulsarProducerOptions
     private let compressor: Compressor
+    private let encryption: PayloadEncryption?
     private let limits: BufferLimits
     private let state = Mutex(State())
     /// The engine's only partition, from the moment when messages may go there directly: no lock is taken for one.
     private let runner = AtomicLazyReference<Engine.Runner>()
 
     init(
-        index: Int, _ topic: TopicProducer, _ options: PulsarProducerOptions, compressor: Compressor, partitions: Int
+        index: Int, _ topic: TopicProducer, _ options: PulsarProducerOptions, compressor: Compressor,
+        encryption: PayloadEncryption? = nil, partitions: Int
     ) {
         self.index = index
         self.topic = topic
         self.options = options
         self.compressor = compressor
+        self.encryption = encryption
         let pending = options.pendingLimit(partitions: partitions)
         limits = BufferLimits(
             maximumEvents: pending, maximumBytes: options.maximumPendingBytes,
@@ -93,7 +96,8 @@ final class PartitionProducer: Sendable {
     }
 
     private func begin(_ producer: OpenedProducer) -> Engine {
-        let encoder = SendEncoder(producerID: topic.settings.producerID, producer: producer, compressor: compressor)
+        let encoder = SendEncoder(
+            producerID: topic.settings.producerID, producer: producer, compressor: compressor, encryption: encryption)
         var batches = MessageBatchBuilder.Limits(isChunked: options.isChunkingEnabled)
         if options.isBatchingEnabled {
             batches.messages = options.batchingMaximumMessages

@@ -19,6 +19,7 @@ final class ProducerCore: Sendable {
     let isPartitioned: Bool
     private let client: PulsarClient
     private let compressor: Compressor
+    private let encryption: PayloadEncryption?
     /// Of a topic without partitions.
     private let only: PartitionProducer?
     private let state: Mutex<State>
@@ -29,17 +30,19 @@ final class ProducerCore: Sendable {
     /// - Parameter partitions: 0: the topic has none.
     init(
         _ topic: TopicName, _ options: PulsarProducerOptions, client: PulsarClient, compressor: Compressor,
-        partitions: Int
+        encryption: PayloadEncryption?, partitions: Int
     ) {
         id = client.makeProducerID()
         self.topic = topic
         self.options = options
         self.client = client
         self.compressor = compressor
+        self.encryption = encryption
         isPartitioned = partitions > 0
         let all = (0..<max(partitions, 1)).map { index in
             Self.makePartition(
-                partitions > 0 ? index : -1, of: topic, options, client, compressor, partitions: max(partitions, 1))
+                partitions > 0 ? index : -1, of: topic, options, client, compressor, encryption,
+                partitions: max(partitions, 1))
         }
         if partitions == 0, case .custom = options.routing { only = nil } else { only = partitions == 0 ? all[0] : nil }
         let router = MessageRouter<PulsarMessage>(
@@ -49,12 +52,13 @@ final class ProducerCore: Sendable {
 
     private static func makePartition(
         _ index: Int, of topic: TopicName, _ options: PulsarProducerOptions, _ client: PulsarClient,
-        _ compressor: Compressor, partitions: Int
+        _ compressor: Compressor, _ encryption: PayloadEncryption?, partitions: Int
     ) -> PartitionProducer {
         let producer = client.makeTopicProducer(
             index < 0 ? topic : topic.partition(index), options.machine(client.options),
-            accessMode: options.accessMode, properties: options.properties)
-        return PartitionProducer(index: index, producer, options, compressor: compressor, partitions: partitions)
+            accessMode: options.accessMode, properties: options.properties, isEncrypted: options.encryption != nil)
+        return PartitionProducer(
+            index: index, producer, options, compressor: compressor, encryption: encryption, partitions: partitions)
     }
 
     var partitions: [PartitionProducer] { state.withLock { $0.partitions } }
@@ -136,7 +140,7 @@ final class ProducerCore: Sendable {
     private func grow(to count: Int) {
         let known = partitions.count
         let new = (known..<count).map { index in
-            Self.makePartition(index, of: topic, options, client, compressor, partitions: count)
+            Self.makePartition(index, of: topic, options, client, compressor, encryption, partitions: count)
         }
         let loop = client.eventLoopGroup.any()
         let opened =

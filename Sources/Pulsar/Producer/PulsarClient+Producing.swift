@@ -6,7 +6,7 @@ extension PulsarClient {
     ///
     /// - Parameter topic: `t`, `tenant/namespace/t`, or the whole: `persistent://tenant/namespace/t`.
     /// - Throws: `PulsarError`: `invalidTopicName`, `invalidConfiguration`, `notSupported` when the library of the compression
-    ///   is not installed; what a broker said, or `timeout` or `producerBusy` when it was not done within the operation
+    ///   is not installed; `encryptionFailed` when the keys cannot be had; what a broker said, or `timeout` or `producerBusy` when it was not done within the operation
     ///   timeout: see `PulsarProducerOptions.openingPatience`. `CancellationError`.
     public func makeProducer(
         topic: String, options: PulsarProducerOptions = PulsarProducerOptions()
@@ -14,8 +14,15 @@ extension PulsarClient {
         try options.check()
         let name = try TopicName(topic)
         let compressor = try Compressor(options.compression)
+        var encryption: PayloadEncryption?
+        if let keys = options.encryption {
+            encryption = try await PayloadEncryption(
+                keys, timeout: TimeAmount(self.options.operationTimeout), eventLoop: eventLoopGroup.any(),
+                logger: logger)
+        }
         let partitions = try await partitions(of: name, patience: options.openingPatience)
-        let core = ProducerCore(name, options, client: self, compressor: compressor, partitions: partitions)
+        let core = ProducerCore(
+            name, options, client: self, compressor: compressor, encryption: encryption, partitions: partitions)
         let producer = PulsarProducer(core)
         try register(core.id) { [weak core] in try? await core?.close(flush: false, until: nil) }
         try await core.open()
@@ -43,12 +50,12 @@ extension PulsarClient {
 
     func makeTopicProducer(
         _ topic: TopicName, _ machine: ProducerMachineOptions, accessMode: PulsarAccessMode = .shared,
-        properties: [String: String] = [:]
+        properties: [String: String] = [:], isEncrypted: Bool = false
     ) -> TopicProducer {
         TopicProducer(
             TopicProducer.Settings(
                 topic: topic, producerID: makeProducerID(), machine: machine, accessMode: accessMode,
-                properties: properties, operationTimeout: options.operationTimeout),
+                properties: properties, isEncrypted: isEncrypted, operationTimeout: options.operationTimeout),
             source: source, eventLoop: eventLoopGroup.any(), logger: logger)
     }
 }

@@ -52,6 +52,8 @@ public struct PulsarProducerOptions: Sendable {
     public var sendTimeout: Duration = .seconds(30)
     /// Of payloads; of whole batches with batching.
     public var compression: PulsarCompression = .none
+    /// Nil: payloads are not encrypted.
+    public var encryption: PulsarEncryption?
     /// Messages of one partition without a result; zero: no limit.
     public var maximumPendingMessages = 1000
     /// Messages of all partitions without a result: each partition has its share; zero: no limit.
@@ -114,6 +116,7 @@ public struct PulsarProducerOptions: Sendable {
             try refuse(
                 "startsPartitionsLazily is for the access mode shared: the others hold every partition from the start")
         }
+        if let complaint = encryption?.complaint { try refuse("encryption: \(complaint)") }
         if let initialSequenceID, initialSequenceID >= UInt64(Int64.max) {
             try refuse("initialSequenceID is \(initialSequenceID): it must be below \(Int64.max)")
         }

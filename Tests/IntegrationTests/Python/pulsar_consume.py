@@ -3,6 +3,7 @@
 Each line: {"partition", "ledger", "entry", "batch_index", "producer", "key", "ordering_key", "properties",
 "event_time" (milliseconds), "publish_time" (milliseconds), "is_null", "payload" (base64)}; in the order of each
 partition. Ends when the broker has no more; with --count, when nothing comes after as many. Sequence ids are not among it: this client does not show them.
+With --private-key, what is encrypted is decrypted; else it is given as it is.
 """
 
 import argparse
@@ -37,17 +38,24 @@ def main():
     parser.add_argument("--topic", required=True)
     parser.add_argument("--output", required=True)
     parser.add_argument("--count", type=int, help="of a topic with partitions: as many as there must be")
+    parser.add_argument("--private-key", help="PEM file")
     arguments = parser.parse_args()
+    if arguments.private_key:
+        keys = {"crypto_key_reader": pulsar.CryptoKeyReader("", arguments.private_key)}
+    else:
+        keys = {"crypto_failure_action": pulsar.ConsumerCryptoFailureAction.CONSUME}
     client = pulsar.Client(arguments.service_url, logger=pulsar.ConsoleLogger(pulsar.LoggerLevel.Error))
     with open(arguments.output, "w", buffering=1 << 20) as output:
         if arguments.count is None:
-            reader = client.create_reader(arguments.topic, pulsar.MessageId.earliest, receiver_queue_size=5000)
+            reader = client.create_reader(
+                arguments.topic, pulsar.MessageId.earliest, receiver_queue_size=5000, **keys)
             while reader.has_message_available():
                 write(output, reader.read_next())
         else:
             # This client's reader of several partitions waits for ever at times, tells a message twice, or aborts.
             consumer = client.subscribe(
-                arguments.topic, "all", initial_position=pulsar.InitialPosition.Earliest, receiver_queue_size=5000)
+                arguments.topic, "all", initial_position=pulsar.InitialPosition.Earliest, receiver_queue_size=5000,
+                **keys)
             for _ in range(arguments.count):
                 write(output, consumer.receive())
             try:

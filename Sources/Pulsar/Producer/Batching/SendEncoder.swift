@@ -1,21 +1,29 @@
 internal import NIOCore
 
-/// Makes the SEND frames of one producer: compresses, writes the metadata, and the checksum over both. For any thread.
+/// Makes the SEND frames of one producer: compresses, encrypts, writes the metadata, and the checksum over both. For any
+/// thread.
 package struct SendEncoder: Sendable {
     package let producerID: UInt64
     package let producer: OpenedProducer
     let compressor: Compressor
+    /// Nil: payloads go as they are.
+    private let encryption: PayloadEncryption?
 
     /// Of a batch's payload, so that it fits into a frame with its metadata even if it does not shrink.
     package let maximumBatchSize: Int
     /// More than the metadata of a batch takes with keys and clusters of ordinary length.
     private static let metadataReserve = 4096
 
-    package init(producerID: UInt64, producer: OpenedProducer, compressor: Compressor) {
+    init(
+        producerID: UInt64, producer: OpenedProducer, compressor: Compressor, encryption: PayloadEncryption? = nil
+    ) {
         self.producerID = producerID
         self.producer = producer
         self.compressor = compressor
-        maximumBatchSize = max(producer.maximumMessageSize - Self.metadataReserve, 0)
+        self.encryption = encryption
+        // Another data key's may be longer by a little: there is the reserve.
+        let overhead = encryption?.dataKey?.overhead ?? 0
+        maximumBatchSize = max(producer.maximumMessageSize - Self.metadataReserve - overhead, 0)
     }
 
     /// False: it is too large for a frame of its own, whatever is done to it.
@@ -54,7 +62,11 @@ package struct SendEncoder: Sendable {
             metadata.highestSequenceID = batch.lastID
             command.highestSequenceID = batch.lastID
         }
-        let payload = try compress(batch.bytes, &metadata)
+        var payload = try compress(batch.bytes, &metadata)
+        if let dataKey = encryption?.dataKey {
+            dataKey.mark(&metadata)
+            payload = try dataKey.seal(payload, &metadata)
+        }
         guard metadata.encodedLength + payload.readableBytes <= producer.maximumMessageSize else {
             throw tooBig(metadata.encodedLength + payload.readableBytes)
         }
@@ -75,10 +87,13 @@ package struct SendEncoder: Sendable {
         metadata.eventTime = message.eventTime
         metadata.deliverAtTime = deliverAt
         if message.isNull { metadata.nullValue = true }
-        let payload = try compress(message.payload, &metadata)
+        var payload = try compress(message.payload, &metadata)
         let limit = producer.maximumMessageSize
-        let room = limit - metadata.encodedLength
+        let dataKey = encryption?.dataKey
+        dataKey?.mark(&metadata)
+        let room = limit - metadata.encodedLength - (dataKey == nil ? 0 : DataKey.tagBytes)
         guard payload.readableBytes > room else {
+            if let dataKey { payload = try dataKey.seal(payload, &metadata) }
             let command = SendCommand(producerID: producerID, sequenceID: id)
             return [
                 SealedSend(
@@ -87,15 +102,16 @@ package struct SendEncoder: Sendable {
             ]
         }
         guard isChunked else { throw tooBig(limit - room + payload.readableBytes) }
-        return try chunks(payload, id, metadata)
+        return try chunks(payload, id, metadata, dataKey)
     }
 
     /// Chunks of one message at most: each is a frame that waits for its own answer.
     private static let maximumChunks = 10_000
 
     /// The fields that tell of chunks count too: Apache's brokers leave room for them above their limit, others don't.
+    /// Each chunk is encrypted by itself.
     private func chunks(
-        _ payload: ByteBuffer, _ id: UInt64, _ metadata: MessageMetadata
+        _ payload: ByteBuffer, _ id: UInt64, _ metadata: MessageMetadata, _ dataKey: DataKey?
     ) throws(PulsarError) -> [SealedSend] {
         var metadata = metadata
         let total = payload.readableBytes
@@ -105,20 +121,25 @@ package struct SendEncoder: Sendable {
         // As long as they get.
         metadata.numChunksFromMsg = Int32(Self.maximumChunks)
         metadata.chunkID = Int32(Self.maximumChunks)
-        let size = producer.maximumMessageSize - metadata.encodedLength
+        let size = producer.maximumMessageSize - metadata.encodedLength - (dataKey == nil ? 0 : DataKey.tagBytes)
         guard size > 0, (total - 1) / size < Self.maximumChunks else { throw tooBig(metadata.encodedLength + total) }
         let count = (total + size - 1) / size
         metadata.numChunksFromMsg = Int32(count)
         let command = SendCommand(producerID: producerID, sequenceID: id, isChunk: true)
         var payload = payload
-        return (0..<count).map { index in
+        var sends: [SealedSend] = []
+        sends.reserveCapacity(count)
+        for index in 0..<count {
             metadata.chunkID = Int32(index)
             // As long as there are chunks there are bytes.
-            let chunk = payload.readSlice(length: min(size, payload.readableBytes)) ?? ByteBuffer()
-            return SealedSend(
-                firstID: id, lastID: id, isLastChunk: index == count - 1,
-                head: SendFrame.head(command, metadata: metadata, payload: chunk), payload: chunk)
+            var chunk = payload.readSlice(length: min(size, payload.readableBytes)) ?? ByteBuffer()
+            if let dataKey { chunk = try dataKey.seal(chunk, &metadata) }
+            sends.append(
+                SealedSend(
+                    firstID: id, lastID: id, isLastChunk: index == count - 1,
+                    head: SendFrame.head(command, metadata: metadata, payload: chunk), payload: chunk))
         }
+        return sends
     }
 
     private func metadata(_ id: UInt64, _ publishTime: UInt64) -> MessageMetadata {

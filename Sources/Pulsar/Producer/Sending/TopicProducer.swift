@@ -20,6 +20,8 @@ package final class TopicProducer: @unchecked Sendable {
         package var accessMode: PulsarAccessMode
         /// What brokers list beside the producer.
         package var properties: [String: String]
+        /// Payloads are encrypted, which some topics insist on.
+        package var isEncrypted = false
         /// For one answer of a broker, and for finding it.
         package var operationTimeout: Duration
     }
@@ -279,7 +281,7 @@ package final class TopicProducer: @unchecked Sendable {
     private func command(_ opening: ProducerOpening) -> ProducerCommand {
         ProducerCommand(
             topic: topic.description, producerID: settings.producerID, requestID: 0, producerName: opening.name,
-            encrypted: false,
+            encrypted: settings.isEncrypted,
             metadata: settings.properties.sorted { $0.key < $1.key }.map { Property(key: $0.key, value: $0.value) },
             epoch: opening.epoch, userProvidedProducerName: opening.isNameGiven,
             producerAccessMode: settings.accessMode.wire, topicEpoch: opening.topicEpoch)
