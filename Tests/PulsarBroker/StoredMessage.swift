@@ -15,6 +15,7 @@ package struct StoredMessage: Equatable, Sendable {
     package var properties: [Property]
     package var eventTime: UInt64?
     package var hasNullValue: Bool
+    package var schemaVersion: [UInt8]?
     /// Decompressed; of a message in chunks, one chunk; as it came where it is encrypted, be it a batch.
     package var payload: ByteBuffer
 
@@ -31,7 +32,8 @@ package struct StoredMessage: Equatable, Sendable {
                 StoredMessage(
                     entry: number, producerName: metadata.producerName, sequenceID: metadata.sequenceID,
                     key: metadata.partitionKey, orderingKey: metadata.orderingKey, properties: metadata.properties,
-                    eventTime: metadata.eventTime, hasNullValue: metadata.nullValue == true, payload: payload)
+                    eventTime: metadata.eventTime, hasNullValue: metadata.nullValue == true,
+                    schemaVersion: metadata.schemaVersion, payload: payload)
             ]
         }
         var reader = BatchReader(try decompressed(stored.payload, metadata))
@@ -43,7 +45,8 @@ package struct StoredMessage: Equatable, Sendable {
                     entry: number, batchIndex: messages.count, producerName: metadata.producerName,
                     sequenceID: single.sequenceID ?? metadata.sequenceID, key: single.partitionKey,
                     orderingKey: single.orderingKey, properties: single.properties, eventTime: single.eventTime,
-                    hasNullValue: single.nullValue == true, payload: message.payload))
+                    hasNullValue: single.nullValue == true, schemaVersion: metadata.schemaVersion,
+                    payload: message.payload))
         }
         return messages
     }

@@ -56,7 +56,8 @@ final class ProducerCore: Sendable {
     ) -> PartitionProducer {
         let producer = client.makeTopicProducer(
             index < 0 ? topic : topic.partition(index), options.machine(client.options),
-            accessMode: options.accessMode, properties: options.properties, isEncrypted: options.encryption != nil)
+            accessMode: options.accessMode, properties: options.properties, isEncrypted: options.encryption != nil,
+            schema: options.schema?.wire)
         return PartitionProducer(
             index: index, producer, options, compressor: compressor, encryption: encryption, partitions: partitions)
     }
@@ -104,7 +105,9 @@ final class ProducerCore: Sendable {
 
     // MARK: Partitions
 
+    /// Where a message goes that can be sent.
     func partition(for message: PulsarMessage) throws(PulsarError) -> PartitionProducer {
+        if let schema = options.schema { try schema.check(message) }
         if let only { return only }
         return try state.withLock { (state) throws(PulsarError) in
             let index = try state.router.partition(

@@ -50,12 +50,13 @@ extension PulsarClient {
 
     func makeTopicProducer(
         _ topic: TopicName, _ machine: ProducerMachineOptions, accessMode: PulsarAccessMode = .shared,
-        properties: [String: String] = [:], isEncrypted: Bool = false
+        properties: [String: String] = [:], isEncrypted: Bool = false, schema: Schema? = nil
     ) -> TopicProducer {
         TopicProducer(
             TopicProducer.Settings(
                 topic: topic, producerID: makeProducerID(), machine: machine, accessMode: accessMode,
-                properties: properties, isEncrypted: isEncrypted, operationTimeout: options.operationTimeout),
+                properties: properties, isEncrypted: isEncrypted, schema: schema,
+                operationTimeout: options.operationTimeout),
             source: source, eventLoop: eventLoopGroup.any(), logger: logger)
     }
 }

@@ -52,6 +52,8 @@ public struct PulsarProducerOptions: Sendable {
     public var sendTimeout: Duration = .seconds(30)
     /// Of payloads; of whole batches with batching.
     public var compression: PulsarCompression = .none
+    /// Nil: payloads are bytes of which brokers know nothing.
+    public var schema: PulsarSchema?
     /// Nil: payloads are not encrypted.
     public var encryption: PulsarEncryption?
     /// Messages of one partition without a result; zero: no limit.
@@ -116,6 +118,7 @@ public struct PulsarProducerOptions: Sendable {
             try refuse(
                 "startsPartitionsLazily is for the access mode shared: the others hold every partition from the start")
         }
+        if let complaint = schema?.complaint { try refuse("schema: \(complaint)") }
         if let complaint = encryption?.complaint { try refuse("encryption: \(complaint)") }
         if let initialSequenceID, initialSequenceID >= UInt64(Int64.max) {
             try refuse("initialSequenceID is \(initialSequenceID): it must be below \(Int64.max)")

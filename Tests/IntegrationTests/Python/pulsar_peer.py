@@ -13,6 +13,10 @@ import sys
 import pulsar
 
 
+class Number(pulsar.schema.Record):
+    n = pulsar.schema.Integer()
+
+
 def client(arguments):
     options = {"logger": pulsar.ConsoleLogger(pulsar.LoggerLevel.Error), "operation_timeout_seconds": 60}
     if arguments.ca:
@@ -88,6 +92,18 @@ def round_trips(arguments):
     assert not stored(producer.send(b"four", sequence_id=4))
     assert stored(producer.send(b"six", sequence_id=6))
     producer.close()
+
+    schema = pulsar.schema.StringSchema()
+    producer = connection.create_producer("texts", schema=schema)
+    producer.send("text")
+    producer.close()
+    try:
+        connection.create_producer("texts", schema=pulsar.schema.JsonSchema(Number))
+        raise AssertionError("two schemas of different types")
+    except pulsar.IncompatibleSchema:
+        pass
+    message = connection.create_reader("texts", pulsar.MessageId.earliest, schema=schema).read_next()
+    assert message.value() == "text" and message.schema_version() == "\0" * 8, repr(message.schema_version())
 
     exclusive = pulsar.ProducerAccessMode.Exclusive
     producer = connection.create_producer("own", access_mode=exclusive)

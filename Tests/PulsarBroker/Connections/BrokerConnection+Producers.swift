@@ -9,18 +9,23 @@ extension BrokerConnection {
         guard !topic.isTerminated else {
             return refuse(command.requestID, .topicTerminatedError, "Topic was already terminated")
         }
+        guard let version = topic.schemas.version(of: command.schema) else {
+            return refuse(command.requestID, .incompatibleSchema, "The topic's schema is of another type")
+        }
         let name = command.producerName.flatMap { $0.isEmpty ? nil : $0 } ?? broker.newProducerName()
         let answer = topic.admission.enter(
             ProducerAdmission.Request(
                 key: key(command.producerID), name: name, epoch: command.epoch ?? 0,
                 mode: command.producerAccessMode ?? .shared, topicEpoch: command.topicEpoch))
         var producer = BrokerProducer(
-            id: command.producerID, name: name, topic: topic, requestID: command.requestID, isReady: true)
+            id: command.producerID, name: name, topic: topic, requestID: command.requestID,
+            schemaVersion: version, isReady: true)
         switch answer {
         case .refused(let error, let message): return refuse(command.requestID, error, message)
         case .waiting:
             producer = BrokerProducer(
-                id: command.producerID, name: name, topic: topic, requestID: command.requestID, isReady: false)
+                id: command.producerID, name: name, topic: topic, requestID: command.requestID,
+                schemaVersion: version, isReady: false)
             producers[producer.id] = producer
             welcome(producer, topicEpoch: nil)
         case .ready(let topicEpoch, let fenced):
@@ -36,7 +41,8 @@ extension BrokerConnection {
             .producerSuccess(
                 ProducerSuccessCommand(
                     requestID: producer.requestID, producerName: producer.name,
-                    lastSequenceID: producer.topic.lastSequenceID(of: producer.name), schemaVersion: [],
+                    lastSequenceID: producer.topic.lastSequenceID(of: producer.name),
+                    schemaVersion: producer.schemaVersion,
                     topicEpoch: topicEpoch, producerReady: producer.isReady)))
     }
 

@@ -7,6 +7,8 @@ final class BrokerProducer {
     let topic: Topic
     /// Of its PRODUCER.
     let requestID: UInt64
+    /// Of its schema; empty without one.
+    let schemaVersion: [UInt8]
     /// False while it waits for exclusive access.
     var isReady: Bool
 
@@ -19,11 +21,14 @@ final class BrokerProducer {
     private var answers: [Answer] = []
     private var tickets = 0
 
-    init(id: UInt64, name: String, topic: Topic, requestID: UInt64, isReady: Bool) {
+    init(
+        id: UInt64, name: String, topic: Topic, requestID: UInt64, schemaVersion: [UInt8], isReady: Bool
+    ) {
         self.id = id
         self.name = name
         self.topic = topic
         self.requestID = requestID
+        self.schemaVersion = schemaVersion
         self.isReady = isReady
     }
 

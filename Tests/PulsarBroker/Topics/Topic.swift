@@ -27,6 +27,7 @@ final class Topic {
     /// Nil: off.
     private var deduplication: Deduplication?
     var admission = ProducerAdmission()
+    var schemas = SchemaRegistry()
     var isTerminated = false
     var subscriptions: [String: Subscription] = [:]
     private(set) var duplicates = 0

@@ -22,6 +22,8 @@ package final class TopicProducer: @unchecked Sendable {
         package var properties: [String: String]
         /// Payloads are encrypted, which some topics insist on.
         package var isEncrypted = false
+        /// Nil: plain bytes.
+        package var schema: Schema?
         /// For one answer of a broker, and for finding it.
         package var operationTimeout: Duration
     }
@@ -283,7 +285,7 @@ package final class TopicProducer: @unchecked Sendable {
             topic: topic.description, producerID: settings.producerID, requestID: 0, producerName: opening.name,
             encrypted: settings.isEncrypted,
             metadata: settings.properties.sorted { $0.key < $1.key }.map { Property(key: $0.key, value: $0.value) },
-            epoch: opening.epoch, userProvidedProducerName: opening.isNameGiven,
+            schema: settings.schema, epoch: opening.epoch, userProvidedProducerName: opening.isNameGiven,
             producerAccessMode: settings.accessMode.wire, topicEpoch: opening.topicEpoch)
     }
 
