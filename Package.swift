@@ -77,7 +77,8 @@ let package = Package(
         .executableTarget(
             name: "tailrace",
             dependencies: [
-                "TailraceAgent", "EventHubs", "Pulsar", "LocalHub", "OpenSSLTransport", "CTailrace", nioPosix, logging,
+                "TailraceAgent", "TailraceInputs", "EventHubs", "Pulsar", "LocalHub", "OpenSSLTransport", "CTailrace",
+                nioPosix, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -136,7 +137,8 @@ let package = Package(
         .testTarget(
             name: "TailraceAgentTests",
             dependencies: [
-                "TailraceAgent", "TailraceDelivery", "TailraceSpool", "AMQP", "Pulsar", "PulsarBroker",
+                "TailraceAgent", "TailraceInputs", "TailraceDelivery", "TailraceSpool", "AMQP", "Pulsar",
+                "PulsarBroker",
                 "OpenSSLTransport", "TestSupport", nioCore, nioPosix,
             ],
             swiftSettings: strict),
@@ -153,7 +155,10 @@ let package = Package(
             exclude: ["Python"], swiftSettings: strict),
         .testTarget(
             name: "CrashTests",
-            dependencies: ["tailrace", "LocalHub", "PulsarBroker", "pulsar-broker", "TestSupport", logging],
+            dependencies: [
+                "tailrace", "TailraceInputs", "TailraceSpool", "LocalHub", "AMQP", "PulsarBroker", "pulsar-broker",
+                "TestSupport", logging,
+            ],
             swiftSettings: strict),
     ]
 )

@@ -19,6 +19,7 @@ package struct SpoolFileError: Error, Equatable, Sendable, CustomStringConvertib
     package let code: CInt
 
     package var isNoSpace: Bool { code == ENOSPC || code == EDQUOT }
+    package var isMissing: Bool { code == ENOENT }
 
     package var description: String { "\(operation.rawValue) \(path): \(String(cString: strerror(code)))" }
 }

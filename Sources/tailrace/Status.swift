@@ -12,7 +12,6 @@ struct Status: ParsableCommand {
 
     func run() throws {
         let path = try ConfigurationLoader.controlSocket(ofConfigurationAt: common.config)
-        let reply = try ControlClient.ask(json ? "status json" : "status text", path: path)
-        Tailrace.write(reply + (json ? [UInt8(ascii: "\n")] : []))
+        Tailrace.write(try ControlClient.ask(ControlRequest.status(isJSON: json).line, path: path), endsLine: json)
     }
 }

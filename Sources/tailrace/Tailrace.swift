@@ -11,7 +11,7 @@ struct Tailrace: ParsableCommand {
         commandName: "tailrace",
         abstract: "Carries log lines to Azure Event Hubs or Apache Pulsar, by a durable spool that loses nothing.",
         version: Version.text,
-        subcommands: [Run.self, Check.self, Status.self, Send.self, Demo.self, Hub.self])
+        subcommands: [Run.self, Check.self, Status.self, Explain.self, Positions.self, Send.self, Demo.self, Hub.self])
 
     static func main() async {
         // Before anything else: anybody on this machine may read a command line.
@@ -57,14 +57,20 @@ struct Tailrace: ParsableCommand {
     }
 
     /// Writes everything to standard output.
-    static func write(_ bytes: [UInt8]) {
-        var rest = bytes[...]
+    static func write(_ bytes: [UInt8], endsLine: Bool = false) {
+        var rest = (endsLine ? bytes + [UInt8(ascii: "\n")] : bytes)[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { return }
             rest = rest.dropFirst(count)
         }
+    }
+
+    static var workingDirectory: String {
+        guard let path = getcwd(nil, 0) else { return "/" }
+        defer { free(path) }
+        return String(cString: path)
     }
 
     static func printError(_ text: String) {

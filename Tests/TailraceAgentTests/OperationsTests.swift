@@ -91,6 +91,19 @@ import Testing
         #expect(text.contains("last error at 1970-01-01T00:00:01.000Z: refused"))
     }
 
+    @Test func aSourceWithoutSizeIsToldWithoutOne() {
+        var report = Self.report
+        report.inputs[0].type = "syslog"
+        report.inputs[0].lagBytes = 0
+        report.inputs[0].files = 1
+        report.inputs[0].sources[0].path = "udp://127.0.0.1:5514"
+        report.inputs[0].sources[0].condition = "receives"
+        report.inputs[0].sources[0].size = 0
+        report.inputs[0].sources[0].offset = 0
+        #expect(report.text.contains("(syslog): 1 source\n"))
+        #expect(report.text.contains("        udp://127.0.0.1:5514: receives\n"))
+    }
+
     @Test func theControlSocketAnswersOneLineWithOneText() throws {
         let path = directory("control.sock")
         let server = try ControlServer.start(path: path, logger: logger) { Array("<\($0)>".utf8) }

@@ -5,6 +5,8 @@ package enum ControlError: Error, Equatable, CustomStringConvertible {
     /// No agent listens at this socket.
     case notRunning(path: String, reason: String)
     case failed(path: String, reason: String)
+    /// The agent's own words.
+    case refused(String)
 
     package var description: String {
         switch self {
@@ -12,6 +14,7 @@ package enum ControlError: Error, Equatable, CustomStringConvertible {
             "no agent answers at \(path) (\(reason)); start one: tailrace run; or name its --config"
         case .failed(let path, let reason):
             "the agent at \(path) did not answer: \(reason); look at its log"
+        case .refused(let reason): reason
         }
     }
 }
@@ -21,7 +24,18 @@ package enum ControlClient {
     /// Bytes of a reply.
     package static let maximumReply = 64 << 20
     /// The agent may take so long for each piece of its reply.
-    package static let seconds = 10
+    package static let seconds = 20
+
+    /// The answer to a request about a path or a position, without the line that tells whether it could be done.
+    package static func answer(to request: ControlRequest, path: String) throws(ControlError) -> [UInt8] {
+        let reply = try ask(request.line, path: path)
+        let newline = reply.firstIndex(of: UInt8(ascii: "\n")) ?? reply.endIndex
+        let text = reply[newline...].dropFirst()
+        guard String(decoding: reply[..<newline], as: UTF8.self) == "ok" else {
+            throw .refused(String(decoding: text.last == UInt8(ascii: "\n") ? text.dropLast() : text, as: UTF8.self))
+        }
+        return Array(text)
+    }
 
     package static func ask(_ request: String, path: String) throws(ControlError) -> [UInt8] {
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)

@@ -7,12 +7,18 @@ import Synchronization
 /// A thread of its own serves one client at a time, each within `clientSeconds`, so a client that stalls delays the
 /// next one and nothing else. Whoever may open the socket (owner and group, mode 0660) may ask.
 package final class ControlServer: Sendable {
-    /// Bytes of a request line.
-    package static let maximumRequest = 1024
+    /// Bytes of a request line: room for the longest path.
+    package static let maximumRequest = 16 << 10
     /// A client has this long to send its request, and for each piece of the reply.
     package static let clientSeconds = 2
 
-    package typealias Handler = @Sendable (_ request: String) -> [UInt8]
+    package struct Request: Sendable, CustomStringConvertible {
+        package var line: String
+        /// The user who asks; nil where the kernel does not tell.
+        package var user: UInt32?
+        package var description: String { line }
+    }
+    package typealias Handler = @Sendable (Request) -> [UInt8]
 
     package let path: String
     private let listener: Int32
@@ -94,7 +100,9 @@ package final class ControlServer: Sendable {
             }
             _ = fcntl(client, F_SETFD, FD_CLOEXEC)
             UnixSocket.setTimeouts(client, seconds: Self.clientSeconds)
-            if let request = readRequest(client) { _ = UnixSocket.send(client, handler(request)) }
+            if let line = readRequest(client) {
+                _ = UnixSocket.send(client, handler(Request(line: line, user: UnixSocket.user(of: client))))
+            }
             close(client)
         }
     }

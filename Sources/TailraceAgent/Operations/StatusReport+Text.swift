@@ -33,16 +33,19 @@ extension StatusReport {
 
 extension StatusReport.Input {
     fileprivate var text: [String] {
-        var lines = [
-            "input   \(name) (\(type)): \(counted(files, "file")), \(Quantity.describe(bytes: lagBytes)) not read yet"
-        ]
+        // A journal and a socket have no size, and so nothing that is known not to be read yet.
+        let known = counted(files, type == "file" ? "file" : "source")
+        let rest = type == "file" || lagBytes > 0 ? ", \(Quantity.describe(bytes: lagBytes)) not read yet" : ""
+        var lines = ["input   \(name) (\(type)): \(known)\(rest)"]
         lines.append(
             "        existed \(existed) = acknowledged \(acknowledged) + spooled \(spooled) + filtered \(filtered)"
                 + " + dropped \(dropped): \(StatusReport.verdict(unexplained))")
         for drop in drops { lines.append("        dropped \(drop.records): \(drop.reason)") }
         if lostBytes > 0 { lines.append("        lost unread: \(lostBytes) bytes, truncated or removed too early") }
         for source in sources.prefix(10) {
-            lines.append("        \(source.path): \(source.condition), \(source.offset) of \(source.size) bytes")
+            let hasSize = type == "file" || source.size > 0
+            let progress = hasSize ? ", \(source.offset) of \(source.size) bytes" : ""
+            lines.append("        \(source.path): \(source.condition)\(progress)")
         }
         return lines
     }

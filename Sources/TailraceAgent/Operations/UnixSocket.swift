@@ -33,6 +33,15 @@ enum UnixSocket {
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &time, size)
     }
 
+    /// The user of the process at the other end.
+    static func user(of descriptor: Int32) -> UInt32? {
+        // Process, user and group: `ucred`, which Glibc's module leaves out.
+        var credentials: (pid_t, uid_t, gid_t) = (0, 0, 0)
+        var size = socklen_t(MemoryLayout<(pid_t, uid_t, gid_t)>.size)
+        guard getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 else { return nil }
+        return credentials.1
+    }
+
     /// False when the peer went away or did not take the bytes in time.
     static func send(_ descriptor: Int32, _ bytes: [UInt8]) -> Bool {
         var sent = 0

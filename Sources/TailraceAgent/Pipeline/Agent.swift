@@ -18,13 +18,13 @@ package final class Agent: Sendable {
     /// Batches that inputs may fill at the same time, in bytes: the agent's largest piece of memory.
     static let batchMemory = 8 << 20
 
-    private let configuration: AgentConfiguration
-    private let logger: Logger
+    let configuration: AgentConfiguration
+    let logger: Logger
     private let started = Timestamp.now()
-    private let spool: Spool
+    let spool: Spool
     private let sink: SpoolSink
     private let account: InputAccount
-    private let inputs: [any RunningInput]
+    let inputs: [any RunningInput]
     private let outputs: [any RunningOutput]
     private let ledgers: [Ledger]
     private let group: MultiThreadedEventLoopGroup
@@ -189,14 +189,6 @@ package final class Agent: Sendable {
     }
 
     // MARK: Status
-
-    private func answer(_ request: String) -> [UInt8] {
-        switch request {
-        case "status json": report().json
-        case "status text": Array(report().text.utf8)
-        default: Array("unknown request\n".utf8)
-        }
-    }
 
     private func health() -> MetricsServer.Answer {
         let report = report(timeoutMilliseconds: 0)

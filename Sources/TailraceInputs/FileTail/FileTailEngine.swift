@@ -151,6 +151,7 @@ final class FileTailEngine {
         while !shared.stops, !isClosed {
             let begin = Self.monotonic()
             lookAround(begin)
+            shared.requests.serve(self, mayChange: true)
             let bytes = readRound()
             flushPositions()
             shared.publish(currentStatistics, files: shared.wantsFiles ? fileStates() : nil)
@@ -326,6 +327,7 @@ final class FileTailEngine {
             statistics.waits += 1
             while readEvents() {}
             openReady()
+            shared.requests.serve(self, mayChange: false)
             shared.publish(currentStatistics, files: shared.wantsFiles ? fileStates() : nil)
             shared.drainWakes()
         }
@@ -347,27 +349,27 @@ final class FileTailEngine {
         return result
     }
 
-    private func fileStates() -> [TailedFileState] {
-        files.values.map { file in
-            let condition: TailedFileState.Condition =
-                if file.trouble != 0 {
-                    .troubled(troubleText(file))
-                } else if file.missingSince != 0 {
-                    .missing
-                } else if file.isUnlinked {
-                    .unlinked
-                } else if case .copy = file.check {
-                    .copying
-                } else if file.isRotated {
-                    .rotated
-                } else {
-                    .followed
-                }
-            return TailedFileState(
-                path: file.path, source: file.label, input: inputs[file.input].name, condition: condition,
-                device: file.identity.device, inode: file.identity.inode, generation: file.generation, size: file.size,
-                offset: file.offset)
-        }
+    private func fileStates() -> [TailedFileState] { files.values.map { state(of: $0) } }
+
+    func state(of file: TailedFile) -> TailedFileState {
+        let condition: TailedFileState.Condition =
+            if file.trouble != 0 {
+                .troubled(troubleText(file))
+            } else if file.missingSince != 0 {
+                .missing
+            } else if file.isUnlinked {
+                .unlinked
+            } else if case .copy = file.check {
+                .copying
+            } else if file.isRotated {
+                .rotated
+            } else {
+                .followed
+            }
+        return TailedFileState(
+            path: file.path, source: file.label, input: inputs[file.input].name, condition: condition,
+            device: file.identity.device, inode: file.identity.inode, generation: file.generation, size: file.size,
+            offset: file.offset)
     }
 
     func troubleText(_ file: TailedFile) -> String {

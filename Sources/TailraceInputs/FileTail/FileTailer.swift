@@ -62,6 +62,14 @@ package final class FileTailer: RunningInput {
     package func files(timeoutMilliseconds: Int = 500) -> [TailedFileState] {
         shared.files(timeoutMilliseconds: timeoutMilliseconds)
     }
+
+    /// Nil when the tailer's thread did not come to it in time.
+    func ask<Answer: Sendable>(
+        changes: Bool, _ timeoutMilliseconds: Int, _ body: @escaping @Sendable (FileTailEngine) -> Answer
+    ) -> Answer? {
+        shared.requests.ask(
+            changes: changes, timeoutMilliseconds: timeoutMilliseconds, wake: { shared.wake() }, body)
+    }
 }
 
 extension FileTailer {
@@ -125,6 +133,7 @@ final class FileTailShared: Sendable {
         var files: [TailedFileState] = []
     }
     private let state = Mutex(State())
+    let requests = FileTailRequests()
     let wakeDescriptor: Int32
     private let wakeEnd: Int32
 
@@ -149,7 +158,7 @@ final class FileTailShared: Sendable {
         wake()
     }
 
-    private func wake() {
+    func wake() {
         var byte: UInt8 = 1
         // A full pipe wakes as well.
         _ = write(wakeEnd, &byte, 1)
