@@ -181,7 +181,7 @@ import Testing
     @Test func whatCannotBeSentIsToldInOneLine() async throws {
         let broker = try await broker { $0.authentication = .token([Self.canary]) }
         let input = try directory.write("one\ntwo\n", to: "input")
-        let refused = try await send(broker, ["--timeout", "2s"], input: input)
+        let refused = try await send(broker, ["--timeout", "60s"], input: input)
         #expect(refused.wait() == .code(1))
         #expect(refused.errorOutput.filter { $0 == "\n" }.count == 1)
         #expect(refused.errorOutput.contains("AuthenticationError"), "\(refused.errorOutput)")

@@ -170,7 +170,7 @@ import Testing
     func whatCannotBeSentIsCountedWithItsReason(way: [String]) async throws {
         let hub = try await hub()
         let input = try file(Array("one\ntwo\n".utf8))
-        let absent = try start(hub, way + ["--partition-id", "77", "--timeout", "1s"], input: input)
+        let absent = try start(hub, way + ["--partition-id", "77", "--timeout", "60s"], input: input)
         #expect(absent.wait() == .code(1))
         #expect(
             absent.errorOutput.contains(way.isEmpty ? "Partitions/77" : "has no partition 77"), "\(absent.errorOutput)")

@@ -154,12 +154,12 @@ import Testing
         }
     }
 
-    /// The broker counts in seconds; without its empty frames this side would go after two.
+    /// The broker counts in seconds; without its empty frames this side would go after five.
     @Test func theBrokersEmptyFramesAreSignsOfLife() async throws {
-        let client = try await connect(idleTimeOut: 2000)
+        let client = try await connect(idleTimeOut: 5000)
         let inbox = Inbox()
         _ = try await client.receiver("/queue/idle", into: inbox)
-        try await Task.sleep(for: .seconds(5))
+        try await Task.sleep(for: .seconds(8))
         #expect(try await client.sender("/queue/idle").send(AMQPMessage([1])) == .settled(.accepted))
         #expect(await inbox.messages(atLeast: 1).count == 1)
         try await client.close()

@@ -93,6 +93,7 @@ extension FileTailEngine {
             position.head = ContentHash(of: descriptor, from: 0, length: Int(head)) ?? .empty
             position.marker = ContentHash(of: descriptor, from: offset - marker, length: Int(marker)) ?? .empty
             file.load(position)
+            file.open = nil
             file.check = .none
             file.size = status.size
             note(position)
