@@ -187,4 +187,44 @@ import Testing
             #expect(sink.texts(directory("\(size).log")).map(\.utf8.count) == [size - 1, 4])
         }
     }
+
+    @Test func directoriesThatCannotBeReadYetAreReadWhenTheyCan() throws {
+        let directory = TemporaryDirectory()
+        chmod(directory.path, 0o755)
+        for name in ["closed", "closed/deep", "listed", "blind"] { mkdir(directory(name), 0o755) }
+        for name in ["closed/deep", "listed", "blind"] { write("1\n", to: directory("\(name)/a.log")) }
+        // Not even the way to it; names without what they stand for; reachable names that cannot be listed.
+        chmod(directory("closed"), 0)
+        chmod(directory("listed"), 0o744)
+        chmod(directory("blind"), 0o711)
+        let sink = FakeSink()
+        let patterns = ["closed/deep/*.log", "listed/*.log", "blind/*.log"].map { directory($0) }
+        let inputs = patterns.map { input($0) }
+        let running = try RunningTailer(inputs, sink, prepare: giveUpRights)
+        for name in ["closed/deep", "listed/a.log", "blind"] {
+            #expect(
+                sink.wait { _ in
+                    running.tailer.files().contains {
+                        if case .troubled(let why) = $0.condition {
+                            $0.path == directory(name) && why.contains("execute")
+                        } else {
+                            false
+                        }
+                    }
+                }, "\(name)")
+        }
+        #expect(sink.lineCount == 0)
+        for (count, name) in ["listed", "blind", "closed"].enumerated() {
+            chmod(directory(name), 0o755)
+            #expect(sink.wait { $0.lineCount == count + 1 }, "\(name)")
+        }
+        // Taken away and given again, nothing is lost, and nothing is a new file.
+        chmod(directory("listed"), 0o744)
+        write("2\n", to: directory("listed/a.log"))
+        #expect(sink.wait { $0.texts(directory("listed/a.log")) == ["1", "2"] })
+        chmod(directory("listed"), 0o755)
+        #expect(sink.wait { _ in running.tailer.files().allSatisfy { $0.condition == .followed } })
+        running.stop()
+        #expect(sink.lineCount == 4)
+    }
 }

@@ -4,13 +4,6 @@ import TailraceSpool
 import TestSupport
 import Testing
 
-/// Makes the calling thread (not the process) open files as nobody.
-@Sendable private func giveUpRights() {
-    typealias SetUser = @convention(c) (UInt32) -> Int32
-    guard let symbol = dlsym(nil, "setfsuid") else { fatalError("no setfsuid") }
-    _ = unsafeBitCast(symbol, to: SetUser.self)(65_534)
-}
-
 @Suite struct FileTailerTests {
     @Test func readsWhatIsThereAndWhatComes() throws {
         let directory = TemporaryDirectory()

@@ -45,6 +45,13 @@ final class LoopFileSystem {
         return status.st_dev
     }
 
+    /// Bytes that are free for everybody.
+    var free: UInt64 {
+        var status = statvfs()
+        statvfs(path, &status)
+        return UInt64(status.f_bavail) * UInt64(status.f_frsize)
+    }
+
     /// Takes it away even from under open files, and mounts it on another device.
     func mountElsewhere() throws {
         try Self.run("/bin/umount", "--lazy", path)

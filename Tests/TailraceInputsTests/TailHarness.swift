@@ -106,8 +106,9 @@ final class FakeSink: BatchSink {
     func texts(_ source: String) -> [String] { lines[source, default: []].map(\.text) }
 
     /// Waits until the predicate holds; false after a generous while.
-    func wait(seconds: Int = 10, until predicate: (FakeSink) -> Bool) -> Bool {
-        for _ in 0..<(seconds * 1000) {
+    func wait(seconds: Int = 30, until predicate: (FakeSink) -> Bool) -> Bool {
+        let end = time(nil) + seconds
+        while time(nil) <= end {
             if predicate(self) { return true }
             usleep(1000)
         }
@@ -216,4 +217,11 @@ func nextTick(after path: String) {
         unlink(probe)
         if now.st_ctim.tv_sec != before.st_ctim.tv_sec || now.st_ctim.tv_nsec != before.st_ctim.tv_nsec { return }
     }
+}
+
+/// Makes the calling thread (not the process) open files as nobody.
+@Sendable func giveUpRights() {
+    typealias SetUser = @convention(c) (UInt32) -> Int32
+    guard let symbol = dlsym(nil, "setfsuid") else { fatalError("no setfsuid") }
+    _ = unsafeBitCast(symbol, to: SetUser.self)(65_534)
 }

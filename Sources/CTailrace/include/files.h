@@ -7,6 +7,9 @@
 /// Reserves `length` bytes from `offset` (fallocate with mode 0). Returns 0, or -1 with errno set.
 int tailrace_fallocate(int descriptor, int64_t offset, int64_t length);
 
+/// `SEEK_DATA` of lseek: the next byte that is not in a hole.
+enum { TAILRACE_SEEK_DATA = 3 };
+
 /// What statx tells about a file.
 struct tailrace_file_status {
     uint64_t device;

@@ -9,6 +9,13 @@ package struct FileTailConfiguration: Sendable {
     package var maximumLine = 1_024_000
     /// Where a file is begun that was there before the input knew of it.
     package var startAt = StartPosition.beginning
+    /// A file that had not changed for so long when it was first seen is begun at its end.
+    package var ignoreOlder: Duration?
+    /// A carriage return before a line's newline is no part of the record.
+    package var stripsCarriageReturns = false
+    /// A file that was deleted is held open until it is read to its end, but only while its file system has as many
+    /// bytes free as this; below it, the ones deleted longest are given up.
+    package var deletedMinimumFree: UInt64 = 256 << 20
 
     /// What a container's run-time has put around the lines; nil = nothing.
     package var format: ContainerFormat?

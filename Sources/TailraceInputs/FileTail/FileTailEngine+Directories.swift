@@ -19,6 +19,12 @@ extension FileTailEngine {
                 if let status = FileStatus(path: pattern.base), status.isDirectory {
                     want(pattern.base, (inputIndex, patternIndex, state), &queue)
                 } else {
+                    let code = errno
+                    if code == EACCES || code == EPERM {
+                        setPathTrouble(pattern.base, input: inputIndex, code)
+                    } else {
+                        troubledPaths[pattern.base] = nil
+                    }
                     watchAncestor(of: pattern.base)
                 }
             }
@@ -37,6 +43,10 @@ extension FileTailEngine {
         settleTouched()
         isFirstWalk = false
         countPolled()
+        if saidWatchLimit, statistics.polledDirectories == 0 {
+            saidWatchLimit = false
+            logger.info("every directory has an inotify watch again")
+        }
     }
 
     private func want(
@@ -168,11 +178,14 @@ extension FileTailEngine {
     func scan(_ directory: WatchedDirectory, subdirectory: (_ name: String, _ mayBeLink: Bool) -> Void = { _, _ in }) {
         guard let stream = opendir(directory.path) else {
             let code = errno
-            if code != ENOENT && code != ENOTDIR {
-                logger.warning("cannot list \(directory.path): \(describeErrno(code)); tried again every rescan")
+            if code == ENOENT || code == ENOTDIR {
+                troubledPaths[directory.path] = nil
+            } else {
+                setPathTrouble(directory.path, input: directory.states.first?.input ?? 0, code)
             }
             return
         }
+        if troubledPaths.removeValue(forKey: directory.path) != nil { wantsWalk = true }
         defer { closedir(stream) }
         var found: [String] = []
         while let entry = readdir(stream) {

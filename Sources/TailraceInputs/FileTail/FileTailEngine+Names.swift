@@ -56,6 +56,9 @@ extension FileTailEngine {
             if event.has(IN_DELETE_SELF) || event.has(IN_MOVE_SELF) {
                 dropTree(directory.path)
                 wantsWalk = true
+            } else if event.has(IN_ATTRIB) {
+                // Its names may be within reach now.
+                wantsWalk = true
             }
             return
         }
@@ -129,6 +132,13 @@ extension FileTailEngine {
         let key = TouchedKey(directory: ObjectIdentifier(directory), name: name)
         var isLink = false
         guard var status = FileStatus(path: path, follow: false) else {
+            let code = errno
+            if code == EACCES || code == EPERM {
+                // It may well be there: what is open of it is read on.
+                if let input = input(of: name, in: directory) { setPathTrouble(path, input: input, code) }
+                return
+            }
+            troubledPaths[path] = nil
             linkNames[key] = nil
             if let file = directory.names[name] { unbind(file) }
             return
@@ -264,7 +274,7 @@ extension FileTailEngine {
         let file = TailedFile(
             identity: status.identity, keyIdentity: position?.identity ?? status.identity,
             input: newcomer.input, age: status.age, directory: newcomer.directory, name: newcomer.name)
-        let startsAtEnd = isFirstWalk && inputs[file.input].startAt == .end
+        let startsAtEnd = isFirstWalk && inputs[file.input].startAt == .end || isTooOld(status, inputs[file.input])
         var label = newcomer.directory.path(of: newcomer.name)
         if let position {
             file.load(position)
@@ -310,6 +320,11 @@ extension FileTailEngine {
             savedInodes.remove(identity.inode)
         }
         return position
+    }
+
+    private func isTooOld(_ status: FileStatus, _ input: FileTailConfiguration) -> Bool {
+        guard let limit = input.ignoreOlder else { return false }
+        return Self.wallClock() - status.modified / 1_000_000 > limit.nanoseconds / 1_000_000
     }
 
     /// The position of a file that we know under another device number and that has lost its name: its file system was

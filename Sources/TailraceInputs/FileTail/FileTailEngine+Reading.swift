@@ -106,72 +106,18 @@ extension FileTailEngine {
         if idle < limits.finalAfter.nanoseconds {
             wait(file, min(limits.finalAfter.nanoseconds - idle, limits.pollInterval.nanoseconds))
         } else if hasRest {
-            if closeRest(file) { enqueue(file) }
+            if beginsWithNULs(file) {
+                _ = passNULs(file, isFinal: true)
+                enqueue(file)
+            } else if closeRest(file) {
+                enqueue(file)
+            }
         } else if file.isUnlinked {
             remove(file)
         } else {
             close(file)
             if file.directory == nil { file.missingSince = now }
         }
-    }
-
-    // MARK: - Opening
-
-    /// Opens the file at its name and makes sure that it is the one that is meant.
-    private func open(_ file: TailedFile) -> Bool {
-        guard let directory = file.directory else { return false }
-        let path = directory.path(of: file.name)
-        if openFiles.count >= limits.maximumOpenFiles { closeLongestIdle() }
-        let descriptor = Glibc.open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
-        guard descriptor >= 0 else {
-            let code = errno
-            if code == ENOENT {
-                touch(directory, file.name)
-                settleTouched()
-            } else {
-                setTrouble(file, code)
-            }
-            return false
-        }
-        guard let status = FileStatus(descriptor: descriptor), status.isRegular, status.identity == file.identity else {
-            Glibc.close(descriptor)
-            touch(directory, file.name)
-            settleTouched()
-            return false
-        }
-        clearTrouble(file)
-        file.descriptor = descriptor
-        file.lastRound = round
-        openFiles.append(file)
-        return true
-    }
-
-    private func close(_ file: TailedFile) {
-        guard file.descriptor >= 0 else { return }
-        file.closeDescriptor()
-        openFiles.removeAll { $0 === file }
-    }
-
-    /// Makes room for a descriptor: of the files that have a name and nothing unread the one longest idle, else of those
-    /// that have a name.
-    private func closeLongestIdle() {
-        let candidates = openFiles.filter { $0.directory != nil }
-        let settled = candidates.filter { $0.size == $0.offset }
-        if let file = (settled.isEmpty ? candidates : settled).min(by: { $0.lastRound < $1.lastRound }) { close(file) }
-    }
-
-    private func setTrouble(_ file: TailedFile, _ code: Int32) {
-        if file.trouble == 0 { troubledFiles += 1 }
-        if file.trouble != code {
-            file.trouble = code
-            logger.warning(
-                "cannot read \(file.path): \(troubleText(file)); tried again", metadata: ["errno": "\(code)"])
-        }
-    }
-
-    func clearTrouble(_ file: TailedFile) {
-        if file.trouble != 0 { troubledFiles -= 1 }
-        file.trouble = 0
     }
 
     // MARK: - Reading
@@ -210,7 +156,8 @@ extension FileTailEngine {
             return readOpen(file, open)
         }
         if file.scannedTo > file.offset {
-            if file.size < file.scannedTo { file.scannedTo = file.offset }
+            if file.size < file.scannedTo || file.endsInNULs { file.scannedTo = file.offset }
+            file.endsInNULs = false
             if file.size == file.scannedTo { return .atEnd }
         }
         return file.scannedTo > file.offset ? scanLongLine(file) : readChunk(file)
@@ -276,14 +223,22 @@ extension FileTailEngine {
             beginAnew(file, because: "the bytes before offset \(file.offset) are not those that were read there")
             return .more
         }
+        if count >= LineSplitter.minimumNULs,
+            LineSplitter.isNULRun(UnsafeRawBufferPointer(start: batch.block, count: count))
+        {
+            batch.recycle()
+            return passNULs(file)
+        }
         let isWhole = file.offset + UInt64(count) == file.size
         let consumed = LineSplitter.split(
             batch, count: count, maximumLine: maximumLine, takesRest: takesRest && isWhole)
         if consumed == 0 {
+            file.endsInNULs = count > 0 && batch.block.load(fromByteOffset: count - 1, as: UInt8.self) == 0
             batch.recycle()
             file.scannedTo = file.offset + UInt64(count)
             return count < wanted || file.scannedTo == file.size ? .atEnd : .more
         }
+        strip(batch, of: file)
         if assemblers[file.input] != nil {
             return sendAssembled(
                 batch, of: file, consumed: consumed, maximumLength: maximumLine, isFull: count == largest,
@@ -292,6 +247,12 @@ extension FileTailEngine {
         advanceMarker(file, block: UnsafeRawBufferPointer(start: batch.block, count: consumed))
         statistics.truncatedLines += UInt64(batch.attributes.count)
         return send(batch, of: file, from: file.offset, consumed: UInt64(consumed)) ? .more : .held
+    }
+
+    /// Takes from the lines what is no part of them.
+    private func strip(_ batch: RecordBatch, of file: TailedFile) {
+        if file.offset == 0 { LineSplitter.stripByteOrderMark(batch) }
+        if inputs[file.input].stripsCarriageReturns { LineSplitter.stripCarriageReturns(batch) }
     }
 
     /// The marker is the end of what was the marker and what was read behind it.
@@ -314,10 +275,7 @@ extension FileTailEngine {
     func send(_ batch: RecordBatch, of file: TailedFile, from base: UInt64, consumed: UInt64) -> Bool {
         file.offset = base + consumed
         file.scannedTo = file.offset
-        if Int(file.head.length) < FilePosition.maximumHead, UInt64(file.head.length) < file.offset {
-            let length = Int(min(file.offset, UInt64(FilePosition.maximumHead)))
-            file.head = ContentHash(of: file.descriptor, from: 0, length: length) ?? file.head
-        }
+        extendHead(file)
         let position = file.position
         let key = file.key ?? position.key
         file.key = key
@@ -335,6 +293,13 @@ extension FileTailEngine {
         if sink.append(batch) { return true }
         isClosed = true
         return false
+    }
+
+    /// The first bytes that were read, until there are as many as are compared.
+    func extendHead(_ file: TailedFile) {
+        guard Int(file.head.length) < FilePosition.maximumHead, UInt64(file.head.length) < file.offset else { return }
+        let length = Int(min(file.offset, UInt64(FilePosition.maximumHead)))
+        file.head = ContentHash(of: file.descriptor, from: 0, length: length) ?? file.head
     }
 
     /// Looks for the newline that ends a line too long for one chunk, or one that was not finished when last looked at.
@@ -386,6 +351,7 @@ extension FileTailEngine {
             LineSplitter.appendLength(Int(clamping: length), of: 0, to: batch)
             statistics.truncatedLines += 1
         }
+        strip(batch, of: file)
         if !isTerminated { statistics.unterminatedLines += 1 }
         let consumed = length + (isTerminated ? 1 : 0)
         let end = file.offset + consumed

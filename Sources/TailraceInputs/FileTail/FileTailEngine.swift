@@ -61,6 +61,8 @@ final class FileTailEngine {
     var renames: [UInt32: String] = [:]
     /// Names that match and are links, dangling ones too: events do not tell when something on their way changes.
     var linkNames: [TouchedKey: (directory: WatchedDirectory, name: String)] = [:]
+    /// Directories that cannot be listed and names that cannot be looked at: whose they are, and the errno.
+    var troubledPaths: [String: (input: Int, code: Int32)] = [:]
     /// Files whose names are gone, by identity without device: a file system that is mounted again under another
     /// device number brings them back.
     var lost: [FileIdentity: TailedFile] = [:]
@@ -83,7 +85,9 @@ final class FileTailEngine {
     var nextPoll: Int64 = 0
     var nextMissingSweep: Int64 = 0
     var startTime: Int64 = 0
+    var nextDeletedCheck: Int64 = 0
     var saidWatchLimit = false
+    private var saidInstanceLimit = false
     /// The marker is read in front of every chunk, to be compared.
     let markerScratch = UnsafeMutableRawPointer.allocate(byteCount: FilePosition.maximumMarker, alignment: 16)
     let scanScratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 262_144, alignment: 4096)
@@ -138,16 +142,6 @@ final class FileTailEngine {
 
     func run() {
         startTime = Self.monotonic()
-        if limits.usesInotify {
-            inotify = Inotify()
-            if inotify == nil {
-                logger.warning(
-                    """
-                    no inotify instance: \(describeErrno(errno)); files are polled every \(limits.pollInterval); \
-                    raise the sysctl fs.inotify.max_user_instances
-                    """)
-            }
-        }
         while !shared.stops, !isClosed {
             let begin = Self.monotonic()
             lookAround(begin)
@@ -169,10 +163,28 @@ final class FileTailEngine {
         flushAtEnd()
     }
 
+    /// An inotify instance, if there is one to be had.
+    private func beginEvents() {
+        guard limits.usesInotify, inotify == nil else { return }
+        inotify = Inotify()
+        if inotify == nil, !saidInstanceLimit {
+            saidInstanceLimit = true
+            logger.warning(
+                """
+                no inotify instance: \(describeErrno(errno)); files are polled every \(limits.pollInterval); \
+                raise the sysctl fs.inotify.max_user_instances
+                """)
+        } else if inotify != nil, saidInstanceLimit {
+            saidInstanceLimit = false
+            logger.info("an inotify instance was free: files are no longer polled")
+        }
+    }
+
     /// Events, timers, walks: everything that tells what to read next.
     func lookAround(_ now: Int64) {
         if now >= nextRescan {
             if nextRescan != 0 { statistics.rescans += 1 }
+            beginEvents()
             nextRescan = now + limits.rescanInterval.nanoseconds
             wantsWalk = true
         }
@@ -193,6 +205,7 @@ final class FileTailEngine {
         if adopted != adoptedWhenSettled { lookAgainAtPolled() }
         wakeWaiting(now)
         sweepMissing(now)
+        releaseDeleted(now)
     }
 
     /// Where no events tell of renames, a new generation of a log may be found before the one that was renamed while the
@@ -212,6 +225,7 @@ final class FileTailEngine {
     /// Once each `pollInterval` while there is something that inotify does not tell of.
     private func poll(_ now: Int64) {
         for directory in directories.values where directory.watch < 0 { scan(directory) }
+        retryTroubledPaths()
         for (directory, name) in linkNames.values { touch(directory, name) }
         // A switched link leads to a directory of which we hear nothing yet.
         if directories.values.contains(where: { $0.isBehindLink && FileStatus(path: $0.path)?.identity != $0.identity })
@@ -224,6 +238,7 @@ final class FileTailEngine {
 
     private var needsPolling: Bool {
         !linkNames.isEmpty || linkedDirectories > 0 || statistics.polledDirectories > 0 || troubledFiles > 0
+            || !troubledPaths.isEmpty
     }
     var troubledFiles = 0
     var linkedDirectories = 0
@@ -328,6 +343,7 @@ final class FileTailEngine {
             while readEvents() {}
             openReady()
             shared.requests.serve(self, mayChange: false)
+            releaseDeleted(Self.monotonic())
             shared.publish(currentStatistics, files: shared.wantsFiles ? fileStates() : nil)
             shared.drainWakes()
         }
@@ -346,15 +362,16 @@ final class FileTailEngine {
         result.files = files.count
         result.openFiles = openFiles.count
         result.directories = directories.count
+        result.deletedBytes = openFiles.reduce(0) { $0 + ($1.isUnlinked ? $1.size : 0) }
         return result
     }
 
-    private func fileStates() -> [TailedFileState] { files.values.map { state(of: $0) } }
+    private func fileStates() -> [TailedFileState] { files.values.map { state(of: $0) } + troubledPathStates }
 
     func state(of file: TailedFile) -> TailedFileState {
         let condition: TailedFileState.Condition =
             if file.trouble != 0 {
-                .troubled(troubleText(file))
+                .troubled(troubleText(file.trouble))
             } else if file.missingSince != 0 {
                 .missing
             } else if file.isUnlinked {
@@ -370,14 +387,6 @@ final class FileTailEngine {
             path: file.path, source: file.label, input: inputs[file.input].name, condition: condition,
             device: file.identity.device, inode: file.identity.inode, generation: file.generation, size: file.size,
             offset: file.offset)
-    }
-
-    func troubleText(_ file: TailedFile) -> String {
-        switch file.trouble {
-        case EACCES, EPERM: "no right to read it: give the agent's user read permission (or add it to the file's group)"
-        case EMFILE, ENFILE: "too many open files: raise LimitNOFILE"
-        default: describeErrno(file.trouble)
-        }
     }
 }
 

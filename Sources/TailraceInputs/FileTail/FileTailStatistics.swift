@@ -16,6 +16,12 @@ package struct FileTailStatistics: Equatable, Sendable {
     package var restartedGenerations: UInt64 = 0
     /// Bytes known to have existed and never read: truncated away or deleted before we came to them.
     package var lostBytes: UInt64 = 0
+    /// NULs at the beginning of lines that were passed over: what a hole, or a crash, leaves in a file.
+    package var skippedNULs: UInt64 = 0
+    /// Bytes of deleted files that are held open until they are read.
+    package var deletedBytes: UInt64 = 0
+    /// Deleted files that were given up unread because their file system was full.
+    package var deletedGivenUp: UInt64 = 0
     /// Copies made by a copying rotation, continued where their original stood.
     package var copiesRecognised: UInt64 = 0
     package var queueOverflows: UInt64 = 0

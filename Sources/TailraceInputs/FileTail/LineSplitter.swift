@@ -9,11 +9,19 @@ package enum LineSplitter {
     /// Records of one batch at most, so that a file of empty lines does not blow up the index (8 bytes per record).
     package static let maximumRecords = 65_536
 
+    /// As many NULs where a line should begin are no part of it; fewer are.
+    package static let minimumNULs = 64
+
+    static func isNULRun(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        bytes.count >= minimumNULs && bytes[0] == 0 && bytes[..<minimumNULs].allSatisfy { $0 == 0 }
+    }
+
     /// Adds every line that `count` bytes of `batch.block` hold whole, and sets `batch.length` to the end of the last.
     ///
     /// Returns the bytes consumed: those of the lines and their newlines; with `takesRest` also those of a last line without
-    /// newline, unless it is too long. Lines longer than `maximumLine` are cut to it,
-    /// flagged and given their length as an attribute. Stops early, after at least one line, when the batch is full.
+    /// newline, unless it is too long. Lines longer than `maximumLine` are cut to it, flagged and given their length as an
+    /// attribute. Stops early, after at least one line, when the batch is full, and before a line that begins with a run
+    /// of NULs.
     package static func split(
         _ batch: RecordBatch, count: Int, maximumLine: Int, takesRest: Bool = false
     ) -> Int {
@@ -24,6 +32,11 @@ package enum LineSplitter {
             guard let newline = memchr(batch.block + start, 0x0A, count - start) else { break }
             let end = UnsafeRawPointer(newline) - UnsafeRawPointer(batch.block)
             let length = end - start
+            if length >= minimumNULs, batch.block.load(fromByteOffset: start, as: UInt8.self) == 0,
+                isNULRun(UnsafeRawBufferPointer(start: batch.block + start, count: length))
+            {
+                break
+            }
             if length > maximumLine {
                 // The attributes lie behind the chunk; the reserve has room for the first ones always.
                 guard (truncated.count + 1) * attributeSize <= batch.capacity - count else { break }
@@ -35,7 +48,8 @@ package enum LineSplitter {
             start = end + 1
         }
         if takesRest, start < count, count - start <= maximumLine, batch.recordCount < maximumRecords,
-            memchr(batch.block + start, 0x0A, count - start) == nil
+            memchr(batch.block + start, 0x0A, count - start) == nil,
+            !isNULRun(UnsafeRawBufferPointer(start: batch.block + start, count: count - start))
         {
             batch.append(RecordEntry(start: UInt32(start), length: UInt32(count - start), flags: .unterminated))
             start = count
@@ -43,6 +57,25 @@ package enum LineSplitter {
         batch.length = start
         for (record, length) in truncated { appendLength(length, of: record, to: batch) }
         return start
+    }
+
+    /// Takes the carriage return from the end of every line that was not cut.
+    package static func stripCarriageReturns(_ batch: RecordBatch) {
+        for index in 0..<batch.recordCount {
+            let entry = batch.records[index]
+            guard entry.length > 0, entry.flags.isEmpty,
+                batch.block.load(fromByteOffset: Int(entry.start) + entry.length - 1, as: UInt8.self) == 0x0D
+            else { continue }
+            batch.records[index] = RecordEntry(start: entry.start, length: UInt32(entry.length - 1))
+        }
+    }
+
+    /// Takes a byte order mark of UTF-8 from the beginning of the first line.
+    package static func stripByteOrderMark(_ batch: RecordBatch) {
+        guard batch.recordCount > 0 else { return }
+        let entry = batch.records[0]
+        guard batch.body(0).prefix(3).elementsEqual([0xEF, 0xBB, 0xBF]) else { return }
+        batch.records[0] = RecordEntry(start: entry.start + 3, length: UInt32(entry.length - 3), flags: entry.flags)
     }
 
     /// What `appendLength` takes of the block.

@@ -22,6 +22,8 @@ final class TailedFile {
     var modified: Int64 = 0
     /// No newline lies between `offset` and here.
     var scannedTo: UInt64 = 0
+    /// From `offset` on there were nothing but NULs; they may be overwritten without any other trace.
+    var endsInNULs = false
     var head = ContentHash.empty
     var marker = ContentHash.empty
     /// A record of several lines begins at `offset` and may go on.
