@@ -62,7 +62,10 @@ let package = Package(
 
         // The agent.
         .target(name: "TailraceSpool", dependencies: ["CTailrace", logging], swiftSettings: strict),
-        .target(name: "TailraceInputs", dependencies: ["CTailrace", "TailraceSpool", logging], swiftSettings: strict),
+        .target(
+            name: "TailraceInputs",
+            dependencies: ["CTailrace", "TailraceSpool", "OpenSSLTransport", nioCore, nioPosix, logging],
+            swiftSettings: strict),
         .target(
             name: "TailraceDelivery", dependencies: ["CTailrace", "Producing", "TailraceSpool", logging],
             swiftSettings: strict),

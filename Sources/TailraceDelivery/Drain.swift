@@ -1,3 +1,4 @@
+import Glibc
 package import Logging
 internal import Producing
 import Synchronization
@@ -110,10 +111,11 @@ package final class Drain<D: Destination>: Sendable {
     package func start() {
         let parts = parts
         guard parts.control.begin() else { preconditionFailure("a drain runs once") }
-        startThread("drain \(parts.configuration.name)") {
+        let thread = startThread("drain \(parts.configuration.name)") {
             DrainLoop(parts).run()
             parts.control.end()
         }
+        pthread_detach(thread)
     }
 
     /// A stop was asked for; nothing new is sent.

@@ -1,4 +1,3 @@
-internal import CTailrace
 import Glibc
 
 /// Lets one thread sleep until another has something for it. A raise is not lost when nobody sleeps.
@@ -58,29 +57,4 @@ package final class Signal: @unchecked Sendable {
         }
         isRaised = false
     }
-}
-
-/// Runs `body` on a thread of its own, named `name` (its first 15 bytes).
-func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) {
-    final class Start {
-        let name: String
-        let body: @Sendable () -> Void
-        init(_ name: String, _ body: @escaping @Sendable () -> Void) {
-            self.name = name
-            self.body = body
-        }
-    }
-    let start = Unmanaged.passRetained(Start(name, body))
-    var thread = pthread_t()
-    let result = pthread_create(
-        &thread, nil,
-        { argument in
-            guard let argument else { return nil }
-            let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
-            tailrace_name_thread(start.name)
-            start.body()
-            return nil
-        }, start.toOpaque())
-    precondition(result == 0, "pthread_create: \(String(cString: strerror(result)))")
-    pthread_detach(thread)
 }

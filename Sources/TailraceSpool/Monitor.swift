@@ -4,10 +4,10 @@ import Glibc
 /// A mutex with condition variables, which `Synchronization` does not have: the spool's threads block on it.
 ///
 /// Times are those of the monotonic clock. Never held across a system call.
-final class Monitor: @unchecked Sendable {
+package final class Monitor: @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
 
-    init() {
+    package init() {
         mutex = .allocate(capacity: 1)
         mutex.initialize(to: pthread_mutex_t())
         pthread_mutex_init(mutex, nil)
@@ -18,20 +18,20 @@ final class Monitor: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    func lock() { pthread_mutex_lock(mutex) }
-    func unlock() { pthread_mutex_unlock(mutex) }
+    package func lock() { pthread_mutex_lock(mutex) }
+    package func unlock() { pthread_mutex_unlock(mutex) }
 
-    func withLock<T, E: Error>(_ body: () throws(E) -> T) throws(E) -> T {
+    package func withLock<T, E: Error>(_ body: () throws(E) -> T) throws(E) -> T {
         lock()
         defer { unlock() }
         return try body()
     }
 
-    final class Condition: @unchecked Sendable {
+    package final class Condition: @unchecked Sendable {
         private let monitor: Monitor
         private let condition: UnsafeMutablePointer<pthread_cond_t>
 
-        init(_ monitor: Monitor) {
+        package init(_ monitor: Monitor) {
             self.monitor = monitor
             condition = .allocate(capacity: 1)
             condition.initialize(to: pthread_cond_t())
@@ -48,22 +48,22 @@ final class Monitor: @unchecked Sendable {
         }
 
         /// Waits with the monitor locked; may return without cause.
-        func wait() { pthread_cond_wait(condition, monitor.mutex) }
+        package func wait() { pthread_cond_wait(condition, monitor.mutex) }
 
         /// As `wait()`, until `deadline` (nanoseconds of the monotonic clock) at most; nil waits without end.
-        func wait(until deadline: UInt64?) {
+        package func wait(until deadline: UInt64?) {
             guard let deadline else { return wait() }
             var time = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
             pthread_cond_timedwait(condition, monitor.mutex, &time)
         }
 
-        func signal() { pthread_cond_signal(condition) }
-        func broadcast() { pthread_cond_broadcast(condition) }
+        package func signal() { pthread_cond_signal(condition) }
+        package func broadcast() { pthread_cond_broadcast(condition) }
     }
 }
 
 /// Starts a joinable thread named `name` (15 bytes at most).
-func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) -> pthread_t {
+package func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) -> pthread_t {
     final class Box {
         let body: @Sendable () -> Void
         let name: String

@@ -4,6 +4,7 @@
 
 #include "bytes.h"
 #include "crc32c.h"
+#include "datagrams.h"
 #include "files.h"
 #include "memory.h"
 #include "patterns.h"

@@ -209,14 +209,15 @@ package struct ConfigurationLoader {
         var reader = reader
         switch readType("file", &reader) {
         case "file": return InputSettings(name: name, .file(readFile(&reader)))
-        case let type where type == "journal" || type == "syslog":
+        case "syslog": return InputSettings(name: name, .syslog(readSyslog(&reader)))
+        case let type where type == "journal":
             reader.report("type", "\"\(type)\" is not supported by this version", remedy: "use type = \"file\"")
             return nil
         case let type:
-            let meant = Suggestion.nearest(to: type, among: ["file"])
+            let meant = Suggestion.nearest(to: type, among: ["file", "syslog"])
             reader.report(
                 "type", "is \"\(SettingsReader.shortened(type))\"",
-                remedy: meant.map { "did you mean \"\($0)\"?" } ?? "write type = \"file\"")
+                remedy: meant.map { "did you mean \"\($0)\"?" } ?? "write type = \"file\" or \"syslog\"")
             return nil
         }
     }

@@ -10,6 +10,7 @@ package enum ConfigurationReport {
         for input in configuration.inputs {
             switch input.kind {
             case .file(let settings): lines += text(input.name, settings)
+            case .syslog(let settings): lines += text(input.name, settings)
             }
         }
         for output in configuration.outputs {
@@ -33,6 +34,29 @@ package enum ConfigurationReport {
         let verb = walk.files == 1 ? "matches" : "match"
         return ["input \(name): \(input.include.joined(separator: ", ")): \(count) \(verb) now"]
             + walk.unreadable.map { "    cannot be read by this user: \($0)" }
+    }
+
+    /// Whether each place can be listened on, which it cannot while the agent runs.
+    private static func text(_ name: String, _ input: SyslogInputSettings) -> [String] {
+        var lines = ["input \(name): syslog, times without zone are those of \(input.zone)"]
+        for address in input.listen {
+            do throws(SyslogError) {
+                var configuration = input.configuration(name: name)
+                configuration.listen = [address]
+                let listeners = try SyslogListeners.open(configuration)
+                for socket in listeners.sockets {
+                    let isLess = socket.kind == .datagrams && socket.receiveBuffer < input.receiveBuffer
+                    lines.append(
+                        "    \(address): free"
+                            + (isLess
+                                ? ", receive buffer \(socket.receiveBuffer) bytes of \(input.receiveBuffer): raise the"
+                                    + " sysctl net.core.rmem_max" : ""))
+                }
+            } catch {
+                lines.append("    \(error)")
+            }
+        }
+        return lines
     }
 
     private static func sync(_ sync: SpoolSettings.Sync) -> String {

@@ -1,7 +1,10 @@
+internal import TailraceInputs
+
 /// `[input.NAME]`: what all types have, and what the type has.
 package struct InputSettings: Equatable, Sendable {
     package enum Kind: Equatable, Sendable {
         case file(FileInputSettings)
+        case syslog(SyslogInputSettings)
     }
 
     package var name: String
@@ -16,6 +19,7 @@ package struct InputSettings: Equatable, Sendable {
     package var type: String {
         switch kind {
         case .file: "file"
+        case .syslog: "syslog"
         }
     }
 
@@ -23,6 +27,7 @@ package struct InputSettings: Equatable, Sendable {
     package var maximumLine: Int {
         switch kind {
         case .file(let settings): settings.maximumLine
+        case .syslog(let settings): settings.maximumMessage + SyslogConfiguration.attributeRoom
         }
     }
 }

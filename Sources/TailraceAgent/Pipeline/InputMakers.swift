@@ -7,12 +7,15 @@ struct InputMakers {
     private let host: String
     /// They share one thread.
     private var files: [FileTailConfiguration] = []
+    /// Each with its open sockets.
+    private var syslogs: [(SyslogConfiguration, SyslogListeners)] = []
 
     init(_ configuration: AgentConfiguration) throws(AgentError) {
         host = configuration.host
         for input in configuration.inputs {
             switch input.kind {
             case .file(let settings): files.append(try Self.tail(input.name, settings))
+            case .syslog(let settings): syslogs.append(try Self.syslog(input.name, settings))
             }
         }
     }
@@ -26,7 +29,21 @@ struct InputMakers {
             inputs.append(
                 try FileTailer(inputs: files, host: host, positions: positions, sink: sink, logger: logger))
         }
+        for (configuration, listeners) in syslogs {
+            inputs.append(SyslogInput(configuration, listeners, host: host, sink: sink, logger: logger))
+        }
         return inputs
+    }
+
+    private static func syslog(
+        _ name: String, _ input: SyslogInputSettings
+    ) throws(AgentError) -> (SyslogConfiguration, SyslogListeners) {
+        let configuration = input.configuration(name: name)
+        do throws(SyslogError) {
+            return (configuration, try SyslogListeners.open(configuration))
+        } catch {
+            throw AgentError("input \(name): \(error)")
+        }
     }
 
     private static func tail(_ name: String, _ input: FileInputSettings) throws(AgentError) -> FileTailConfiguration {
