@@ -105,10 +105,14 @@ package struct RecordRun {
 
     package subscript(index: Int) -> DeliveryRecord {
         let entry = frame.entry(index)
+        var attributes = UnsafeRawBufferPointer(start: nil, count: 0)
+        var offset = frame.baseOffset &+ UInt64(entry.start)
+        if frame.attributeCount > 0 {
+            attributes = frame.attributes(of: index)
+            if let own = RecordAttributes.splitOffset(attributes) { (offset, attributes) = own }
+        }
         return DeliveryRecord(
-            sequence: frame.firstSequence &+ UInt64(index), time: frame.time,
-            offset: frame.baseOffset &+ UInt64(entry.start), flags: entry.flags, body: frame.body(index),
-            attributes: frame.attributeCount == 0
-                ? UnsafeRawBufferPointer(start: nil, count: 0) : frame.attributes(of: index))
+            sequence: frame.firstSequence &+ UInt64(index), time: frame.time, offset: offset, flags: entry.flags,
+            body: frame.body(index), attributes: attributes)
     }
 }

@@ -13,7 +13,7 @@ import Testing
             Section(
                 tag: "tail",
                 numbers: [1, 2, 5, 13, 14, 21, 22, 23, 26, 27, 28, 29, 30, 31, 33, 34, 36, 37] + Array(59...63) + [
-                    65, 67, 68, 69, 70,
+                    65, 66, 67, 68, 69, 70,
                 ]),
             Section(tag: "syslog", numbers: [12] + Array(71...78)),
         ]

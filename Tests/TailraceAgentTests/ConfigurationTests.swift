@@ -163,7 +163,46 @@ import Testing
         ("[input.x]\ntype = \"file\"\ninclude = [\"/var/log/\"]", 3, "names no file", "*.log"),
         ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nstart = \"begin\"", 4, "is \"begin\"", "beginning"),
         ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nmaximum_line = 1", 4, "is 1 B", "from 64 B"),
-        ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nmultiline = { start = 'x' }", 4, "not supported", "remove"),
+        ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nmultiline = { start = '(x' }", 4, "at byte 2", "correct"),
+        ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nmultiline = \"jawa\"", 4, "is \"jawa\"", "\"java\""),
+        (
+            "[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nmultiline = { timeout = \"1s\" }", 4, "has none",
+            "one of start"
+        ),
+        (
+            "[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nmultiline = { start = 'a', end = 'b' }", 4,
+            "start and end",
+            "one of start"
+        ),
+        ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nmultiline = { stat = 'a' }", 4, "\"stat\"", "\"start\""),
+        ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nmultiline = true", 4, "is a boolean", "java"),
+        (
+            "[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nmultiline = { indent = true, timeout = \"0s\" }", 4,
+            "is \"0s\"",
+            "2s"
+        ),
+        (
+            "[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nmultiline = { indent = true, maximum_lines = 1 }", 4,
+            "is 1",
+            "from 2"
+        ),
+        ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nformat = \"docker\"", 4, "is \"docker\"", "docker-json"),
+        ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nkeep = ['a', '[']", 4, "\"[\"", "correct"),
+        ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\ndrop = []", 4, "is empty", "name a pattern"),
+        ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nsample = 1.5", 4, "is 1.5", "up to 1"),
+        ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nsample = 0", 4, "is 0", "above 0"),
+        ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nredact = ['x']", 4, "a string, not a table", "pattern"),
+        ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nredact = [{ replace = 'x' }]", 4, "is missing", "replace ="),
+        (
+            "[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nredact = [{ pattern = 'x', replace = '$1' }]", 4,
+            "names a group",
+            "0 groups"
+        ),
+        (
+            "[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nfields = { host = 'x' }", 4, "the agent itself",
+            "another name"
+        ),
+        ("[input.x]\ntype = \"file\"\ninclude = [\"/a\"]\nfields = { team = 5 }", 4, "is an integer", "quotes"),
         ("[input.\"a/b\"]\ntype = \"file\"", 1, "cannot be the name", "letters"),
         ("[input]\ntype = \"file\"", 2, "is not a table", "[input.NAME]"),
         ("[output.x]\ntype = \"eventhub\"", 2, "is \"eventhub\"", "eventhubs"),

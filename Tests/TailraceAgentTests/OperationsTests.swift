@@ -87,6 +87,20 @@ import Testing
         #expect(text.contains("up 1 min 30 s"))
         #expect(text.contains("existed 10 = acknowledged 6 + spooled 3 + filtered 0 + dropped 1: closes"))
         #expect(text.contains("dropped 1: datagrams lost in the kernel"))
+        var filtered = Self.report
+        filtered.inputs[0].existed = 12
+        filtered.inputs[0].filtered = 2
+        filtered.inputs[0].filters = [.init(reason: "not in the sample", records: 2)]
+        filtered.inputs[0].redacted = 3
+        #expect(filtered.inputs[0].unexplained == 0)
+        #expect(filtered.text.contains("filtered 2: not in the sample"))
+        #expect(filtered.text.contains("redacted: 3 records"))
+        #expect(
+            String(decoding: filtered.json, as: UTF8.self).contains(
+                "\"filters\":[{\"reason\":\"not in the sample\",\"records\":2}],\"redacted\":3,\"undecided\":0"))
+        #expect(
+            String(decoding: filtered.metrics, as: UTF8.self).contains(
+                "tailrace_input_filtered_total{input=\"app\",reason=\"not in the sample\"} 2\n"))
         #expect(text.contains("DOES NOT CLOSE: 1 unexplained"))
         #expect(text.contains("last error at 1970-01-01T00:00:01.000Z: refused"))
     }

@@ -20,7 +20,9 @@ extension ConfigurationLoader {
         }
         let starts = FileInputSettings.Start.allCases.map(\.rawValue)
         if let start = reader.choice("start", of: starts).flatMap(FileInputSettings.Start.init) { input.start = start }
-        reader.unsupported("multiline", remedy: "remove it: each line is a record")
+        let formats = ContainerFormat.allCases.map(\.rawValue)
+        input.format = reader.choice("format", of: formats).flatMap { ContainerFormat(rawValue: $0) }
+        input.multiline = readMultiline(&reader)
         reader.finish()
         return input
     }

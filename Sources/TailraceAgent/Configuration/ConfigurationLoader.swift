@@ -207,6 +207,15 @@ package struct ConfigurationLoader {
 
     private func readInput(_ reader: SettingsReader, name: String) -> InputSettings? {
         var reader = reader
+        let filter = readFilter(&reader)
+        let fields = readFields(&reader)
+        var input = readInputOfType(&reader, name: name)
+        input?.filter = filter
+        input?.fields = fields
+        return input
+    }
+
+    private func readInputOfType(_ reader: inout SettingsReader, name: String) -> InputSettings? {
         switch readType("file", &reader) {
         case "file": return InputSettings(name: name, .file(readFile(&reader)))
         case "syslog": return InputSettings(name: name, .syslog(readSyslog(&reader)))

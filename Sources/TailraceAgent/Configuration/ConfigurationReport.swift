@@ -12,6 +12,7 @@ package enum ConfigurationReport {
             case .file(let settings): lines += text(input.name, settings)
             case .syslog(let settings): lines += text(input.name, settings)
             }
+            lines += records(input)
         }
         for output in configuration.outputs {
             switch output {
@@ -57,6 +58,18 @@ package enum ConfigurationReport {
             }
         }
         return lines
+    }
+
+    /// What becomes of the input's records.
+    private static func records(_ input: InputSettings) -> [String] {
+        var parts: [String] = []
+        let filter = input.filter
+        if !filter.keep.isEmpty { parts.append("kept when matched by \(counted(filter.keep.count, "pattern"))") }
+        if !filter.drop.isEmpty { parts.append("dropped when matched by \(counted(filter.drop.count, "pattern"))") }
+        if let sample = filter.sample { parts.append("a sample of \(sample)") }
+        if !filter.redact.isEmpty { parts.append("redacted by \(counted(filter.redact.count, "rule"))") }
+        if !input.fields.isEmpty { parts.append("with " + input.fields.map(\.key).joined(separator: ", ")) }
+        return parts.isEmpty ? [] : ["    records: " + parts.joined(separator: "; ")]
     }
 
     private static func sync(_ sync: SpoolSettings.Sync) -> String {

@@ -1,4 +1,5 @@
-internal import TailraceInputs
+package import TailraceInputs
+package import TailraceSpool
 
 /// `[input.NAME]`: what all types have, and what the type has.
 package struct InputSettings: Equatable, Sendable {
@@ -9,6 +10,10 @@ package struct InputSettings: Equatable, Sendable {
 
     package var name: String
     package var kind: Kind
+    /// Which records go along, and what of them is hidden: `keep`, `drop`, `sample`, `redact`.
+    package var filter = RecordFilterRules()
+    /// `fields`: properties that every record gets.
+    package var fields: [RecordContext.Field] = []
 
     package init(name: String, _ kind: Kind) {
         self.name = name
@@ -23,10 +28,10 @@ package struct InputSettings: Equatable, Sendable {
         }
     }
 
-    /// Bytes of the longest record.
+    /// Bytes of a block that the longest record needs. Containers' lines are written anew in it, with properties.
     package var maximumLine: Int {
         switch kind {
-        case .file(let settings): settings.maximumLine
+        case .file(let settings): settings.format == nil ? settings.maximumLine : settings.maximumLine * 2 + 8192
         case .syslog(let settings): settings.maximumMessage + SyslogConfiguration.attributeRoom
         }
     }
@@ -46,4 +51,8 @@ package struct FileInputSettings: Equatable, Sendable {
     package var maximumLine = Self.defaultMaximumLine
     /// Where to begin in a file that was there before the agent saw it for the first time.
     package var start = Start.beginning
+    /// How a container's run-time has wrapped the lines; nil = not at all.
+    package var format: ContainerFormat?
+    /// How lines make records of several lines; nil = each is one.
+    package var multiline: MultilineRules?
 }

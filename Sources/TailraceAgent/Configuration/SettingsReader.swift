@@ -112,6 +112,58 @@ struct SettingsReader {
         return size
     }
 
+    /// A share, such as 0.25.
+    mutating func number(_ key: String) -> Double? {
+        guard let node = take(key) else { return nil }
+        switch node.value {
+        case .float(let number): return number
+        case .integer(let number): return Double(number)
+        default:
+            report(key, "is \(node.typeName), not a number", remedy: "write a number such as 0.25")
+            return nil
+        }
+    }
+
+    mutating func boolean(_ key: String) -> Bool? {
+        guard let node = take(key) else { return nil }
+        guard case .boolean(let value) = node.value else {
+            report(key, "is \(node.typeName), not true or false", remedy: "write \(key) = true")
+            return nil
+        }
+        return value
+    }
+
+    mutating func duration(_ key: String, in range: ClosedRange<Duration>) -> Duration? {
+        guard let text = string(key) else { return nil }
+        guard let duration = Quantity.duration(text), range.contains(duration) else {
+            report(
+                key, "is \"\(Self.shortened(text))\"",
+                remedy: "write a duration from \(range.lowerBound) to \(range.upperBound), such as \"2s\"")
+            return nil
+        }
+        return duration
+    }
+
+    /// The tables of an array, each with a reader of its own.
+    mutating func tables(_ key: String, example: String) -> [SettingsReader]? {
+        guard let node = take(key) else { return nil }
+        guard case .array(let elements) = node.value else {
+            report(key, "is \(node.typeName), not an array of tables", remedy: "write \(key) = [\(example)]")
+            return nil
+        }
+        var readers: [SettingsReader] = []
+        for element in elements {
+            guard case .table(let table) = element.value else {
+                collector.report(
+                    line: element.line, "an element of \(key) in \(name) is \(element.typeName), not a table",
+                    remedy: "write \(key) = [\(example)]")
+                continue
+            }
+            readers.append(SettingsReader(table, name: "\(key) of \(name)", line: element.line, collector: collector))
+        }
+        return readers
+    }
+
     /// A key that a later version will have: any value is an error.
     mutating func unsupported(_ key: String, remedy: String) {
         guard take(key) != nil else { return }

@@ -51,6 +51,15 @@ extension StatusReport.Input {
                 $0.field("records", drop.records)
             }
         }
+        json.key("filters")
+        json.array(filters) { json, filter in
+            json.object {
+                $0.field("reason", filter.reason)
+                $0.field("records", filter.records)
+            }
+        }
+        json.field("redacted", redacted)
+        json.field("undecided", undecided)
         json.field("bytes", bytes)
         json.field("lost_bytes", lostBytes)
         json.field("lag_bytes", lagBytes)

@@ -26,6 +26,15 @@ extension StatusReport {
             inputs.flatMap { input in
                 input.drops.map { ([("input", input.name), ("reason", $0.reason)], $0.records) }
             })
+        text.family(
+            "tailrace_input_filtered_total", "counter", "Records filtered.",
+            inputs.flatMap { input in
+                input.filters.map { ([("input", input.name), ("reason", $0.reason)], $0.records) }
+            })
+        perInput("tailrace_input_redacted_total", "counter", "Records with something written over.") { $0.redacted }
+        perInput("tailrace_input_undecided_total", "counter", "Records kept as a pattern reached its limits.") {
+            $0.undecided
+        }
         perInput("tailrace_input_lost_bytes_total", "counter", "Bytes gone before they could be read.") { $0.lostBytes }
         perInput("tailrace_input_lag_bytes", "gauge", "Bytes not read yet.") { $0.lagBytes }
         perInput("tailrace_input_files", "gauge", "Files known.") { UInt64(max(0, $0.files)) }

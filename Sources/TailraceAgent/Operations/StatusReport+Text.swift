@@ -40,6 +40,11 @@ extension StatusReport.Input {
         lines.append(
             "        existed \(existed) = acknowledged \(acknowledged) + spooled \(spooled) + filtered \(filtered)"
                 + " + dropped \(dropped): \(StatusReport.verdict(unexplained))")
+        for filter in filters { lines.append("        filtered \(filter.records): \(filter.reason)") }
+        if redacted > 0 { lines.append("        redacted: \(counted(redacted, "record"))") }
+        if undecided > 0 {
+            lines.append("        patterns gave up on \(counted(undecided, "record")), which went along")
+        }
         for drop in drops { lines.append("        dropped \(drop.records): \(drop.reason)") }
         if lostBytes > 0 { lines.append("        lost unread: \(lostBytes) bytes, truncated or removed too early") }
         for source in sources.prefix(10) {

@@ -47,6 +47,12 @@ package struct StatusReport: Equatable, Sendable {
         /// Of those, the ones that lie in the spool, or on the way into it.
         package var spooled: UInt64 = 0
         package var filtered: UInt64 = 0
+        /// The filtered ones by reason.
+        package var filters: [Drop] = []
+        /// Records that went along with something written over.
+        package var redacted: UInt64 = 0
+        /// Records that went along because a pattern reached its limits.
+        package var undecided: UInt64 = 0
         /// Records that went no further, by reason.
         package var drops: [Drop] = []
         /// Bytes that are known to have existed and could not be read: a file truncated or removed before its end.

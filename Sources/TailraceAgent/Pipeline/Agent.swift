@@ -57,7 +57,9 @@ package final class Agent: Sendable {
         self.spool = spool
         let names = configuration.inputs.map(\.name)
         let pool = BatchPool(blockCapacity: block, limit: max(4, Self.batchMemory / block))
-        sink = SpoolSink(spool: spool, pool: pool, inputs: names, logger: logger)
+        sink = SpoolSink(
+            spool: spool, pool: pool, inputs: names, filters: configuration.inputs.map { InputFilter($0) },
+            logger: logger)
         account = InputAccount(spool: spool, inputs: names)
         inputs = try makers.make(positions: spool.positions(), sink: sink, logger: logger)
         let floors = SpoolFloors(spool, outputs: configuration.outputs.count)
@@ -219,6 +221,8 @@ package final class Agent: Sendable {
         report.outputs = outputs.map { $0.report() }
         let statistics = spool.statistics()
         let acknowledged = account.acknowledged(below: statistics.released)
+        // Before the records that went on, so that none is seen as passed on and not yet as existing.
+        let filtered = configuration.inputs.indices.map { sink.filterCounts($0) }
         let totals = sink.totals
         report.spool = Self.spool(statistics, directory: configuration.spoolDirectory)
         report.spool.carriedOver = account.start > statistics.released ? account.start - statistics.released : 0
@@ -230,11 +234,12 @@ package final class Agent: Sendable {
             var part = StatusReport.Input()
             part.name = input.name
             part.type = input.type
-            part.existed = totals[index].records &+ found.dropped
             part.bytes = totals[index].bytes
             part.acknowledged = acknowledged[index]
             part.spooled = totals[index].records &- part.acknowledged
             part.add(found)
+            part.add(filtered[index])
+            part.existed = totals[index].records &+ part.filtered &+ part.dropped
             report.inputs.append(part)
         }
         report.now = Timestamp.now()
@@ -278,6 +283,25 @@ extension StatusReport.Input {
                 source.offset = state.offset
                 return source
             }
+    }
+}
+
+extension StatusReport.Input {
+    /// What the input's filter held back, and why.
+    fileprivate mutating func add(_ counts: RecordFilterCounts) {
+        filtered = counts.filtered
+        redacted = counts.redacted
+        undecided = counts.undecided
+        for (reason, records) in [
+            ("matches no pattern of keep", counts.notKept), ("matches a pattern of drop", counts.dropped),
+            ("not in the sample", counts.notSampled),
+        ] where records > 0 {
+            filters.append(StatusReport.Drop(reason: reason, records: records))
+        }
+        if counts.notRedactable > 0 {
+            drops.append(
+                StatusReport.Drop(reason: "redaction reached its limits", records: counts.notRedactable))
+        }
     }
 }
 

@@ -46,7 +46,7 @@ struct InputMakers {
         }
     }
 
-    private static func tail(_ name: String, _ input: FileInputSettings) throws(AgentError) -> FileTailConfiguration {
+    static func tail(_ name: String, _ input: FileInputSettings) throws(AgentError) -> FileTailConfiguration {
         var include: [GlobPattern] = []
         for text in input.include {
             guard let pattern = GlobPattern(text) else {
@@ -57,6 +57,8 @@ struct InputMakers {
         var configuration = FileTailConfiguration(
             name: name, include: include, exclude: input.exclude.map { ExcludePattern($0) })
         configuration.maximumLine = input.maximumLine
+        configuration.format = input.format
+        configuration.multiline = input.multiline
         configuration.startAt = input.start == .beginning ? .beginning : .end
         return configuration
     }

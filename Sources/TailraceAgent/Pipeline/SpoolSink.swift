@@ -1,7 +1,7 @@
 import Glibc
 package import Logging
 import Synchronization
-internal import TailraceInputs
+package import TailraceInputs
 package import TailraceSpool
 
 /// Puts the spool behind the inputs: hands out empty batches, takes full ones, and counts what each input brought.
@@ -18,17 +18,22 @@ package final class SpoolSink: BatchSink {
     private let logger: Logger
     private let isClosed = Atomic<Bool>(false)
     private let inputs: [String]
+    /// Per input; empty when none has any.
+    private let filters: [InputFilter?]
     /// Per input; and which input a context belongs to, so that it is decoded once per source and not per batch.
     private let counts: Mutex<[Counts]>
     private let contexts = Mutex<[[UInt8]: Int]>([:])
     /// Contexts remembered at most; beyond, all are forgotten and learnt again.
     private static let contextLimit = 4096
 
-    /// - Parameter inputs: the inputs' names.
-    package init(spool: Spool, pool: BatchPool, inputs: [String], logger: Logger) {
+    /// - Parameters:
+    ///   - inputs: the inputs' names.
+    ///   - filters: per input, what becomes of its batches first; nil where nothing does.
+    package init(spool: Spool, pool: BatchPool, inputs: [String], filters: [InputFilter?] = [], logger: Logger) {
         self.spool = spool
         self.pool = pool
         self.inputs = inputs
+        self.filters = filters.contains { $0 != nil } ? filters : []
         self.logger = logger
         counts = Mutex(Array(repeating: Counts(), count: inputs.count))
     }
@@ -49,6 +54,13 @@ package final class SpoolSink: BatchSink {
     }
 
     package func append(_ batch: RecordBatch) -> Bool {
+        if !filters.isEmpty, let input = index(of: batch.part(0).context), let filter = filters[input] {
+            filter.apply(to: batch)
+            if batch.recordCount == 0, batch.position == nil {
+                batch.recycle()
+                return true
+            }
+        }
         // Counted first, so that nobody sees a record acknowledged that has not existed yet.
         count(batch, 1)
         while !isClosed.load(ordering: .relaxed) {
@@ -84,6 +96,11 @@ package final class SpoolSink: BatchSink {
 
     /// Ends every wait and refuses what comes later. The spool is to be closed too: an append may wait in it.
     package func close() { isClosed.store(true, ordering: .relaxed) }
+
+    /// What the filter of input `index` did since the start.
+    package func filterCounts(_ index: Int) -> RecordFilterCounts {
+        filters.isEmpty ? RecordFilterCounts() : filters[index]?.counts ?? RecordFilterCounts()
+    }
 
     package var totals: [Counts] { counts.withLock { $0 } }
 

@@ -7,12 +7,18 @@ package struct MultilineMachine {
         case start(PatternMatcher)
         case end(PatternMatcher)
         case indent
-        case trace(starts: [(matcher: PatternMatcher, state: Int)]?, steps: [Step])
+        case trace(starts: [Step], steps: [Step])
     }
     private struct Step {
         var from: Int
         var matcher: PatternMatcher
         var to: Int
+
+        init(_ step: TraceRules.Step) {
+            from = step.from
+            matcher = PatternMatcher(step.pattern)
+            to = step.to
+        }
     }
     private let kind: Kind
     private let maximumLines: Int
@@ -26,9 +32,7 @@ package struct MultilineMachine {
         case .end(let pattern): kind = .end(PatternMatcher(pattern))
         case .indent: kind = .indent
         case .trace(let trace):
-            kind = .trace(
-                starts: trace.starts?.map { (PatternMatcher($0.pattern), $0.state) },
-                steps: trace.steps.map { Step(from: $0.from, matcher: PatternMatcher($0.pattern), to: $0.to) })
+            kind = .trace(starts: trace.starts.map { Step($0) }, steps: trace.steps.map { Step($0) })
         }
         maximumLines = rules.maximumLines
     }
@@ -43,11 +47,7 @@ package struct MultilineMachine {
         case .start, .indent: isOpen = true
         case .end(let matcher): isOpen = matcher.find(in: line) != .found
         case .trace(let starts, _):
-            if let starts {
-                state = starts.first { $0.matcher.find(in: line) == .found }?.state ?? 0
-            } else {
-                state = 1
-            }
+            state = starts.isEmpty ? 1 : starts.first { $0.matcher.find(in: line) == .found }?.to ?? 0
             isOpen = state != 0
         }
     }

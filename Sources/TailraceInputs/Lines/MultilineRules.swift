@@ -1,6 +1,6 @@
 /// How the lines of a file are put together to records of several lines.
-package struct MultilineRules: Sendable {
-    package enum Kind: Sendable {
+package struct MultilineRules: Equatable, Sendable {
+    package enum Kind: Equatable, Sendable {
         /// A line that matches begins a record; others continue it.
         case start(Pattern)
         /// A line that matches ends a record.
@@ -26,14 +26,14 @@ package struct MultilineRules: Sendable {
 }
 
 /// Which lines belong to a trace: states with the lines that lead from one to the next.
-package struct TraceRules: Sendable {
-    struct Step: Sendable {
+package struct TraceRules: Equatable, Sendable {
+    struct Step: Equatable, Sendable {
         var from: Int
         var pattern: Pattern
         var to: Int
     }
-    /// What a trace's first line matches, and the state after it; nil: any line may be a first one, with state 1 after it.
-    var starts: [(pattern: Pattern, state: Int)]?
+    /// What a trace's first line matches, from state 0; empty: any line may be a first one, with state 1 after it.
+    var starts: [Step]
     var steps: [Step]
 
     /// `at …`, `Caused by: …`, `Suppressed: …`, `… more` continue the line before them.
@@ -41,7 +41,7 @@ package struct TraceRules: Sendable {
         let more = try Pattern(
             #"^(?:[ \t]+(?:eval )?at |[ \t]*(?:Caused by|Suppressed): |[ \t]+\.\.\. \d|[ \t]+- (?:locked|waiting|parking)"#
                 + #"|[ \t]*nested exception is:|[ \t]+--- End of )"#)
-        return TraceRules(starts: nil, steps: [Step(from: 1, pattern: more, to: 1)])
+        return TraceRules(starts: [], steps: [Step(from: 1, pattern: more, to: 1)])
     }
 
     /// From `Traceback` to the line of the exception, with the exceptions that it was raised in or from.
@@ -53,7 +53,9 @@ package struct TraceRules: Sendable {
         let blank = try Pattern(#"^\r?$"#)
         let chain = try Pattern(#"^(?:During handling of the above|The above exception was the direct)"#)
         return TraceRules(
-            starts: [(group, 6), (traceback, 1)],
+            starts: [
+                Step(from: 0, pattern: group, to: 6), Step(from: 0, pattern: traceback, to: 1),
+            ],
             steps: [
                 Step(from: 1, pattern: indented, to: 1), Step(from: 1, pattern: exception, to: 2),
                 Step(from: 2, pattern: indented, to: 2), Step(from: 2, pattern: blank, to: 3),
@@ -71,7 +73,7 @@ package struct TraceRules: Sendable {
         let goroutine = try Pattern(#"^(?:goroutine \d+|runtime stack:)"#)
         let frame = try Pattern(#"^(?:[ \t]|created by |\.\.\.|\S+\(.*\)\r?$)"#)
         return TraceRules(
-            starts: [(panic, 1)],
+            starts: [Step(from: 0, pattern: panic, to: 1)],
             steps: [
                 Step(from: 1, pattern: header, to: 1), Step(from: 1, pattern: goroutine, to: 3),
                 Step(from: 1, pattern: blank, to: 2), Step(from: 2, pattern: goroutine, to: 3),

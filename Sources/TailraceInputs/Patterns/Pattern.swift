@@ -36,6 +36,10 @@ package final class Pattern: Sendable {
     package var isNative: Bool { tailrace_pattern_is_native(code) != 0 }
 }
 
+extension Pattern: Equatable {
+    package static func == (a: Pattern, b: Pattern) -> Bool { a.text == b.text }
+}
+
 /// Why there is no pattern.
 package struct PatternError: Error, Equatable, CustomStringConvertible {
     package enum Kind: Equatable, Sendable {
