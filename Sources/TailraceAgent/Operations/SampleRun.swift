@@ -42,6 +42,7 @@ package enum SampleRun {
             tail.include = [pattern]
             tail.exclude = []
             tail.startAt = .beginning
+            tail.ignoreOlder = nil
         } else {
             write("input \(settings.name) is of type \(settings.type): each line of the sample is taken for a record")
         }
