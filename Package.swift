@@ -64,7 +64,7 @@ let package = Package(
         .target(name: "TailraceSpool", dependencies: ["CTailrace", logging], swiftSettings: strict),
         .target(
             name: "TailraceInputs",
-            dependencies: ["CTailrace", "TailraceSpool", "OpenSSLTransport", nioCore, nioPosix, logging],
+            dependencies: ["CTailrace", "CZlib", "TailraceSpool", "OpenSSLTransport", nioCore, nioPosix, logging],
             swiftSettings: strict),
         .target(
             name: "TailraceDelivery", dependencies: ["CTailrace", "Producing", "TailraceSpool", logging],

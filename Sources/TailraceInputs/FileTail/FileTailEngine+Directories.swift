@@ -202,6 +202,7 @@ extension FileTailEngine {
             let matters =
                 directory.names[name] != nil || input(of: name, in: directory) != nil
                 || savedInodes.contains(UInt64(entry.pointee.d_ino)) || rotationLabel(of: name, in: directory) != nil
+                || Self.isCompressed(name) && !archiveLabels(of: name, in: directory).isEmpty
             if matters { found.append(name) }
         }
         // Rotations move files to higher numbers: looking in that order, a file that moves meanwhile is met twice, not

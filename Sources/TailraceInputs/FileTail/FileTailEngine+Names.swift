@@ -89,6 +89,7 @@ extension FileTailEngine {
         let matters =
             directory.names[event.name] != nil || input(of: event.name, in: directory) != nil
             || renamedLabels[path] != nil
+            || Self.isCompressed(event.name) && !archiveLabels(of: event.name, in: directory).isEmpty
             || event.has(IN_MOVED_TO) && (!savedInodes.isEmpty || rotationLabel(of: event.name, in: directory) != nil)
         if event.has(IN_DELETE) { renamedLabels[path] = nil }
         if matters { touch(directory, event.name) }
@@ -121,6 +122,11 @@ extension FileTailEngine {
         }
         newcomers = []
         for newcomer in found { adopt(newcomer) }
+        if !archives.isEmpty {
+            let found = archives
+            archives = []
+            adoptArchives(found)
+        }
     }
 
     // MARK: - Names
@@ -140,6 +146,7 @@ extension FileTailEngine {
             }
             troubledPaths[path] = nil
             linkNames[key] = nil
+            unfinishedArchives[key] = nil
             if let file = directory.names[name] { unbind(file) }
             return
         }
@@ -180,6 +187,14 @@ extension FileTailEngine {
     /// A file that is not known: taken in when an input has it, a position tells of it, or it is a rotation of a log.
     private func found(_ directory: WatchedDirectory, _ name: String, _ status: FileStatus) {
         let path = directory.path(of: name)
+        if Self.isCompressed(name) {
+            unfinishedArchives[TouchedKey(directory: ObjectIdentifier(directory), name: name)] = nil
+            let labels = archiveLabels(of: name, in: directory)
+            if !labels.isEmpty {
+                archives.append(ArchiveName(directory: directory, name: name, status: status, labels: labels))
+            }
+            return
+        }
         let renamedFrom = renamedLabels[path]
         var input = input(of: name, in: directory)
         if input == nil, let renamedFrom { input = self.input(ofPath: renamedFrom) }
@@ -314,12 +329,20 @@ extension FileTailEngine {
 
     private func takeSaved(_ identity: FileIdentity) -> FilePosition? {
         guard let position = savedPosition(of: identity) else { return nil }
-        saved[identity.withoutDevice]?.removeAll { $0 == position }
-        if saved[identity.withoutDevice]?.isEmpty == true {
-            saved[identity.withoutDevice] = nil
-            savedInodes.remove(identity.inode)
-        }
+        _ = takeSaved(position)
         return position
+    }
+
+    /// False when it is not among them.
+    func takeSaved(_ position: FilePosition) -> Bool {
+        let key = position.identity.withoutDevice
+        guard let index = saved[key]?.firstIndex(of: position) else { return false }
+        saved[key]?.remove(at: index)
+        if saved[key]?.isEmpty == true {
+            saved[key] = nil
+            savedInodes.remove(key.inode)
+        }
+        return true
     }
 
     private func isTooOld(_ status: FileStatus, _ input: FileTailConfiguration) -> Bool {

@@ -95,6 +95,7 @@ extension FileTailEngine {
 
     private func atEnd(_ file: TailedFile) {
         if case .copy = file.check { return }
+        if file.isArchive { return }
         guard file.isRotated || file.isUnlinked else { return }
         let hasRest = file.size > file.offset
         if hasRest, file.scannedTo < file.size, !isHeldOpen(file) {
@@ -124,6 +125,7 @@ extension FileTailEngine {
 
     private func read(_ file: TailedFile) -> Outcome {
         if file.descriptor < 0, !open(file) { return .held }
+        if file.isArchive { return readArchive(file) }
         guard let status = FileStatus(descriptor: file.descriptor) else {
             statistics.readErrors += 1
             setTrouble(file, errno)
@@ -182,7 +184,7 @@ extension FileTailEngine {
     }
 
     /// Positions that were noted go before data that moves them.
-    private func takeDataBatch() -> RecordBatch? {
+    func takeDataBatch() -> RecordBatch? {
         flushPositions()
         return isClosed ? nil : takeBatch()
     }
@@ -250,7 +252,7 @@ extension FileTailEngine {
     }
 
     /// Takes from the lines what is no part of them.
-    private func strip(_ batch: RecordBatch, of file: TailedFile) {
+    func strip(_ batch: RecordBatch, of file: TailedFile) {
         if file.offset == 0 { LineSplitter.stripByteOrderMark(batch) }
         if inputs[file.input].stripsCarriageReturns { LineSplitter.stripCarriageReturns(batch) }
     }
@@ -299,7 +301,13 @@ extension FileTailEngine {
     func extendHead(_ file: TailedFile) {
         guard Int(file.head.length) < FilePosition.maximumHead, UInt64(file.head.length) < file.offset else { return }
         let length = Int(min(file.offset, UInt64(FilePosition.maximumHead)))
-        file.head = ContentHash(of: file.descriptor, from: 0, length: length) ?? file.head
+        let head =
+            if file.isArchive {
+                file.archive?.hash(from: 0, length: length)
+            } else {
+                ContentHash(of: file.descriptor, from: 0, length: length)
+            }
+        file.head = head ?? file.head
     }
 
     /// Looks for the newline that ends a line too long for one chunk, or one that was not finished when last looked at.

@@ -55,7 +55,9 @@ extension FileTailEngine {
         // The bytes in the block may not be those of the file any more.
         let end = file.offset + UInt64(done)
         let length = Int(min(end, UInt64(FilePosition.maximumMarker)))
-        file.marker = ContentHash(of: file.descriptor, from: end - UInt64(length), length: length) ?? .empty
+        file.marker =
+            file.archive.map { $0.hash(from: end - UInt64(length), length: length) ?? .empty }
+            ?? ContentHash(of: file.descriptor, from: end - UInt64(length), length: length) ?? .empty
         return send(batch, of: file, from: file.offset, consumed: UInt64(done)) ? .more : .held
     }
 

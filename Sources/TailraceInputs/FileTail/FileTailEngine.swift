@@ -49,6 +49,9 @@ final class FileTailEngine {
         /// The log it is a rotation of, when a rename told so.
         var renamedFrom: String?
     }
+    var archives: [ArchiveName] = []
+    /// Archives of which too little is there yet to tell what they are.
+    var unfinishedArchives: [TouchedKey: (directory: WatchedDirectory, name: String)] = [:]
     /// Names to look at after this pass over the events, each once, in order.
     var touched: [(directory: WatchedDirectory, name: String)] = []
     var touchedKeys: Set<TouchedKey> = []
@@ -227,6 +230,7 @@ final class FileTailEngine {
         for directory in directories.values where directory.watch < 0 { scan(directory) }
         retryTroubledPaths()
         for (directory, name) in linkNames.values { touch(directory, name) }
+        for (directory, name) in unfinishedArchives.values { touch(directory, name) }
         // A switched link leads to a directory of which we hear nothing yet.
         if directories.values.contains(where: { $0.isBehindLink && FileStatus(path: $0.path)?.identity != $0.identity })
         {
@@ -238,7 +242,7 @@ final class FileTailEngine {
 
     private var needsPolling: Bool {
         !linkNames.isEmpty || linkedDirectories > 0 || statistics.polledDirectories > 0 || troubledFiles > 0
-            || !troubledPaths.isEmpty
+            || !troubledPaths.isEmpty || !unfinishedArchives.isEmpty
     }
     var troubledFiles = 0
     var linkedDirectories = 0

@@ -24,6 +24,8 @@ package struct FileTailStatistics: Equatable, Sendable {
     package var deletedGivenUp: UInt64 = 0
     /// Copies made by a copying rotation, continued where their original stood.
     package var copiesRecognised: UInt64 = 0
+    /// Compressed rotations of which something was still to be read.
+    package var archives: UInt64 = 0
     package var queueOverflows: UInt64 = 0
     package var rescans: UInt64 = 0
     package var readErrors: UInt64 = 0

@@ -66,6 +66,10 @@ final class TailedFile {
     /// The generation of the same log before this one, until it has been read to its end.
     var predecessor: TailedFile?
 
+    /// It is compressed; sizes and offsets are those of its content.
+    var isArchive = false
+    var archive: ArchiveReader?
+
     /// Encoded while the file is open.
     var context: [UInt8]?
     var key: SourceKey?
@@ -178,6 +182,7 @@ final class TailedFile {
         guard descriptor >= 0 else { return }
         close(descriptor)
         descriptor = -1
+        archive = nil
         context = nil
         key = nil
         if case .none = check { check = .content }
