@@ -54,6 +54,9 @@ import Testing
             exclude = ["*.gz"]
             maximum_line = 4096
             start = "end"
+            ignore_older = "7d"
+            line_end = "crlf"
+            deleted_minimum_free = "1GiB"
             [output.hub]
             type = "eventhubs"
             connection_string = "\(Self.connectionString)"
@@ -73,7 +76,8 @@ import Testing
                     .file(
                         FileInputSettings(
                             include: ["/var/log/app/*.log", "/srv/**/*.log"], exclude: ["*.gz"], maximumLine: 4096,
-                            start: .end)))
+                            start: .end, ignoreOlder: .seconds(7 * 86_400), lineEnd: .crlf, deletedMinimumFree: 1 << 30
+                        )))
             ])
         var output = EventHubsOutputSettings(
             name: "hub", connectionString: Secret(try EventHubsConnectionString(Self.connectionString)))

@@ -20,6 +20,12 @@ extension ConfigurationLoader {
         }
         let starts = FileInputSettings.Start.allCases.map(\.rawValue)
         if let start = reader.choice("start", of: starts).flatMap(FileInputSettings.Start.init) { input.start = start }
+        if let age = reader.duration("ignore_older", in: .seconds(1)...(.seconds(366 * 86_400))) {
+            input.ignoreOlder = age
+        }
+        let ends = FileInputSettings.LineEnd.allCases.map(\.rawValue)
+        if let end = reader.choice("line_end", of: ends).flatMap(FileInputSettings.LineEnd.init) { input.lineEnd = end }
+        if let free = reader.size("deleted_minimum_free", in: 0...(1 << 50)) { input.deletedMinimumFree = free }
         let formats = ContainerFormat.allCases.map(\.rawValue)
         input.format = reader.choice("format", of: formats).flatMap { ContainerFormat(rawValue: $0) }
         input.multiline = readMultiline(&reader)

@@ -40,6 +40,7 @@ package struct InputSettings: Equatable, Sendable {
 /// `[input.NAME]` of type "file".
 package struct FileInputSettings: Equatable, Sendable {
     package enum Start: String, Equatable, Sendable, CaseIterable { case beginning, end }
+    package enum LineEnd: String, Equatable, Sendable, CaseIterable { case lf, crlf }
 
     /// Small enough to leave room for the properties in an Event Hubs message of 1 MiB.
     package static let defaultMaximumLine = 960 << 10
@@ -55,4 +56,10 @@ package struct FileInputSettings: Equatable, Sendable {
     package var format: ContainerFormat?
     /// How lines make records of several lines; nil = each is one.
     package var multiline: MultilineRules?
+    /// A file that had not changed for so long when it was first seen is begun at its end.
+    package var ignoreOlder: Duration?
+    /// What ends a line; with `crlf` a carriage return before the newline is no part of the record.
+    package var lineEnd = LineEnd.lf
+    /// Deleted files are held open until they are read while their file system has as many bytes free as this.
+    package var deletedMinimumFree: UInt64 = 256 << 20
 }

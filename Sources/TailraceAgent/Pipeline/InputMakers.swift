@@ -60,6 +60,9 @@ struct InputMakers {
         configuration.format = input.format
         configuration.multiline = input.multiline
         configuration.startAt = input.start == .beginning ? .beginning : .end
+        configuration.ignoreOlder = input.ignoreOlder
+        configuration.stripsCarriageReturns = input.lineEnd == .crlf
+        configuration.deletedMinimumFree = input.deletedMinimumFree
         return configuration
     }
 }
