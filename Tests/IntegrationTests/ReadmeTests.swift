@@ -26,7 +26,8 @@ import Testing
         var words = line.prefix { $0 != "#" }.split(separator: " ").dropFirst().map {
             switch $0 {
             case "127.0.0.1:5671": "127.0.0.1:0"
-            case "certificates", "certificates/ca.pem", "tailrace.toml", "hub.key", "lines.txt": directory(String($0))
+            case "certificates", "certificates/ca.pem", "tailrace.toml", "hub.key", "lines.txt", "sample.log":
+                directory(String($0))
             default: String($0)
             }
         }
@@ -48,13 +49,9 @@ import Testing
         try AgentProcess.write("one\ntwo\nthree\n", to: directory("app/a.log"))
 
         let tables = blocks("toml")
-        try #require(tables.count == 2)
-        let text = "[agent]\nstate_directory = \"\(directory("state"))\"\n" + tables.joined()
-        try AgentProcess.write(
-            text.replacing("/var/log/app", with: directory("app"))
-                .replacing("/etc/tailrace/hub.key", with: directory("hub.key"))
-                .replacing("certificates/", with: directory("certificates/")),
-            to: directory("tailrace.toml"))
+        try #require(tables.count == 4)
+        // The last one is a line of the output.
+        try writeConfiguration(tables[0] + tables[3])
 
         let check = try start("tailrace check")
         #expect(check.wait() == .code(0), "\(check.errorOutput)")
@@ -79,6 +76,39 @@ import Testing
         }
         hub.signal(SIGTERM)
         #expect(hub.wait() == .code(0))
+    }
+
+    private func writeConfiguration(_ tables: String) throws {
+        let text = "[agent]\nstate_directory = \"\(directory("state"))\"\n" + tables
+        try AgentProcess.write(
+            text.replacing("/var/log/app", with: directory("app"))
+                .replacing("/etc/tailrace/hub.key", with: directory("hub.key"))
+                .replacing("certificates/", with: directory("certificates/")),
+            to: directory("tailrace.toml"))
+    }
+
+    @Test func theOtherInputsAreValidAndTheirCommandsAnswer() throws {
+        mkdir(directory("certificates"), 0o755)
+        try AgentProcess.write(
+            "Endpoint=sb://ns.example;SharedAccessKeyName=n;SharedAccessKey=a2V5;EntityPath=logs\n",
+            to: directory("hub.key"))
+        let tables = blocks("toml")
+        try #require(tables.count == 4)
+        try writeConfiguration(tables[0] + tables[1] + tables[2])
+        try AgentProcess.write(
+            "2026-01-01 started\n  at the second line\n2026-01-02 GET /health\n2026-01-03 password=secret\n",
+            to: directory("sample.log"))
+        let sample = try start("tailrace check --config tailrace.toml --try")
+        #expect(sample.wait() == .code(0), "\(sample.errorOutput)")
+        #expect(sample.output.contains("at the second line"))
+        #expect(sample.output.contains("password=***"))
+        #expect(!sample.output.contains("secret"))
+        let explanation = try start("tailrace explain")
+        #expect(explanation.wait() == .code(0), "\(explanation.errorOutput)")
+        #expect(explanation.output.contains("/srv/a/web.log"))
+        // No agent has been here.
+        let positions = try start("tailrace positions")
+        #expect(positions.wait() != .code(2), "\(positions.errorOutput)")
     }
 
     /// The README's lines of Swift are those of the functions below, which are compiled, and run where a service is.
