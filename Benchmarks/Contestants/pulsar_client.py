@@ -13,7 +13,7 @@ import pulsar
 
 url, topic, count, size = sys.argv[1:5]
 count, size = int(count), int(size)
-messages, octets, pending = (int(word) for word in sys.argv[5:8]) if len(sys.argv) > 5 else (5000, 1 << 20, 100_000)
+messages, octets, pending = (int(word) for word in sys.argv[5:8]) if len(sys.argv) > 5 else (5000, 256 << 10, 100_000)
 body = bytes(ord("a") + i % 26 for i in range(size))
 received = 0
 failed = None

@@ -32,7 +32,7 @@ struct PulsarLoad {
         var options = PulsarProducerOptions()
         options.isBatchingEnabled = arguments.mode == "batch"
         options.batchingMaximumMessages = arguments.number("batch-messages", 5000)
-        options.batchingMaximumBytes = arguments.number("batch-bytes", 1 << 20)
+        options.batchingMaximumBytes = arguments.number("batch-bytes", 256 << 10)
         options.blocksIfQueueFull = true
         options.maximumPendingMessages = arguments.number("pending", 100_000)
         options.maximumPendingMessagesAcrossPartitions = 0

@@ -256,6 +256,6 @@ extension PulsarProducerOptions {
             sendTimeout: sendTimeout == .zero ? nil : sendTimeout,
             openingTimeout: openingPatience == .unlimited ? nil : client.operationTimeout,
             isPatient: openingPatience == .unlimited, backoff: ConnectionSource.retryPolicy(client),
-            maximumBytesInFlight: maximumPendingBytes)
+            maximumBytesInFlight: maximumBytesInFlight)
     }
 }

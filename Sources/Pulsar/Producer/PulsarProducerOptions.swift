@@ -62,6 +62,10 @@ public struct PulsarProducerOptions: Sendable {
     public var maximumPendingMessagesAcrossPartitions = 50_000
     /// Bytes of one partition's messages without a result. One message may go beyond.
     public var maximumPendingBytes = 64 << 20
+    /// Bytes of one partition's batches on their way to the broker without its answer; one batch may go beyond. What is
+    /// above it waits here: on its way it would only fill queues, beyond what the caches of a broker hold. On a long way
+    /// this is what bounds the rate: 4 MiB for 100 ms of answers are 40 MB a second.
+    public var maximumBytesInFlight = 4 << 20
     /// Whether `send` waits for room; otherwise it fails with `queueFull` or `memoryFull`.
     public var blocksIfQueueFull = false
     /// Whether several messages make one batch. `send` then takes up to `batchingMaximumDelay` longer.
@@ -102,6 +106,9 @@ public struct PulsarProducerOptions: Sendable {
         }
         if maximumPendingBytes < 1 {
             try refuse("maximumPendingBytes is \(maximumPendingBytes): it must be 1 or more")
+        }
+        if maximumBytesInFlight < 1 {
+            try refuse("maximumBytesInFlight is \(maximumBytesInFlight): it must be 1 or more")
         }
         if batchingMaximumMessages < 2 {
             try refuse(

@@ -306,6 +306,13 @@ import Testing
         }
     }
 
+    @Test func bytesOnTheirWayHaveALimitBelowThatOfBytesThatWait() {
+        var options = PulsarProducerOptions()
+        #expect(options.machine(PulsarClientOptions()).maximumBytesInFlight < options.maximumPendingBytes)
+        options.maximumBytesInFlight = 7
+        #expect(options.machine(PulsarClientOptions()).maximumBytesInFlight == 7)
+    }
+
     @Test func partitionsShareTheLimit() {
         var options = PulsarProducerOptions()
         #expect(options.pendingLimit(partitions: 1) == 1000)
@@ -772,7 +779,8 @@ import Testing
     @Test func optionsThatMakeNoSenseAreRefused() async throws {
         let changes: [(inout PulsarProducerOptions) -> Void] = [
             { $0.maximumPendingMessages = -1 }, { $0.maximumPendingMessagesAcrossPartitions = -1 },
-            { $0.maximumPendingBytes = 0 }, { $0.batchingMaximumMessages = 1 }, { $0.batchingMaximumBytes = 0 },
+            { $0.maximumPendingBytes = 0 }, { $0.maximumBytesInFlight = 0 }, { $0.batchingMaximumMessages = 1 },
+            { $0.batchingMaximumBytes = 0 },
             {
                 $0.isBatchingEnabled = true
                 $0.isChunkingEnabled = true
