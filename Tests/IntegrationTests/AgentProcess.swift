@@ -6,18 +6,21 @@ final class AgentProcess {
     let directory: TemporaryDirectory
     let configurationPath: String
     private(set) var process: ChildProcess
+    private let environment: [String: String]
 
     /// - Parameters:
     ///   - settings: appended to `[input.app]`.
     ///   - spoolSize: of `[spool]`.
     ///   - type: of `[output.hub]`.
     ///   - output: its other keys.
+    ///   - environment: added to this process's own.
     init(
         _ directory: TemporaryDirectory, settings: String = "", spoolSize: String = "256MiB",
         type: String = "eventhubs",
-        output: String
+        output: String, environment: [String: String] = [:]
     ) throws {
         self.directory = directory
+        self.environment = environment
         configurationPath = directory("tailrace.toml")
         mkdir(directory("logs"), 0o755)
         let text = """
@@ -36,14 +39,14 @@ final class AgentProcess {
 
             """
         try AgentProcess.write(text, to: configurationPath)
-        process = try Self.start(configurationPath)
+        process = try Self.start(configurationPath, environment)
     }
 
-    private static func start(_ path: String) throws -> ChildProcess {
-        try ChildProcess(ChildProcess.built("tailrace"), ["run", "--config", path])
+    private static func start(_ path: String, _ environment: [String: String]) throws -> ChildProcess {
+        try ChildProcess(ChildProcess.built("tailrace"), ["run", "--config", path], environment: environment)
     }
 
-    func restart() throws { process = try Self.start(configurationPath) }
+    func restart() throws { process = try Self.start(configurationPath, environment) }
 
     func stop() -> ChildProcess.Exit {
         process.signal(SIGTERM)

@@ -60,6 +60,8 @@ package enum BrokerAuthentication: Sendable {
     case none
     /// Any of these.
     case token(Set<String>)
+    /// Tokens that this believes.
+    case judged(@Sendable (String) -> Bool)
     /// Any of these, `user:password`.
     case basic(Set<String>)
 
@@ -68,6 +70,7 @@ package enum BrokerAuthentication: Sendable {
         switch self {
         case .none: return true
         case .token(let tokens): return method == "token" && tokens.contains(text)
+        case .judged(let believes): return method == "token" && believes(text)
         case .basic(let users): return method == "basic" && users.contains(text)
         }
     }
