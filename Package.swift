@@ -72,8 +72,8 @@ let package = Package(
         .target(
             name: "TailraceAgent",
             dependencies: [
-                "TailraceInputs", "TailraceDelivery", "TailraceSpool", "EventHubs", "Pulsar", "CTailrace", nioCore,
-                nioPosix, logging, nioHTTP1,
+                "TailraceInputs", "TailraceDelivery", "TailraceSpool", "EventHubs", "Pulsar", "Transports", "CTailrace",
+                nioCore, nioPosix, logging, nioHTTP1,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict),

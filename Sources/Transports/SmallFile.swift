@@ -1,6 +1,6 @@
 import Glibc
 
-/// A file that holds a token, a key or the like.
+/// A file that holds a token, a key, a configuration or the like.
 package enum SmallFile {
     /// Bytes of a token; those of Kubernetes have one or two thousand.
     package static let tokenLimit = 64 << 10
@@ -9,6 +9,8 @@ package enum SmallFile {
     package struct Failure: Error, Hashable, Sendable {
         /// What was to be read, from where, and what is wrong; nothing of the contents.
         package var message: String
+        /// What is wrong with it, alone.
+        package var reason: String
     }
 
     /// The contents, a line of plain text, without white space at either end.
@@ -31,20 +33,24 @@ package enum SmallFile {
     }
 
     private static func failed(_ what: String, _ path: String, _ reason: String) -> Failure {
-        Failure(message: "\(what) cannot be read from \(path): \(reason)")
+        Failure(message: "\(what) cannot be read from \(path): \(reason)", reason: reason)
     }
 
     /// The contents of a regular file.
+    ///
+    /// - Parameter takesPipes: whether it may be anything else that can be read too, such as a systemd credential or a
+    ///   shell's `<(...)`; then whoever writes into it is waited for.
     package static func bytes(
-        _ path: String, limit: Int, what: String, following: Bool = true
+        _ path: String, limit: Int, what: String, following: Bool = true, takesPipes: Bool = false
     ) throws(Failure) -> [UInt8] {
         func failed(_ reason: String) -> Failure { Self.failed(what, path, reason) }
         // Not waiting for somebody to write into what turns out to be a pipe.
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (following ? 0 : O_NOFOLLOW))
+        let waiting = takesPipes ? 0 : O_NONBLOCK
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | waiting | (following ? 0 : O_NOFOLLOW))
         guard descriptor >= 0 else { throw failed(String(cString: strerror(errno))) }
         defer { close(descriptor) }
         var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+        guard fstat(descriptor, &status) == 0, takesPipes || status.st_mode & S_IFMT == S_IFREG else {
             throw failed("it is no regular file")
         }
         guard status.st_size <= limit else { throw failed("it has more than \(limit) bytes") }
@@ -61,5 +67,10 @@ package enum SmallFile {
         }
         guard count <= limit else { throw failed("it has more than \(limit) bytes") }
         return Array(bytes[..<count])
+    }
+
+    package static func isWorldReadable(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IROTH != 0
     }
 }

@@ -339,8 +339,7 @@ import Testing
     /// The configuration as it is installed.
     static func sample() throws -> String {
         let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-        let bytes = try SmallFile.read("/\(root)/etc/tailrace/tailrace.toml", limit: 1 << 20).get()
-        return String(decoding: bytes, as: UTF8.self)
+        return ChildProcess.text("/\(root)/etc/tailrace/tailrace.toml")
     }
 
     // MARK: Pulsar

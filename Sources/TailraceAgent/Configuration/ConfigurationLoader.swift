@@ -1,6 +1,7 @@
 import Glibc
 internal import TailraceDelivery
 internal import TailraceInputs
+internal import Transports
 
 /// Turns the text of a configuration file into an `AgentConfiguration`, or into the list of everything wrong with it.
 ///
@@ -19,9 +20,14 @@ package struct ConfigurationLoader {
     }
 
     package static func load(path: String) throws(ConfigurationError) -> AgentConfiguration {
-        switch SmallFile.read(path, limit: TOMLDocument.maximumSize) {
-        case .success(let bytes): return try parse(bytes, file: path)
-        case .failure(let error):
+        try parse(try bytes(ofConfigurationAt: path), file: path)
+    }
+
+    private static func bytes(ofConfigurationAt path: String) throws(ConfigurationError) -> [UInt8] {
+        do throws(SmallFile.Failure) {
+            return try SmallFile.bytes(
+                path, limit: TOMLDocument.maximumSize, what: "the configuration", takesPipes: true)
+        } catch {
             throw ConfigurationError([
                 ConfigurationProblem(
                     file: path, line: nil, message: "cannot read the configuration: \(error.reason)",
@@ -47,21 +53,16 @@ package struct ConfigurationLoader {
     /// The control socket of the agent with this configuration. Only `[agent]` counts: somebody may ask for the status
     /// who may not read the keys.
     package static func controlSocket(ofConfigurationAt path: String) throws(ConfigurationError) -> String {
-        var configuration: AgentConfiguration?
-        switch SmallFile.read(path, limit: TOMLDocument.maximumSize) {
-        case .success(let bytes):
-            let loader = ConfigurationLoader(file: path)
-            if let root = try? TOMLDocument.parse(bytes) {
-                var top = SettingsReader(root, name: "the file", line: 1, collector: loader.collector)
-                var found = AgentConfiguration(file: path)
-                loader.readAgent(loader.table("agent", of: &top), into: &found)
-                if loader.collector.problems.isEmpty { configuration = found }
-            }
-            // Tells what is wrong when even [agent] cannot be read.
-            if let configuration { return configuration.controlSocket }
-            return try parse(bytes, file: path).controlSocket
-        case .failure: return try load(path: path).controlSocket
+        let bytes = try bytes(ofConfigurationAt: path)
+        let loader = ConfigurationLoader(file: path)
+        if let root = try? TOMLDocument.parse(bytes) {
+            var top = SettingsReader(root, name: "the file", line: 1, collector: loader.collector)
+            var found = AgentConfiguration(file: path)
+            loader.readAgent(loader.table("agent", of: &top), into: &found)
+            if loader.collector.problems.isEmpty { return found.controlSocket }
         }
+        // Tells what is wrong when even [agent] cannot be read.
+        return try parse(bytes, file: path).controlSocket
     }
 
     private mutating func read(_ root: TOMLTable) throws(ConfigurationError) -> AgentConfiguration {
@@ -264,7 +265,7 @@ package struct ConfigurationLoader {
             reader.report(key, "is not an absolute path", remedy: "write it from \"/\" on")
         } else if access(path, R_OK) != 0 {
             reader.report(
-                key, "cannot be read: \(SmallFile.describe(errno))",
+                key, "cannot be read: \(SystemError.describe(errno))",
                 remedy: "name a PEM file that the agent's user may read\(remedy)")
         }
     }
@@ -277,31 +278,32 @@ package struct ConfigurationLoader {
             reader.report(key, "is not an absolute path", remedy: "write it from \"/\" on")
             return nil
         }
-        switch SmallFile.read(path, limit: 64 << 10) {
-        case .failure(let error):
+        let bytes: [UInt8]
+        do throws(SmallFile.Failure) {
+            bytes = try SmallFile.bytes(path, limit: SecretFile.sizeLimit, what: content, takesPipes: true)
+        } catch {
             reader.report(
                 key, "names \(SettingsReader.shortened(path)), which cannot be read: \(error.reason)",
                 remedy: "create the file, readable by the agent's user only")
             return nil
-        case .success(let bytes):
-            if SmallFile.isWorldReadable(path) {
-                warnings.append(
-                    ConfigurationProblem(
-                        file: file, line: reader.table[key]?.node.line,
-                        message: "\(SettingsReader.shortened(path)) can be read by everybody on this machine",
-                        remedy: "chmod o-r it"))
-            }
-            guard let text = String(validating: bytes, as: UTF8.self) else {
-                reader.report(key, "names a file that is not text", remedy: "put \(content) in it")
-                return nil
-            }
-            let trimmed = text.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed()
-            if trimmed.isEmpty {
-                reader.report(key, "names an empty file", remedy: "put \(content) in it")
-                return nil
-            }
-            return Secret(String(trimmed))
         }
+        if SmallFile.isWorldReadable(path) {
+            warnings.append(
+                ConfigurationProblem(
+                    file: file, line: reader.table[key]?.node.line,
+                    message: "\(SettingsReader.shortened(path)) can be read by everybody on this machine",
+                    remedy: "chmod o-r it"))
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            reader.report(key, "names a file that is not text", remedy: "put \(content) in it")
+            return nil
+        }
+        let trimmed = text.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed()
+        if trimmed.isEmpty {
+            reader.report(key, "names an empty file", remedy: "put \(content) in it")
+            return nil
+        }
+        return Secret(String(trimmed))
     }
 
     static func isAbsolute(_ path: String) -> Bool {

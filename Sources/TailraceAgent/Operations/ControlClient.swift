@@ -39,7 +39,7 @@ package enum ControlClient {
 
     package static func ask(_ request: String, path: String) throws(ControlError) -> [UInt8] {
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { throw .failed(path: path, reason: SmallFile.describe(errno)) }
+        guard descriptor >= 0 else { throw .failed(path: path, reason: SystemError.describe(errno)) }
         defer { close(descriptor) }
         UnixSocket.setTimeouts(descriptor, seconds: seconds)
         switch UnixSocket.withAddress(path, { connect(descriptor, $0, $1) }) {
@@ -48,9 +48,9 @@ package enum ControlClient {
         default:
             let code = errno
             if code == ENOENT || code == ECONNREFUSED {
-                throw .notRunning(path: path, reason: SmallFile.describe(code))
+                throw .notRunning(path: path, reason: SystemError.describe(code))
             }
-            throw .failed(path: path, reason: SmallFile.describe(code))
+            throw .failed(path: path, reason: SystemError.describe(code))
         }
         guard UnixSocket.send(descriptor, Array("\(request)\n".utf8)) else {
             throw .failed(path: path, reason: "it closed the connection")
@@ -60,7 +60,7 @@ package enum ControlClient {
         while true {
             let count = read(descriptor, &chunk, chunk.count)
             if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw .failed(path: path, reason: SmallFile.describe(errno)) }
+            guard count >= 0 else { throw .failed(path: path, reason: SystemError.describe(errno)) }
             if count == 0 { break }
             reply.append(contentsOf: chunk[..<count])
             guard reply.count <= maximumReply else { throw .failed(path: path, reason: "its reply is too long") }

@@ -87,7 +87,7 @@ package final class ControlServer: Sendable {
                 pollfd(fd: wake.read, events: Int16(POLLIN), revents: 0),
             ]
             guard poll(&descriptors, 2, -1) >= 0 || errno == EINTR else {
-                logger.error("the control socket stopped", metadata: ["reason": "\(SmallFile.describe(errno))"])
+                logger.error("the control socket stopped", metadata: ["reason": "\(SystemError.describe(errno))"])
                 return
             }
             if descriptors[1].revents != 0 { return }

@@ -25,7 +25,7 @@ package enum SampleRun {
     ) throws {
         let settings = try input(configuration, name)
         guard let resolved = realpath(path, nil) else {
-            throw AgentError("cannot read the sample \(path): \(SmallFile.describe(errno)); name a file with --try")
+            throw AgentError("cannot read the sample \(path): \(SystemError.describe(errno)); name a file with --try")
         }
         defer { free(resolved) }
         let file = String(cString: resolved)

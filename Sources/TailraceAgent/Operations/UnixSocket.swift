@@ -6,7 +6,7 @@ enum UnixSocket {
         var action: String
         var path: String
         var code: Int32
-        var description: String { "cannot \(action) \(path): \(SmallFile.describe(code))" }
+        var description: String { "cannot \(action) \(path): \(SystemError.describe(code))" }
     }
 
     /// Bytes that a socket's path may have (`sun_path` less its NUL).

@@ -117,7 +117,7 @@ package final class Agent: Sendable {
             if mkdir(path, 0o750) == 0 || errno == EEXIST { return }
         }
         throw AgentError(
-            "cannot make the state directory \(path): \(SmallFile.describe(errno)); make it for the agent's user")
+            "cannot make the state directory \(path): \(SystemError.describe(errno)); make it for the agent's user")
     }
 
     /// Runs until SIGTERM or SIGINT, and returns after everything was stopped in order.

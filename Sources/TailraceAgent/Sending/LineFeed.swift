@@ -66,7 +66,7 @@ struct LineFeed: Sendable {
             let count = read(descriptor, room.baseAddress, min(room.count, LineScanner.block))
             if count < 0 {
                 if errno == EINTR || errno == EAGAIN { continue }
-                outcome.error = "cannot read standard input: \(SmallFile.describe(errno))"
+                outcome.error = "cannot read standard input: \(SystemError.describe(errno))"
                 break
             }
             if count == 0 {
