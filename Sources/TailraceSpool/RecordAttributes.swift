@@ -48,6 +48,18 @@ package enum RecordAttributes {
         bytes.append(contentsOf: value)
     }
 
+    /// The same for a key that is not known beforehand: 1 to 255 bytes of UTF-8.
+    package static func append(
+        _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, to bytes: inout [UInt8]
+    ) {
+        precondition((1...255).contains(key.count))
+        bytes.append(UInt8(key.count))
+        bytes.append(contentsOf: key)
+        bytes.append(1)
+        withUnsafeBytes(of: UInt32(value.count).littleEndian) { bytes.append(contentsOf: $0) }
+        bytes.append(contentsOf: value)
+    }
+
     private static func appendKey(_ key: StaticString, type: UInt8, length: UInt32, to bytes: inout [UInt8]) {
         bytes.append(UInt8(key.utf8CodeUnitCount))
         key.withUTF8Buffer { bytes.append(contentsOf: $0) }

@@ -1,6 +1,7 @@
 import EventHubs
 import Glibc
 import OpenSSLTransport
+import TailraceInputs
 import TestSupport
 import Testing
 
@@ -121,6 +122,30 @@ import Testing
         #expect(configuration.stateDirectory == "/var/lib/tailrace")
     }
 
+    @Test func theSamplesJournalIsValidWithoutItsMarks() throws {
+        let sample = try Self.sample()
+        let block = sample.split(separator: "\n", omittingEmptySubsequences: false)
+            .drop { !$0.hasPrefix("# [input.journal]") }.prefix { $0.hasPrefix("# ") }.map { $0.dropFirst(2) }
+            .filter { !$0.hasPrefix("directory") }
+        let configuration = try load(block.joined(separator: "\n") + "\n" + Self.outputLines)
+        var expected = JournalConfiguration(name: "journal")
+        expected.units = ["ssh.service"]
+        expected.identifiers = ["sudo"]
+        expected.priority = "warning"
+        expected.matches = ["_TRANSPORT=kernel"]
+        expected.namespace = "web"
+        #expect(configuration.inputs == [InputSettings(name: "journal", .journal(expected))])
+        #expect(
+            ConfigurationReport.text(configuration).contains(
+                "input journal: journal:web, from boot, only ssh.service, sudo, warning, _TRANSPORT=kernel\n    there is"
+                    + " no journal of namespace web"))
+        // The other way to another journal.
+        let directory = try load("[input.j]\ntype = \"journal\"\ndirectory = \"/x\"\n" + Self.outputLines)
+        expected = JournalConfiguration(name: "j")
+        expected.directory = "/x"
+        #expect(directory.inputs == [InputSettings(name: "j", .journal(expected))])
+    }
+
     @Test func withoutItsKeyFileTheSampleNamesTheLine() throws {
         let problems = problems(try Self.sample().replacing("/etc/tailrace/hub.key", with: "/nonexistent/hub.key"))
         #expect(problems.count == 1)
@@ -148,7 +173,6 @@ import Testing
         ("[spool]\nsync = \"0s\"", 2, "is \"0s\"", "\"1ms\""),
         ("spool = 5", 1, "is an integer, not a table", "[spool]"),
         ("[input.x]\ninclude = []", 1, "type in [input.x] is missing", "\"file\""),
-        ("[input.x]\ntype = \"journal\"", 2, "not supported by this version", "file"),
         ("[input.x]\ntype = \"syslog\"", 1, "listen in [input.x] is missing", "udp://"),
         ("[input.x]\ntype = \"syslog\"\nlisten = []", 3, "is empty", "udp://"),
         ("[input.x]\ntype = \"syslog\"\nlisten = [\"udp://host:514\"]", 3, "no place to listen", "an address"),
@@ -158,6 +182,16 @@ import Testing
         ("[input.x]\ntype = \"syslog\"\nlisten = [\"udp://*:1\"]\nbuffer = \"1KiB\"", 4, "is 1 KiB", "from 4 MiB"),
         ("[input.x]\ntype = \"syslog\"\nlisten = [\"udp://*:1\"]\nidle_timeout = \"0s\"", 4, "is \"0s\"", "never"),
         ("[input.x]\ntype = \"syslog\"\nlisten = [\"tls://*:1\"]\nkey_file = \"\"", 1, "certificate_file", "PEM"),
+        ("[input.x]\ntype = \"journal\"\nunits = [\"nginx*\"]", 3, "units in [input.x] holds \"nginx*\"", "in full"),
+        ("[input.x]\ntype = \"journal\"\nidentifiers = [\"\"]", 3, "identifiers in [input.x] holds", "sudo"),
+        ("[input.x]\ntype = \"journal\"\npriority = \"urgent\"", 3, "is \"urgent\"", "FROM..TO"),
+        ("[input.x]\ntype = \"journal\"\nmatches = [\"/usr/bin/x\"]", 3, "holds \"/usr/bin/x\"", "FIELD=VALUE"),
+        ("[input.x]\ntype = \"journal\"\nnamespace = \"*\"", 3, "is \"*\"", "one namespace"),
+        ("[input.x]\ntype = \"journal\"\ndirectory = \"logs\"", 3, "absolute", "\"/\""),
+        ("[input.x]\ntype = \"journal\"\nnamespace = \"a\"\ndirectory = \"/b\"", 4, "beside", "one of the two"),
+        ("[input.x]\ntype = \"journal\"\nsince = \"boots\"", 3, "is \"boots\"", "\"boot\""),
+        ("[input.x]\ntype = \"journal\"\nfields = \"some\"", 3, "is \"some\"", "\"all\""),
+        ("[input.x]\ntype = \"journal\"\ninclude = []", 3, "unknown key \"include\"", "known keys"),
         ("[input.x]\ntype = \"fiel\"", 2, "is \"fiel\"", "file"),
         ("[input.x]\ntype = \"file\"", 1, "include in [input.x] is missing", "include ="),
         ("[input.x]\ntype = \"file\"\ninclude = []", 3, "is empty", "at least one"),

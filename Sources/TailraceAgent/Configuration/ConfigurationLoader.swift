@@ -219,15 +219,13 @@ package struct ConfigurationLoader {
     private func readInputOfType(_ reader: inout SettingsReader, name: String) -> InputSettings? {
         switch readType("file", &reader) {
         case "file": return InputSettings(name: name, .file(readFile(&reader)))
+        case "journal": return InputSettings(name: name, .journal(readJournal(&reader, name: name)))
         case "syslog": return InputSettings(name: name, .syslog(readSyslog(&reader)))
-        case let type where type == "journal":
-            reader.report("type", "\"\(type)\" is not supported by this version", remedy: "use type = \"file\"")
-            return nil
         case let type:
-            let meant = Suggestion.nearest(to: type, among: ["file", "syslog"])
+            let meant = Suggestion.nearest(to: type, among: ["file", "journal", "syslog"])
             reader.report(
                 "type", "is \"\(SettingsReader.shortened(type))\"",
-                remedy: meant.map { "did you mean \"\($0)\"?" } ?? "write type = \"file\" or \"syslog\"")
+                remedy: meant.map { "did you mean \"\($0)\"?" } ?? "write \"file\", \"journal\" or \"syslog\"")
             return nil
         }
     }

@@ -11,6 +11,7 @@ package enum ConfigurationReport {
             switch input.kind {
             case .file(let settings): lines += text(input.name, settings)
             case .syslog(let settings): lines += text(input.name, settings)
+            case .journal(let settings): lines += text(input.name, settings)
             }
             lines += records(input)
         }
@@ -70,6 +71,17 @@ package enum ConfigurationReport {
         if !filter.redact.isEmpty { parts.append("redacted by \(counted(filter.redact.count, "rule"))") }
         if !input.fields.isEmpty { parts.append("with " + input.fields.map(\.key).joined(separator: ", ")) }
         return parts.isEmpty ? [] : ["    records: " + parts.joined(separator: "; ")]
+    }
+
+    private static func text(_ name: String, _ input: JournalConfiguration) -> [String] {
+        var line = "input \(name): \(input.source), from \(input.start.rawValue)"
+        if input.isFiltered {
+            let filters =
+                input.units + input.identifiers + (input.priority.isEmpty ? [] : [input.priority]) + input.matches
+            line += ", only " + filters.joined(separator: ", ")
+        }
+        if case .troubled(let text) = JournalAccess.check(input) { return [line, "    \(text)"] }
+        return [line]
     }
 
     private static func sync(_ sync: SpoolSettings.Sync) -> String {

@@ -6,6 +6,7 @@ package struct InputSettings: Equatable, Sendable {
     package enum Kind: Equatable, Sendable {
         case file(FileInputSettings)
         case syslog(SyslogInputSettings)
+        case journal(JournalConfiguration)
     }
 
     package var name: String
@@ -25,6 +26,7 @@ package struct InputSettings: Equatable, Sendable {
         switch kind {
         case .file: "file"
         case .syslog: "syslog"
+        case .journal: "journal"
         }
     }
 
@@ -33,6 +35,7 @@ package struct InputSettings: Equatable, Sendable {
         switch kind {
         case .file(let settings): settings.format == nil ? settings.maximumLine : settings.maximumLine * 2 + 8192
         case .syslog(let settings): settings.maximumMessage + SyslogConfiguration.attributeRoom
+        case .journal(let settings): settings.maximumRecord
         }
     }
 }

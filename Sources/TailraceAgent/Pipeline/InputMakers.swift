@@ -9,6 +9,8 @@ struct InputMakers {
     private var files: [FileTailConfiguration] = []
     /// Each with its open sockets.
     private var syslogs: [(SyslogConfiguration, SyslogListeners)] = []
+    /// Each has a thread and a journalctl of its own.
+    private var journals: [JournalConfiguration] = []
 
     init(_ configuration: AgentConfiguration) throws(AgentError) {
         host = configuration.host
@@ -16,6 +18,7 @@ struct InputMakers {
             switch input.kind {
             case .file(let settings): files.append(try Self.tail(input.name, settings))
             case .syslog(let settings): syslogs.append(try Self.syslog(input.name, settings))
+            case .journal(let settings): journals.append(settings)
             }
         }
     }
@@ -31,6 +34,12 @@ struct InputMakers {
         }
         for (configuration, listeners) in syslogs {
             inputs.append(SyslogInput(configuration, listeners, host: host, sink: sink, logger: logger))
+        }
+        for journal in journals {
+            inputs.append(
+                try JournalReader(
+                    journal, host: host, machine: ConfigurationLoader.machineName(), positions: positions, sink: sink,
+                    logger: logger))
         }
         return inputs
     }
