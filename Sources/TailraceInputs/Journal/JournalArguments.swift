@@ -56,8 +56,8 @@ struct JournalArguments {
     /// The last entry, whatever the filters are.
     var lastOfAll: [String] { journal + [Self.brief, "--lines=1"] + marked(own) }
 
-    /// The first entry of this boot, whatever the filters are.
-    var firstOfBoot: [String] { journal + [Self.brief, "--boot"] + marked(own) }
+    /// The first entry of this boot, whatever the filters are. journalctl does not take `--boot` together with `--merge`.
+    var firstOfBoot: [String] { journal.filter { $0 != "--merge" } + [Self.brief, "--boot"] + marked(own) }
 
     /// The address fields come always.
     private static let brief = "--output-fields=_BOOT_ID"
