@@ -75,7 +75,7 @@ package final class SyslogInput: RunningInput {
     }
 
     package func stop() {
-        stoppedAt.store(max(1, monotonicNanoseconds()), ordering: .relaxed)
+        _ = stoppedAt.compareExchange(expected: 0, desired: max(1, monotonicNanoseconds()), ordering: .relaxed)
         receiver?.stop()
         streams?.stop()
     }
@@ -113,7 +113,11 @@ package final class SyslogInput: RunningInput {
         report.sources = sockets.map { socket in
             switch socket.kind {
             case .datagrams:
-                return .init(socket.place, "receive buffer: \(buffer(of: socket))")
+                let trusted = counters.trusted.load(ordering: .relaxed)
+                return .init(
+                    socket.place,
+                    "receive buffer: \(buffer(of: socket))"
+                        + (trusted > 0 ? "; \(trusted) messages under the names that trusted relays gave" : ""))
             case .stream, .tls:
                 let open = counters.connections.load(ordering: .relaxed)
                 let broken = counters.brokenFrames.load(ordering: .relaxed)

@@ -73,6 +73,8 @@ import Testing
         relay.send("nothing")
         #expect(sink.waitFor(5))
         running.stop()
+        let condition = running.input.reports(timeoutMilliseconds: 0)["net"]?.sources.first?.condition
+        #expect(condition?.hasSuffix("2 messages under the names that trusted relays gave") == true)
         let found = Set(sink.records.map { "\($0.context.host) \($0.context.source) \($0.text.suffix(6))" })
         #expect(
             found == [
@@ -164,6 +166,24 @@ import Testing
         running.stop()
         #expect(sink.count == 0)
         #expect(running.drops("stopped before the spool took it") == 100)
+    }
+
+    /// The memory is full at the moment of the stop, and the writer goes on only then.
+    @Test func lossesAreToldAlsoWhenMemoryIsFullAtTheStop() throws {
+        let sink = SyslogSink(keepsRecords: false)
+        let running = try RunningSyslog(["udp://127.0.0.1:0"], sink: sink) { $0.buffer = 4 << 20 }
+        sink.hold(true)
+        let sender = SyslogSender(to: running.sockets[0])
+        let message = [UInt8](repeating: 65, count: 8000)
+        var sent: UInt64 = 0
+        while running.drops("no room in memory") < 10 { if sender.send(message) { sent += 1 } }
+        running.input.stop()
+        usleep(300_000)
+        sink.hold(false)
+        running.stop()
+        let (kernel, memory) = (running.drops("lost in the kernel"), running.drops("no room in memory"))
+        #expect(UInt64(sink.count) + kernel + memory == sent)
+        #expect(memory >= 10 && sink.lost == Int64(kernel + memory))
     }
 
     @Test func anyDatagramIsOneRecord() throws {

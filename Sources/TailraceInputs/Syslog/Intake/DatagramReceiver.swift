@@ -85,12 +85,16 @@ final class DatagramReceiver: @unchecked Sendable {
 
     private var waitMilliseconds: CInt {
         if let chunk, chunk.count > 0 { return queue.isEmpty ? 5 : 50 }
-        return memoryUnreported > 0 || listeners.contains { $0.unreported > 0 } ? 100 : 1000
+        if hasUnreportedLosses { return 100 }
+        // Nothing is lost while nothing comes.
+        return 60_000
     }
 
     /// One call's worth; false when there was nothing.
     private func takeFrom(_ index: Int) -> Bool {
         let count = tailrace_receive(receiver, listeners[index].socket.descriptor)
+        // An error that stays must not keep a processor busy.
+        if count < 0 { usleep(10_000) }
         guard count > 0 else { return false }
         counters.received.wrappingAdd(UInt64(count), ordering: .relaxed)
         let time = wallClockMilliseconds()
@@ -153,9 +157,13 @@ final class DatagramReceiver: @unchecked Sendable {
         counters.kernelLosses.wrappingAdd(UInt64(new), ordering: .relaxed)
     }
 
+    private var hasUnreportedLosses: Bool {
+        memoryUnreported > 0 || listeners.contains { $0.unreported > 0 }
+    }
+
     /// Puts a record into the stream for what was lost, where there is room for it.
     private func reportLosses(force: Bool) {
-        guard memoryUnreported > 0 || listeners.contains(where: { $0.unreported > 0 }) else { return }
+        guard hasUnreportedLosses else { return }
         let now = monotonicNanoseconds()
         guard force || now - lastReport >= Self.reportInterval else { return }
         lastReport = now
@@ -187,7 +195,13 @@ final class DatagramReceiver: @unchecked Sendable {
             while left > 0, takeFrom(index) { left -= 1 }
             noteLosses(index)
         }
+        // The writer gives chunks back while it is at work: what was lost is told, unless the spool takes nothing any more.
+        let end = monotonicNanoseconds() + SyslogInput.stopNanoseconds
         reportLosses(force: true)
+        while hasUnreportedLosses, monotonicNanoseconds() < end {
+            usleep(5000)
+            reportLosses(force: true)
+        }
         passOn(force: true)
     }
 }

@@ -22,6 +22,7 @@ final class StreamServer: Sendable {
     private let quiescing: ServerQuiescing
     private let life = Monitor()
     private let changed: Monitor.Condition
+    private let isStopping = Atomic<Bool>(false)
     private let hasEnded = Atomic<Bool>(false)
 
     init(
@@ -88,13 +89,15 @@ final class StreamServer: Sendable {
 
     /// From any thread: no new connections; what has arrived on the others is still taken, then they are closed.
     func stop() {
-        _ = startThread("syslog-stop") { [self] in
+        guard !isStopping.exchange(true, ordering: .relaxed) else { return }
+        let thread = startThread("syslog-stop") { [self] in
             quiescing.close(withinMilliseconds: Self.closeMilliseconds)
             intake.finish()
             try? group.syncShutdownGracefully()
             hasEnded.store(true, ordering: .releasing)
             life.withLock { changed.broadcast() }
         }
+        pthread_detach(thread)
     }
 
     func waitForEnd() {
