@@ -53,17 +53,20 @@ struct CivilTime: Equatable {
 
     /// As `time(in:near:)` in the year that brings it within six months of `near`; nil when there is no such day.
     func timeInNearestYear(in zone: LocalZone, near: Int64) -> Int64? {
-        var best: Int64?
-        let middle = Self.year(of: near / 1000)
+        var best: CivilTime?
+        var distance = Int64.max
+        let now = near / 1000
+        let middle = Self.year(of: now)
         for year in (middle - 1)...(middle + 1) {
             var candidate = self
             candidate.year = year
             guard candidate.isValid else { continue }
-            let time = candidate.time(in: zone, near: near)
-            if abs(time - near) < abs((best ?? .max / 2) - near) { best = time }
+            // Half a year away, the hours of a zone decide nothing.
+            let away = abs(candidate.seconds - now)
+            if away < distance { (best, distance) = (candidate, away) }
         }
         // A leap day far from now is nearer to nothing: half a year and the week by which zones and clocks may err.
-        guard let best, abs(best - near) <= 190 * 86_400_000 else { return nil }
-        return best
+        guard let best, distance <= 190 * 86_400 else { return nil }
+        return best.time(in: zone, near: near)
     }
 }

@@ -3,8 +3,7 @@ extension SyslogParser {
     /// behind a time: elsewhere the first word is anything.
     func readRFC3164(_ cursor: inout SyslogCursor, _ message: inout SyslogMessage, _ received: Int64) {
         cursor.skipSpaces()
-        readCiscoPrefix(&cursor, &message, received)
-        let hadTime = readTime(&cursor, &message, received)
+        let hadTime = readTime(&cursor, &message, received) || readCiscoPrefix(&cursor, &message, received)
         if hadTime, cursor.byte(0) == .colon {
             // Cisco: the host, if any, has come before; the mnemonic follows.
             cursor.at += 1
@@ -39,36 +38,37 @@ extension SyslogParser {
         return true
     }
 
-    /// `123: `, `host: `, `123: host: ` before a time.
+    /// `123: `, `host: `, `123: host: ` before a time, and the time.
     private func readCiscoPrefix(
         _ cursor: inout SyslogCursor, _ message: inout SyslogMessage, _ received: Int64
-    ) {
+    ) -> Bool {
         var reader = cursor
         var host = SyslogMessage.Part()
         for _ in 0..<2 {
             let end = reader.tokenEnd()
             guard end > reader.at + 1, end - reader.at <= HostName.maximumLength, reader.bytes[end - 1] == .colon else {
-                return
+                return false
             }
-            let isNumber = (reader.at..<(end - 1)).allSatisfy {
-                reader.bytes[$0] >= UInt8(ascii: "0") && reader.bytes[$0] <= UInt8(ascii: "9")
-            }
+            var digits = 0
+            while reader.digit(digits) != nil { digits += 1 }
+            let isNumber = reader.at + digits == end - 1
             if !isNumber {
-                guard HostName.isLegal(reader.bytes, reader.at..<(end - 1)) else { return }
+                guard HostName.isLegal(reader.bytes, reader.at..<(end - 1)) else { return false }
                 host = .init(reader.at, end - 1)
             }
             reader.at = end
             reader.skipSpaces()
             var probe = reader
-            var scratch = SyslogMessage()
-            guard !readTime(&probe, &scratch, received) else {
-                // Of a time with a colon, else the prefix was a program's name.
-                guard isNumber || probe.byte(0) == .colon else { return }
-                cursor = reader
-                message.hostname = host
-                return
-            }
+            var timed = message
+            guard readTime(&probe, &timed, received) else { continue }
+            // Of a time with a colon, else the prefix was a program's name.
+            guard isNumber || probe.byte(0) == .colon else { return false }
+            cursor = probe
+            message = timed
+            message.hostname = host
+            return true
         }
+        return false
     }
 
     private func readHost(_ cursor: inout SyslogCursor, _ message: inout SyslogMessage) {
