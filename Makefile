@@ -60,6 +60,7 @@ format:
 bench: release $(EVENT_LOAD) $(PULSAR_LOAD) dependencies-bench $(VENV)/.ready  ## Throughput beside other programs' on the same machine; an idle agent.
 	swift run --package-path Benchmarks -c release throughput $(RELEASE)
 	swift run --package-path Benchmarks -c release idle $(RELEASE)
+	swift run --package-path Benchmarks -c release udp $(RELEASE)
 	swift run --package-path Benchmarks -c release produce $(RELEASE) $(EVENT_LOAD) $(VENV)/bin/python
 	swift run --package-path Benchmarks -c release produce-pulsar $(PULSAR_LOAD) $(VENV)/bin/python
 

@@ -96,6 +96,10 @@ let package = Package(
             name: "pulsar-load", dependencies: ["Pulsar", "LoadSupport", nioCore], path: "Tests/pulsar-load",
             swiftSettings: strict),
 
+        .executableTarget(
+            name: "syslog-load", dependencies: ["TailraceInputs", "LoadSupport"], path: "Tests/syslog-load",
+            swiftSettings: strict),
+
         // A Pulsar broker for tests, in the test's process or in one of its own; not shipped.
         .target(
             name: "PulsarBroker", dependencies: ["Pulsar", "OpenSSLTransport", nioCore, nioPosix, logging],

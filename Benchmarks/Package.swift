@@ -11,6 +11,7 @@ let package = Package(
         .executableTarget(name: "throughput", dependencies: ["Measuring"], swiftSettings: strict),
         .executableTarget(name: "produce", dependencies: ["Measuring"], swiftSettings: strict),
         .executableTarget(name: "produce-pulsar", dependencies: ["Measuring"], swiftSettings: strict),
+        .executableTarget(name: "udp", dependencies: ["Measuring"], swiftSettings: strict),
         .executableTarget(name: "idle", dependencies: ["Measuring"], swiftSettings: strict),
     ]
 )
