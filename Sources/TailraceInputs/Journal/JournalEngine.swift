@@ -240,6 +240,10 @@ final class JournalEngine {
     private func follow(_ child: JournalChild) -> End {
         while true {
             if shared.stops { return .stopped }
+            // A place without records is stored at once: what comes after it must not be lost to a kill.
+            if batches.isEmpty, batches.needsFlush {
+                guard batches.flush() else { return .stopped }
+            }
             var polled = [child.output, child.errors, shared.wake.descriptor].map {
                 pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
             }
@@ -253,8 +257,6 @@ final class JournalEngine {
             if let gathered, ContinuousClock.now >= gathered || count == 0 {
                 guard batches.flush() else { return .stopped }
                 publish()
-            } else if batches.isEmpty, batches.needsFlush {
-                guard batches.flush() else { return .stopped }
             }
             if let end = watchOver() { return end }
         }

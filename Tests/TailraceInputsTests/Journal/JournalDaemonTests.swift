@@ -162,7 +162,11 @@ import Testing
             var configuration = files.configuration
             configuration.start = start
             let sink = JournalSink()
-            let running = try RunningJournal(configuration, sink)
+            // The place is stored before the reader has said anything, and without it being looked after.
+            var limits = JournalLimits.test
+            limits.checkInterval = .seconds(3600)
+            limits.stuckAfter = .seconds(3600)
+            let running = try RunningJournal(configuration, sink, limits: limits)
             #expect(sink.wait { $0.positions[key(configuration)] != nil })
             try files.add(JournalFiles.entries(0..<5))
             #expect(sink.wait(forCount: 5), "\(start)")
