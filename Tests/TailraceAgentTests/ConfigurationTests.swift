@@ -190,7 +190,7 @@ import Testing
         ("[input.x]\ntype = \"journal\"\ndirectory = \"logs\"", 3, "absolute", "\"/\""),
         ("[input.x]\ntype = \"journal\"\nnamespace = \"a\"\ndirectory = \"/b\"", 4, "beside", "one of the two"),
         ("[input.x]\ntype = \"journal\"\nsince = \"boots\"", 3, "is \"boots\"", "\"boot\""),
-        ("[input.x]\ntype = \"journal\"\nfields = \"some\"", 3, "is \"some\"", "\"all\""),
+        ("[input.x]\ntype = \"journal\"\nentry_fields = \"some\"", 3, "is \"some\"", "\"all\""),
         ("[input.x]\ntype = \"journal\"\ninclude = []", 3, "unknown key \"include\"", "known keys"),
         ("[input.x]\ntype = \"fiel\"", 2, "is \"fiel\"", "file"),
         ("[input.x]\ntype = \"file\"", 1, "include in [input.x] is missing", "include ="),

@@ -136,7 +136,8 @@ import Testing
         #expect(sink.texts(directory("new.log")) == ["new"])
     }
 
-    @Test func deletedFilesAreGivenUpWhenTheirFileSystemIsNearlyFull() throws {
+    @Test(.enabled(if: LoopFileSystem.isAvailable, LoopFileSystem.need))
+    func deletedFilesAreGivenUpWhenTheirFileSystemIsNearlyFull() throws {
         let directory = TemporaryDirectory()
         let place = try LoopFileSystem(directory, mebibytes: 40)
         let sink = FakeSink(blockCapacity: 65_536, batches: 2)

@@ -6,7 +6,8 @@ import Testing
 
 /// Files whose way changes: other devices, links, swapped names.
 @Suite struct FileTailerPlacesTests {
-    @Test func aFileSystemOnAnotherDeviceIsContinuedAfterARestart() throws {
+    @Test(.enabled(if: LoopFileSystem.isAvailable, LoopFileSystem.need))
+    func aFileSystemOnAnotherDeviceIsContinuedAfterARestart() throws {
         let directory = TemporaryDirectory()
         let place = try LoopFileSystem(directory)
         let sink = FakeSink()
@@ -31,7 +32,8 @@ import Testing
         #expect(sink.positions.count == 5)
     }
 
-    @Test func aFileSystemMountedOnAnotherDeviceUnderTheRunningTailerIsContinued() throws {
+    @Test(.enabled(if: LoopFileSystem.isAvailable, LoopFileSystem.need))
+    func aFileSystemMountedOnAnotherDeviceUnderTheRunningTailerIsContinued() throws {
         let directory = TemporaryDirectory()
         let place = try LoopFileSystem(directory)
         let sink = FakeSink()
@@ -50,7 +52,8 @@ import Testing
         for index in 0..<3 { #expect(sink.texts(place("\(index).log")) == ["before \(index)", "after \(index)"]) }
     }
 
-    @Test func inodesThatAreUsedAgainUnderTheRunningTailerAreNewFiles() throws {
+    @Test(.enabled(if: LoopFileSystem.isAvailable, LoopFileSystem.need))
+    func inodesThatAreUsedAgainUnderTheRunningTailerAreNewFiles() throws {
         let directory = TemporaryDirectory()
         let place = try LoopFileSystem(directory)
         let sink = FakeSink()

@@ -45,7 +45,7 @@ extension ConfigurationLoader {
             input.start = start
         }
         let fields = JournalConfiguration.Fields.allCases.map(\.rawValue)
-        if let kind = reader.choice("fields", of: fields).flatMap(JournalConfiguration.Fields.init) {
+        if let kind = reader.choice("entry_fields", of: fields).flatMap(JournalConfiguration.Fields.init) {
             input.fields = kind
         }
         if let size = reader.size("maximum_line", in: FileInputSettings.maximumLines) {

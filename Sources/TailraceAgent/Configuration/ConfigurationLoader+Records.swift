@@ -51,12 +51,6 @@ extension ConfigurationLoader {
     }
 
     func readFields(_ reader: inout SettingsReader) -> [RecordContext.Field] {
-        // A journal's input has a word of its own there, for the journal's fields.
-        if case .string? = reader.table["fields"]?.node.value,
-            case .string("journal")? = reader.table["type"]?.node.value
-        {
-            return []
-        }
         guard let node = reader.take("fields") else { return [] }
         guard case .table(let table) = node.value else {
             reader.report("fields", "is \(node.typeName), not a table", remedy: "write fields = { team = \"ops\" }")
