@@ -191,6 +191,24 @@ import Testing
         }
     }
 
+    /// No event tells of it, and when it was found nothing else is polled.
+    @Test func theOnlyDirectoryThatCouldNotBeReachedIsReadAtOnceWhenItCan() throws {
+        let directory = TemporaryDirectory()
+        chmod(directory.path, 0o755)
+        for name in ["closed", "closed/deep"] { mkdir(directory(name), 0o755) }
+        write("1\n", to: directory("closed/deep/a.log"))
+        chmod(directory("closed"), 0)
+        let sink = FakeSink()
+        var limits = FileTailLimits.test
+        limits.rescanInterval = .seconds(600)
+        let running = try RunningTailer(
+            [input(directory("closed/deep/*.log"))], sink, limits: limits, prepare: giveUpRights)
+        #expect(sink.wait { _ in running.tailer.files().contains { $0.path == directory("closed/deep") } })
+        chmod(directory("closed"), 0o755)
+        #expect(sink.wait { $0.lineCount == 1 })
+        running.stop()
+    }
+
     @Test func directoriesThatCannotBeReadYetAreReadWhenTheyCan() throws {
         let directory = TemporaryDirectory()
         chmod(directory.path, 0o755)

@@ -270,6 +270,8 @@ final class FileTailEngine {
     }
 
     private func nextDue() -> Int64 {
+        // What polling found is no event that would wake us.
+        if wantsWalk { return 0 }
         var due = min(nextRescan, nextMissingSweep)
         if needsPolling { due = min(due, nextPoll) }
         for entry in waiting { due = min(due, entry.due) }
