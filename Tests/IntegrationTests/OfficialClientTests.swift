@@ -60,11 +60,11 @@ import Testing
                 """)
         // Whatever a line can hold (everything but a newline), and one that is too long.
         let long = (0..<(2 << 20)).map { UInt8(ascii: "a") + UInt8($0 % 26) }
-        let lines = AwkwardPayloads.all.map { $0.filter { $0 != 0x0A } } + [long, Array("the last".utf8)]
+        let lines = AwkwardPayloads.lines + [long, Array("the last".utf8)]
         try agent.log(Array(lines.map { $0 + [0x0A] }.joined()))
         let received = try await python.consume(from: hub, count: lines.count)
         let limit = FileInputSettings.defaultMaximumLine
-        let everythingCame = received.map(\.body) == lines.map { Array($0.prefix(limit)) }
+        let everythingCame = received.map(\.body) == lines.map { Array(AwkwardPayloads.record(of: $0).prefix(limit)) }
         #expect(everythingCame, "\(received.count) of \(lines.count) came")
         #expect(received.allSatisfy { $0.key == "test-host" })
         #expect(agent.stop() == .code(0))

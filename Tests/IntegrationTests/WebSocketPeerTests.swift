@@ -62,10 +62,10 @@ import Testing
                 ca_file = "\(directory("certificates/ca.pem"))"
                 transport = "websocket"
                 """)
-        let lines = AwkwardPayloads.all.map { $0.filter { $0 != 0x0A } } + [Array("the last".utf8)]
+        let lines = AwkwardPayloads.lines + [Array("the last".utf8)]
         try agent.log(Array(lines.map { $0 + [0x0A] }.joined()))
         let received = try await python.consume(from: hub, count: lines.count)
-        let isSame = received.map(\.body) == lines
+        let isSame = received.map(\.body) == lines.map { AwkwardPayloads.record(of: $0) }
         #expect(isSame, "\(received.count) of \(lines.count) came")
         #expect(agent.stop() == .code(0))
         await hub.stop()
