@@ -22,6 +22,12 @@ final class WakePipe: Sendable {
         close(end)
     }
 
+    /// Takes note of every wake so far.
+    func drain() {
+        var bytes: (UInt64, UInt64) = (0, 0)
+        while read(descriptor, &bytes, 16) == 16 {}
+    }
+
     func wake() {
         var byte: UInt8 = 1
         // A full pipe wakes as well.

@@ -1,5 +1,4 @@
 import CTailrace
-import Glibc
 
 extension UnsafeRawPointer {
     /// A little-endian integer that need not be aligned. The caller has checked the bounds.
@@ -19,18 +18,4 @@ extension UnsafeMutableRawPointer {
 func checksum(of bytes: UnsafeRawBufferPointer, seed: UInt32 = 0) -> UInt32 {
     guard let base = bytes.baseAddress else { return seed }
     return tailrace_crc32c(seed, base, bytes.count)
-}
-
-/// Nanoseconds of the clock that nobody can set.
-package func monotonicNanoseconds() -> UInt64 {
-    var now = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
-}
-
-/// Milliseconds since 1970, UTC.
-package func wallClockMilliseconds() -> Int64 {
-    var now = timespec()
-    clock_gettime(CLOCK_REALTIME, &now)
-    return Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000
 }

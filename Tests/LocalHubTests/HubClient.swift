@@ -58,7 +58,7 @@ struct HubClient {
     func token(key: String? = nil, lifetime: Int64 = 3600) -> String {
         SharedAccessSignature(
             resource: "sb://localhost/\(hub.configuration.hubName)", keyName: hub.configuration.sharedAccessKeyName,
-            key: key ?? hub.configuration.sharedAccessKey, expiry: HubPartition.now() / 1000 + lifetime
+            key: key ?? hub.configuration.sharedAccessKey, expiry: wallClockMilliseconds() / 1000 + lifetime
         ).token
     }
 

@@ -6,8 +6,7 @@ import Testing
 
 /// Files whose way changes: other devices, links, swapped names.
 @Suite struct FileTailerPlacesTests {
-    @Test(.enabled(if: LoopFileSystem.isAvailable, LoopFileSystem.need))
-    func aFileSystemOnAnotherDeviceIsContinuedAfterARestart() throws {
+    @Test func aFileSystemOnAnotherDeviceIsContinuedAfterARestart() throws {
         let directory = TemporaryDirectory()
         let place = try LoopFileSystem(directory)
         let sink = FakeSink()
@@ -32,8 +31,7 @@ import Testing
         #expect(sink.positions.count == 5)
     }
 
-    @Test(.enabled(if: LoopFileSystem.isAvailable, LoopFileSystem.need))
-    func aFileSystemMountedOnAnotherDeviceUnderTheRunningTailerIsContinued() throws {
+    @Test func aFileSystemMountedOnAnotherDeviceUnderTheRunningTailerIsContinued() throws {
         let directory = TemporaryDirectory()
         let place = try LoopFileSystem(directory)
         let sink = FakeSink()
@@ -52,8 +50,7 @@ import Testing
         for index in 0..<3 { #expect(sink.texts(place("\(index).log")) == ["before \(index)", "after \(index)"]) }
     }
 
-    @Test(.enabled(if: LoopFileSystem.isAvailable, LoopFileSystem.need))
-    func inodesThatAreUsedAgainUnderTheRunningTailerAreNewFiles() throws {
+    @Test func inodesThatAreUsedAgainUnderTheRunningTailerAreNewFiles() throws {
         let directory = TemporaryDirectory()
         let place = try LoopFileSystem(directory)
         let sink = FakeSink()

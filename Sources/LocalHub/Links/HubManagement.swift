@@ -1,5 +1,6 @@
 internal import AMQP
 internal import NIOCore
+internal import TailraceSpool
 
 /// Answers requests on `$cbs` and `$management`: messages in, messages out.
 struct HubManagement {
@@ -117,7 +118,7 @@ struct HubManagement {
         map[string: "last_enqueued_time_utc"] = .timestamp(
             properties.last < 0 ? Self.notSet : properties.lastTime)
         map[string: "is_partition_empty"] = .boolean(properties.isEmpty)
-        map[string: "runtime_info_retrieval_time_utc"] = .timestamp(HubPartition.now())
+        map[string: "runtime_info_retrieval_time_utc"] = .timestamp(wallClockMilliseconds())
         return Answer(status: 200, text: "OK", body: .value(.map(map)))
     }
 

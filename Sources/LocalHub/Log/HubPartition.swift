@@ -129,7 +129,7 @@ final class HubPartition: Sendable {
     ) -> AMQPError? {
         let (done, error) = state.withLock { state -> ([Completion], AMQPError?) in
             let verdict = state.producers.publish(
-                numbers, producerID: producer.id, epoch: producer.epoch, now: Self.now())
+                numbers, producerID: producer.id, epoch: producer.epoch, now: wallClockMilliseconds())
             switch verdict {
             case .refused(let error): return ([], error)
             case .store(let position):
@@ -149,7 +149,7 @@ final class HubPartition: Sendable {
 
     private func enqueue(_ batch: RecordBatch, _ receipt: Receipt, _ state: inout State) {
         // The enqueued time never runs backwards in a partition, whatever the clock does.
-        state.lastTime = max(state.lastTime, Self.now())
+        state.lastTime = max(state.lastTime, wallClockMilliseconds())
         batch.time = state.lastTime
         state.statistics.messagesStored += 1
         state.statistics.eventsStored += batch.recordCount
@@ -242,7 +242,7 @@ final class HubPartition: Sendable {
             state -> (Result<ProducerTable.Grant, AMQPError>, [Completion], [ProducerLink]) in
             let links = state.producerLinks
             let result = state.producers.attach(
-                request, now: Self.now(), newID: { Int64.random(in: 1 ... .max) },
+                request, now: wallClockMilliseconds(), newID: { Int64.random(in: 1 ... .max) },
                 isAttached: { links[$0]?.isEmpty == false })
             guard case .success(let grant) = result else { return (result, [], []) }
             for position in grant.forgotten { state.waiting.append(.change(position)) }
@@ -363,11 +363,5 @@ final class HubPartition: Sendable {
         statistics.firstSequenceNumber = Int64(clamping: first)
         statistics.nextSequenceNumber = Int64(clamping: next)
         return statistics
-    }
-
-    static func now() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
     }
 }

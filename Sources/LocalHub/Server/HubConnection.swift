@@ -1,6 +1,7 @@
 internal import AMQP
 internal import Logging
 internal import NIOCore
+internal import TailraceSpool
 
 /// One client of the hub. Everything happens on its event loop, hence `@unchecked Sendable`.
 final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
@@ -48,7 +49,7 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
         return handler
     }
 
-    var now: Int64 { HubPartition.now() / 1000 }
+    var now: Int64 { wallClockMilliseconds() / 1000 }
 
     // MARK: - Events
 

@@ -60,7 +60,7 @@ package final class LocalHub: Sendable {
         self.logger = logger
         let temporary = try HubDirectory()
         self.temporary = temporary
-        createdAt = HubPartition.now()
+        createdAt = wallClockMilliseconds()
         containerID = "tailrace-hub-\(AMQPUUID())"
         let store = try configuration.storeDirectory ?? temporary.path("store")
         try HubDirectory.make(store)

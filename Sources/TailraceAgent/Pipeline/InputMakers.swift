@@ -33,7 +33,7 @@ struct InputMakers {
                 try FileTailer(inputs: files, host: host, positions: positions, sink: sink, logger: logger))
         }
         for (configuration, listeners) in syslogs {
-            inputs.append(SyslogInput(configuration, listeners, host: host, sink: sink, logger: logger))
+            inputs.append(try SyslogInput(configuration, listeners, host: host, sink: sink, logger: logger))
         }
         for journal in journals {
             inputs.append(

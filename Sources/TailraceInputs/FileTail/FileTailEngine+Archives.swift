@@ -77,7 +77,7 @@ extension FileTailEngine {
             return position
         }
         if outcome == .waiting || reader.window.count < FilePosition.maximumHead, outcome != .finished,
-            Self.wallClock() - archive.status.modified / 1_000_000 < limits.forgetAfter.nanoseconds / 1_000_000,
+            wallClockMilliseconds() - archive.status.modified / 1_000_000 < limits.forgetAfter.nanoseconds / 1_000_000,
             unfinishedArchives.count < 1000
         {
             let key = TouchedKey(directory: ObjectIdentifier(archive.directory), name: archive.name)

@@ -347,7 +347,7 @@ extension FileTailEngine {
 
     private func isTooOld(_ status: FileStatus, _ input: FileTailConfiguration) -> Bool {
         guard let limit = input.ignoreOlder else { return false }
-        return Self.wallClock() - status.modified / 1_000_000 > limit.nanoseconds / 1_000_000
+        return wallClockMilliseconds() - status.modified / 1_000_000 > limit.nanoseconds / 1_000_000
     }
 
     /// The position of a file that we know under another device number and that has lost its name: its file system was

@@ -286,7 +286,7 @@ extension FileTailEngine {
             ?? RecordContext(host: host, source: position.label, input: inputs[file.input].name).encoded
         file.context = context
         batch.baseOffset = base
-        batch.time = Self.wallClock()
+        batch.time = wallClockMilliseconds()
         batch.context = context
         batch.position = SourcePosition(source: key, value: position.value)
         statistics.records += UInt64(batch.recordCount)

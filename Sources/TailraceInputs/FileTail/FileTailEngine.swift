@@ -136,9 +136,7 @@ final class FileTailEngine {
     }
 
     static func monotonic() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+        Int64(monotonicNanoseconds())
     }
 
     // MARK: - The loop
@@ -283,14 +281,14 @@ final class FileTailEngine {
         let left = due == 0 ? 0 : max(0, due - Self.monotonic())
         let milliseconds = Int32(clamping: (left + 999_999) / 1_000_000)
         var descriptors = [
-            pollfd(fd: shared.wakeDescriptor, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: shared.wakes.descriptor, events: Int16(POLLIN), revents: 0),
             pollfd(fd: inotifyDescriptor, events: Int16(POLLIN), revents: 0),
         ]
-        if Glibc.poll(&descriptors, 2, milliseconds) > 0, descriptors[0].revents != 0 { shared.drainWakes() }
+        if Glibc.poll(&descriptors, 2, milliseconds) > 0, descriptors[0].revents != 0 { shared.wakes.drain() }
     }
 
     private func sleepUnlessWoken(_ nanoseconds: Int64) {
-        var descriptor = pollfd(fd: shared.wakeDescriptor, events: Int16(POLLIN), revents: 0)
+        var descriptor = pollfd(fd: shared.wakes.descriptor, events: Int16(POLLIN), revents: 0)
         _ = Glibc.poll(&descriptor, 1, Int32(clamping: (nanoseconds + 999_999) / 1_000_000))
     }
 
@@ -327,7 +325,7 @@ final class FileTailEngine {
 
     private func fill(_ batch: RecordBatch, with position: SourcePosition) {
         batch.position = position
-        batch.time = Self.wallClock()
+        batch.time = wallClockMilliseconds()
         batch.context = RecordContext(host: host, source: "", input: "").encoded
     }
 
@@ -351,14 +349,8 @@ final class FileTailEngine {
             shared.requests.serve(self, mayChange: false)
             releaseDeleted(Self.monotonic())
             shared.publish(currentStatistics, files: shared.wantsFiles ? fileStates() : nil)
-            shared.drainWakes()
+            shared.wakes.drain()
         }
-    }
-
-    static func wallClock() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
     }
 
     // MARK: - Reports

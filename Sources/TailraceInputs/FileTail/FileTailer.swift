@@ -134,23 +134,11 @@ final class FileTailShared: Sendable {
     }
     private let state = Mutex(State())
     let requests = FileTailRequests()
-    let wakeDescriptor: Int32
-    private let wakeEnd: Int32
+    let wakes: WakePipe
 
     init() throws(FileTailError) {
-        var ends: [Int32] = [0, 0]
-        guard pipe(&ends) == 0 else { throw FileTailError.pipe(errno: errno) }
-        for end in ends {
-            _ = fcntl(end, F_SETFL, O_NONBLOCK)
-            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
-        }
-        wakeDescriptor = ends[0]
-        wakeEnd = ends[1]
-    }
-
-    deinit {
-        close(wakeDescriptor)
-        close(wakeEnd)
+        guard let pipe = WakePipe() else { throw FileTailError.pipe(errno: errno) }
+        wakes = pipe
     }
 
     func stop() {
@@ -158,16 +146,7 @@ final class FileTailShared: Sendable {
         wake()
     }
 
-    func wake() {
-        var byte: UInt8 = 1
-        // A full pipe wakes as well.
-        _ = write(wakeEnd, &byte, 1)
-    }
-
-    func drainWakes() {
-        var bytes: (UInt64, UInt64) = (0, 0)
-        while read(wakeDescriptor, &bytes, 16) == 16 {}
-    }
+    func wake() { wakes.wake() }
 
     var stops: Bool { state.withLock { $0.stops } }
     var wantsFiles: Bool { state.withLock { $0.wantsFiles } }

@@ -57,7 +57,7 @@ struct JournalBatches {
                 }
                 guard wait() else { return .closed }
             }
-            batch?.time = Self.now()
+            batch?.time = wallClockMilliseconds()
             started = ContinuousClock.now
         }
         guard let batch else { return .closed }
@@ -109,7 +109,7 @@ struct JournalBatches {
         if batch == nil {
             guard let taken = sink.take(timeoutMilliseconds: 0) else { return true }
             batch = taken
-            taken.time = Self.now()
+            taken.time = wallClockMilliseconds()
         }
         guard let full = batch else { return true }
         full.context = context
@@ -134,11 +134,5 @@ struct JournalBatches {
         // journals that were sent here, keep the name that they came with.
         let shown = hostname == machine ? host : String(decoding: hostname, as: UTF8.self)
         context = RecordContext(host: shown, source: source, input: input).encoded
-    }
-
-    private static func now() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
     }
 }

@@ -25,7 +25,7 @@ package final class SyslogInput: RunningInput {
     package init(
         _ configuration: SyslogConfiguration, _ listeners: SyslogListeners, host: String, sink: any BatchSink,
         logger: Logger
-    ) {
+    ) throws(SyslogError) {
         self.configuration = configuration
         self.host = host
         sockets = listeners.sockets
@@ -37,7 +37,7 @@ package final class SyslogInput: RunningInput {
         receiver =
             datagrams.isEmpty
             ? nil
-            : DatagramReceiver(
+            : try DatagramReceiver(
                 datagrams, queue: queue, counters: counters, maximumMessage: configuration.maximumMessage)
         let listening = numbered.filter { $0.0.kind != .datagrams }
         streams =

@@ -1,6 +1,5 @@
 import Glibc
 import TestSupport
-import Testing
 
 @testable import TailraceInputs
 
@@ -14,12 +13,6 @@ final class JournalDaemon {
 
     /// Where its files are, as everybody can see them.
     var path: String { directory("log") }
-
-    /// Whether this user may make namespaces, and on this machine. Tried once.
-    static let isAvailable =
-        (try? ChildProcess("/usr/bin/unshare", ["-m", "mount", "--make-rprivate", "/"]))?.wait() == .code(0)
-    /// Why a test that needs one is left out.
-    static let need: Comment = "needs the right to make mount namespaces, as root has on a machine of its own"
 
     /// - Parameter settings: lines for `[Journal]` of its configuration.
     init(_ settings: String = "") throws {

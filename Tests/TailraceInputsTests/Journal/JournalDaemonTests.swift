@@ -6,7 +6,7 @@ import Testing
 @testable import TailraceInputs
 
 /// The input beside a real journald that writes, rotates and vacuums.
-@Suite(.serialized, .enabled(if: JournalDaemon.isAvailable, JournalDaemon.need)) struct JournalDaemonTests {
+@Suite(.serialized) struct JournalDaemonTests {
     private let sink = JournalSink()
 
     /// What the tests themselves have logged.

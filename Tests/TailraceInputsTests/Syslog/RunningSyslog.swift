@@ -19,7 +19,7 @@ final class RunningSyslog {
         let listeners = try SyslogListeners.open(configuration, passed: passed ?? .ofThisProcess)
         sockets = listeners.sockets
         let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let input = SyslogInput(configuration, listeners, host: "agent-host", sink: sink, logger: quiet)
+        let input = try SyslogInput(configuration, listeners, host: "agent-host", sink: sink, logger: quiet)
         self.input = input
         thread = startThread("syslog") { input.run() }
     }

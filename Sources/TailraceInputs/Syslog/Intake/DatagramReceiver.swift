@@ -27,8 +27,8 @@ final class DatagramReceiver: @unchecked Sendable {
     private let counters: IntakeCounters
     private let maximumMessage: Int
     private let receiver: OpaquePointer
-    /// Ends of a pipe: a byte in it ends a wait.
-    private let wake: (reading: CInt, writing: CInt)
+    /// Ends a wait.
+    private let wake: WakePipe
     private let isStopping = Atomic<Bool>(false)
     // Below: the thread's own.
     private var listeners: [Listener]
@@ -39,37 +39,33 @@ final class DatagramReceiver: @unchecked Sendable {
     /// - Parameter listeners: with their indexes among all of the input.
     init(
         _ listeners: [(ListeningSocket, Int)], queue: IntakeQueue, counters: IntakeCounters, maximumMessage: Int
-    ) {
+    ) throws(SyslogError) {
+        guard let wake = WakePipe() else {
+            throw SyslogError(
+                "cannot make a pipe: \(describeErrno(errno)); raise the limit of open files (LimitNOFILE)")
+        }
+        guard let receiver = tailrace_receiver_make(Self.batch, min(65_535, maximumMessage)) else {
+            throw SyslogError("there is no memory to receive \(Self.batch) datagrams; lower maximum_message")
+        }
+        self.wake = wake
+        self.receiver = receiver
         self.listeners = listeners.map { Listener(socket: $0.0, index: UInt32($0.1)) }
         self.queue = queue
         self.counters = counters
         self.maximumMessage = maximumMessage
-        guard let receiver = tailrace_receiver_make(Self.batch, min(65_535, maximumMessage)) else {
-            fatalError("out of memory")
-        }
-        self.receiver = receiver
-        var ends: [CInt] = [-1, -1]
-        guard pipe(&ends) == 0 else { fatalError("pipe: errno \(errno)") }
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        wake = (ends[0], ends[1])
     }
 
-    deinit {
-        tailrace_receiver_free(receiver)
-        close(wake.reading)
-        close(wake.writing)
-    }
+    deinit { tailrace_receiver_free(receiver) }
 
     /// From any thread: what has arrived until now is still taken, then `run` returns.
     func stop() {
         isStopping.store(true, ordering: .releasing)
-        var byte: UInt8 = 1
-        _ = write(wake.writing, &byte, 1)
+        wake.wake()
     }
 
     func run() {
         var polled = listeners.map { pollfd(fd: $0.socket.descriptor, events: Int16(POLLIN), revents: 0) }
-        polled.append(pollfd(fd: wake.reading, events: Int16(POLLIN), revents: 0))
+        polled.append(pollfd(fd: wake.descriptor, events: Int16(POLLIN), revents: 0))
         while !isStopping.load(ordering: .acquiring) {
             poll(&polled, nfds_t(polled.count), waitMilliseconds)
             var isQuiet = true
