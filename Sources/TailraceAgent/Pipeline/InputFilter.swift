@@ -12,6 +12,8 @@ package final class InputFilter: Sendable {
         var contexts: [[UInt8]: [UInt8]] = [:]
     }
     private let state: Mutex<State>
+    /// As of the last batch: nobody who asks waits for one that is being filtered.
+    private let published = Mutex(RecordFilterCounts())
     private let fields: [RecordContext.Field]
     /// Contexts remembered at most; beyond, all are forgotten and made again.
     private static let contextLimit = 4096
@@ -24,11 +26,12 @@ package final class InputFilter: Sendable {
         state = Mutex(State(filter: rules.isEmpty ? nil : RecordFilter(rules, name: name)))
     }
 
-    package var counts: RecordFilterCounts { state.withLock { $0.filter?.counts ?? RecordFilterCounts() } }
+    package var counts: RecordFilterCounts { published.withLock { $0 } }
 
     package func apply(to batch: RecordBatch) {
         state.withLock { state in
             state.filter?.apply(to: batch)
+            if let counts = state.filter?.counts { published.withLock { $0 = counts } }
             guard !fields.isEmpty else { return }
             batch.context = context(batch.context, &state)
             for section in batch.sections.indices {

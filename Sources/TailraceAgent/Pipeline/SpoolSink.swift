@@ -54,7 +54,9 @@ package final class SpoolSink: BatchSink {
     }
 
     package func append(_ batch: RecordBatch) -> Bool {
-        if !filters.isEmpty, let input = index(of: batch.part(0).context), let filter = filters[input] {
+        // All parts of a batch are of one input.
+        let input = index(of: batch.part(0).context)
+        if !filters.isEmpty, let input, let filter = filters[input] {
             filter.apply(to: batch)
             if batch.recordCount == 0, batch.position == nil {
                 batch.recycle()
@@ -62,7 +64,10 @@ package final class SpoolSink: BatchSink {
             }
         }
         // Counted first, so that nobody sees a record acknowledged that has not existed yet.
-        count(batch, 1)
+        let records = UInt64(batch.recordCount)
+        var bytes: UInt64 = 0
+        for index in 0..<batch.recordCount { bytes &+= UInt64(batch.records[index].length) }
+        count(input, records, bytes)
         while !isClosed.load(ordering: .relaxed) {
             do throws(SpoolError) {
                 try spool.append(batch)
@@ -75,22 +80,16 @@ package final class SpoolSink: BatchSink {
                 for _ in 0..<50 where !isClosed.load(ordering: .relaxed) { usleep(20_000) }
             }
         }
-        count(batch, UInt64.max)
+        count(input, 0 &- records, 0 &- bytes)
         batch.recycle()
         return false
     }
 
-    /// Counts what `batch` holds for the inputs of its parts, `factor` times: 1, or `UInt64.max` (−1) to take it back.
-    private func count(_ batch: RecordBatch, _ factor: UInt64) {
-        for number in 0..<batch.partCount {
-            let part = batch.part(number)
-            guard let input = index(of: part.context) else { continue }
-            var bytes: UInt64 = 0
-            for record in part.records { bytes &+= UInt64(batch.records[record].length) }
-            counts.withLock {
-                $0[input].records &+= UInt64(part.records.count) &* factor
-                $0[input].bytes &+= bytes &* factor
-            }
+    private func count(_ input: Int?, _ records: UInt64, _ bytes: UInt64) {
+        guard let input else { return }
+        counts.withLock {
+            $0[input].records &+= records
+            $0[input].bytes &+= bytes
         }
     }
 

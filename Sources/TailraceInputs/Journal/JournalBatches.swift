@@ -113,7 +113,7 @@ struct JournalBatches {
         }
         guard let full = batch else { return true }
         full.context = context
-        if !full.sections.isEmpty { full.closeSection(context: context) }
+        if !full.sections.isEmpty, full.recordCount > full.sectionRecord { full.closeSection(context: context) }
         full.position = position.map { SourcePosition(source: key, value: $0.value) }
         batch = nil
         started = nil

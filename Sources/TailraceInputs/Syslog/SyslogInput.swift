@@ -63,11 +63,10 @@ package final class SyslogInput: RunningInput {
         let thread = receiver.map { receiver in startThread("syslog-udp") { receiver.run() } }
         streams?.start()
         // Ends the queue once both have put everything.
-        let (receiver, streams, queue) = (receiver, streams, queue)
+        let (streams, queue) = (streams, queue)
         let closer = startThread("syslog-end") {
             if let thread { pthread_join(thread, nil) }
             streams?.waitForEnd()
-            _ = receiver
             queue.close()
         }
         writer.run()

@@ -38,6 +38,8 @@ final class SyslogWriter {
     /// Per origin: its chain in this chunk; −1 for none.
     private var chainOf: [Int] = []
     private var batch: RecordBatch?
+    /// Records in it that only tell of losses: no message is lost with them.
+    private var notices = 0
     /// Bytes written so far: a record's offset tells its place among all of the input's.
     private var written: UInt64 = 0
 
@@ -76,7 +78,9 @@ final class SyslogWriter {
                     message.head.kind == .message
                     ? add(message.head, message.bytes, items[index].message, chain.origin)
                     : addLoss(message.head, chain.origin)
-                if !isWritten { counters.stopLosses.wrappingAdd(1, ordering: .relaxed) }
+                if !isWritten, message.head.kind == .message {
+                    counters.stopLosses.wrappingAdd(1, ordering: .relaxed)
+                }
                 index = items[index].next
             }
             closeSection(chain.origin)
@@ -158,12 +162,14 @@ final class SyslogWriter {
             : "at \(place), because the spool took nothing and the input's buffer was full"
         let text = Array("<44>tailrace: \(head.lost) datagrams were lost \(what)".utf8)
         return text.withUnsafeBytes { text in
-            add(text, [], time: head.time, origin) { writer in
+            let isWritten = add(text, [], time: head.time, origin) { writer in
                 writer.add("severity", 4)
                 writer.add("facility", 5)
                 writer.add("app", "tailrace")
                 writer.add("lost_datagrams", Int64(clamping: head.lost))
             }
+            if isWritten { notices += 1 }
+            return isWritten
         }
     }
 
@@ -218,9 +224,10 @@ final class SyslogWriter {
     private func passOn() {
         guard let full = batch else { return }
         batch = nil
-        let records = full.recordCount
-        if records == 0 { return full.recycle() }
-        if !sink.append(full) { counters.stopLosses.wrappingAdd(UInt64(records), ordering: .relaxed) }
+        let messages = full.recordCount - notices
+        notices = 0
+        if full.recordCount == 0 { return full.recycle() }
+        if !sink.append(full) { counters.stopLosses.wrappingAdd(UInt64(messages), ordering: .relaxed) }
     }
 }
 
