@@ -57,6 +57,7 @@ import Testing
             start = "end"
             ignore_older = "7d"
             line_end = "crlf"
+            encoding = "utf-16le"
             deleted_minimum_free = "1GiB"
             [output.hub]
             type = "eventhubs"
@@ -77,8 +78,8 @@ import Testing
                     .file(
                         FileInputSettings(
                             include: ["/var/log/app/*.log", "/srv/**/*.log"], exclude: ["*.gz"], maximumLine: 4096,
-                            start: .end, ignoreOlder: .seconds(7 * 86_400), lineEnd: .crlf, deletedMinimumFree: 1 << 30
-                        )))
+                            start: .end, ignoreOlder: .seconds(7 * 86_400), lineEnd: .crlf,
+                            encoding: .utf16LittleEndian, deletedMinimumFree: 1 << 30)))
             ])
         var output = EventHubsOutputSettings(
             name: "hub", connectionString: Secret(try EventHubsConnectionString(Self.connectionString)))

@@ -130,6 +130,29 @@ import Testing
         #expect(batch.capacity == 8192)
     }
 
+    /// Entries of the journal and converted lines have it beforehand.
+    @Test func whatHasAnOffsetOfItsOwnKeepsIt() throws {
+        let filter = RecordFilter(try rules { $0.redact = [try redaction("secret", "[hidden]")] }, name: "i")
+        let batch = batch(["a secret", "b"], capacity: 8192)
+        batch.attributes = []
+        for record in 0..<2 {
+            var bytes: [UInt8] = []
+            RecordAttributes.append(RecordAttributes.offsetKey, Int64(70 + record), to: &bytes)
+            RecordAttributes.append(RecordAttributes.truncatedKey, 9, to: &bytes)
+            let start = try #require(bytes.withUnsafeBytes { batch.copyIn($0) })
+            batch.attributes.append(
+                AttributeEntry(record: UInt32(record), start: start, length: UInt32(bytes.count)))
+        }
+        filter.apply(to: batch)
+        #expect(
+            seen(batch) == [
+                Seen(body: "a [hidden]", offset: 70, truncated: 9, host: "h"),
+                Seen(body: "b", offset: 71, truncated: 9, host: "h"),
+            ])
+        // Not twice either.
+        #expect(batch.attributes.map { Int($0.length) } == [43, 43])
+    }
+
     @Test func littleThatIsLeftOfALargeBlockTakesLittleRoom() throws {
         let filter = RecordFilter(try rules { $0.keep = [try Pattern("7$")] }, name: "i")
         let lines = (0..<5000).map { "a line with number \($0)" }

@@ -64,8 +64,10 @@ final class FakeSink: BatchSink {
             if let attribute = batch.attributes.first(where: { $0.record == index }) {
                 let bytes = UnsafeRawBufferPointer(
                     start: batch.block + Int(attribute.start), count: Int(attribute.length))
-                RecordAttributes.forEach(in: bytes) { key, value in
-                    if case .integer(let length) = value { line.length = length }
+                let own = RecordAttributes.splitOffset(bytes)
+                if let own { line.offset = own.offset }
+                RecordAttributes.forEach(in: own?.rest ?? bytes) { key, value in
+                    if case .integer(let number) = value, key.elementsEqual("truncated".utf8) { line.length = number }
                 }
             }
             lines.append(line)

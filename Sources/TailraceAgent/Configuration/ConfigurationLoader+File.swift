@@ -26,6 +26,8 @@ extension ConfigurationLoader {
         let ends = FileInputSettings.LineEnd.allCases.map(\.rawValue)
         if let end = reader.choice("line_end", of: ends).flatMap(FileInputSettings.LineEnd.init) { input.lineEnd = end }
         if let free = reader.size("deleted_minimum_free", in: 0...(1 << 50)) { input.deletedMinimumFree = free }
+        let encodings = TextEncoding.allCases.map(\.rawValue)
+        input.encoding = reader.choice("encoding", of: encodings).flatMap { TextEncoding(rawValue: $0) }
         let formats = ContainerFormat.allCases.map(\.rawValue)
         input.format = reader.choice("format", of: formats).flatMap { ContainerFormat(rawValue: $0) }
         input.multiline = readMultiline(&reader)

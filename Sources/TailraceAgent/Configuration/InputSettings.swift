@@ -63,6 +63,8 @@ package struct FileInputSettings: Equatable, Sendable {
     package var ignoreOlder: Duration?
     /// What ends a line; with `crlf` a carriage return before the newline is no part of the record.
     package var lineEnd = LineEnd.lf
+    /// How the files stand for text; nil = UTF-8, or what their byte order mark says.
+    package var encoding: TextEncoding?
     /// Deleted files are held open until they are read while their file system has as many bytes free as this.
     package var deletedMinimumFree: UInt64 = 256 << 20
 }

@@ -14,6 +14,9 @@ extension PathExplanation {
             lines.append(
                 "    source \(known.state.source), generation \(known.state.generation), input \(known.state.input):"
                     + " position \(known.state.offset) of \(known.state.size) bytes")
+            if let encoding = known.encoding, encoding.isConverted {
+                lines.append("    \(encoding.rawValue): its lines become UTF-8")
+            }
         }
         if let stored {
             lines.append(
@@ -55,6 +58,7 @@ extension PathExplanation {
                     json.field("lag", known.state.lag)
                     json.field("waits_for", known.predecessor?.path)
                     json.field("copy_of", known.copyOf)
+                    json.field("encoding", known.encoding?.rawValue)
                 }
             }
             if let stored { json.field("stored") { stored.write(to: &$0) } }

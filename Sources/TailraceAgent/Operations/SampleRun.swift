@@ -168,8 +168,10 @@ private final class SampleSink: BatchSink {
         let entry = batch.records[record]
         one.append(RecordEntry(start: start, length: UInt32(entry.length), flags: entry.flags))
         var attributes = UnsafeRawBufferPointer(start: nil, count: 0)
+        var offset = batch.baseOffset + UInt64(entry.start)
         if let found = batch.attributes.first(where: { $0.record == record }) {
             attributes = UnsafeRawBufferPointer(start: batch.block + Int(found.start), count: Int(found.length))
+            if let own = RecordAttributes.splitOffset(attributes) { (offset, attributes) = own }
         }
         let lines = batch.body(record).count { $0 == 0x0A } + 1
         let before = state.filter.counts
@@ -178,7 +180,7 @@ private final class SampleSink: BatchSink {
         state.records += 1
         state.bytes += UInt64(entry.length)
         var title =
-            "record \(state.records) at \(batch.baseOffset + UInt64(entry.start)), \(counted(entry.length, "byte"))"
+            "record \(state.records) at \(offset), \(counted(entry.length, "byte"))"
         if lines > 1 { title += " in \(lines) lines" }
         if entry.flags.contains(.unterminated) { title += ", without a newline" }
         switch true {

@@ -71,6 +71,7 @@ struct InputMakers {
         configuration.startAt = input.start == .beginning ? .beginning : .end
         configuration.ignoreOlder = input.ignoreOlder
         configuration.stripsCarriageReturns = input.lineEnd == .crlf
+        configuration.encoding = input.encoding
         configuration.deletedMinimumFree = input.deletedMinimumFree
         return configuration
     }

@@ -10,8 +10,8 @@ final class ArchiveReader {
     var end: UInt64 { start + UInt64(window.count) }
     /// The content up to the position is that of the file that was read.
     var isChecked = false
-    /// The beginning of a line too long for a batch, and its length so far.
-    var longLine: (kept: [UInt8], length: UInt64)?
+    /// The beginning of a line too long for a batch, whether that is all of it, and its length so far.
+    var longLine: (kept: [UInt8], isCut: Bool, length: UInt64)?
 
     init(descriptor: Int32) { stream = GzipStream(descriptor: descriptor) }
 

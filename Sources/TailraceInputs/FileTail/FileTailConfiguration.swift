@@ -13,6 +13,8 @@ package struct FileTailConfiguration: Sendable {
     package var ignoreOlder: Duration?
     /// A carriage return before a line's newline is no part of the record.
     package var stripsCarriageReturns = false
+    /// How the files stand for text; nil = UTF-8, or UTF-16 where a file begins with its byte order mark.
+    package var encoding: TextEncoding?
     /// A file that was deleted is held open until it is read to its end, but only while its file system has as many
     /// bytes free as this; below it, the ones deleted longest are given up.
     package var deletedMinimumFree: UInt64 = 256 << 20

@@ -128,6 +128,7 @@ extension FileTailEngine {
         file.lastRound = round
         if reader.end < file.offset {
             let outcome = reader.extend(by: Int(min(UInt64(scanScratch.count), file.offset - reader.end)))
+            recogniseEncoding(file, in: reader)
             reader.drop(before: reader.end)
             return goOn(file, outcome)
         }
@@ -148,48 +149,53 @@ extension FileTailEngine {
             batch.recycle()
             return .more
         }
-        let largest = largestChunk(of: file, in: batch)
-        let maximumLine = min(inputs[file.input].maximumLine, largest - 1)
+        if file.encoding == nil, reader.end < 2 { _ = reader.extend(by: 2 - Int(reader.end)) }
+        recogniseEncoding(file, in: reader)
+        let wanted = chunkLength(of: file, in: batch)
+        let maximumLine = longestLine(of: file, in: batch)
         let had = Int(reader.end - file.offset)
         var outcome = GzipStream.Outcome.bytes(0)
-        if had < largest { outcome = reader.extend(by: largest - had) }
+        if had < wanted { outcome = reader.extend(by: wanted - had) }
         // A long line may have left more behind it than a batch holds.
-        let count = min(Int(reader.end - file.offset), largest)
-        let isLast = outcome == .finished
-        let isStuck = if case .bytes = outcome { false } else { !isLast }
-        let from = Int(file.offset - reader.start)
-        reader.window.withUnsafeBytes {
-            guard count > 0, let base = $0.baseAddress else { return }
-            batch.block.copyMemory(from: base + from, byteCount: count)
-        }
+        let chunk = fill(batch, from: reader, of: file, isFinal: outcome == .finished)
+        let isLast = outcome == .finished && file.offset + UInt64(chunk.bytes) == reader.end
+        let isStuck =
+            switch outcome {
+            case .bytes, .finished: false
+            case .waiting, .damaged: true
+            }
         let consumed =
-            count == 0 ? 0 : LineSplitter.split(batch, count: count, maximumLine: maximumLine, takesRest: isLast)
+            chunk.count == 0
+            ? 0
+            : LineSplitter.split(
+                batch, count: chunk.count, maximumLine: maximumLine, takesRest: isLast,
+                maximumLines: chunk.maximumLines)
         if consumed == 0 {
-            batch.recycle()
-            if count == largest || isLast && count > 0 {
-                reader.longLine = (
-                    Array(reader.window[from..<(from + min(count, maximumLine))]), UInt64(count)
-                )
-                reader.drop(before: file.offset + UInt64(count))
+            defer { batch.recycle() }
+            if chunk.isFull || isLast && chunk.count > 0 {
+                let text = UnsafeRawBufferPointer(start: batch.block, count: chunk.count)
+                let kept = file.isConverted ? TextEncoding.cut(text, to: maximumLine) : min(chunk.count, maximumLine)
+                reader.longLine = (Array(text[..<kept]), kept < chunk.count, UInt64(chunk.bytes))
+                reader.drop(before: file.offset + UInt64(chunk.bytes))
                 return .more
             }
             return isLast ? endArchive(file, nil) : isStuck ? goOn(file, outcome) : .more
         }
         strip(batch, of: file)
+        let bytes = noteOffsets(batch, of: file, chunk, consumed: consumed)
         if assemblers[file.input] != nil {
             let sent = sendAssembled(
-                batch, of: file, consumed: consumed, maximumLength: maximumLine, isFull: count == largest,
+                batch, of: file, consumed: consumed, maximumLength: maximumLine, isFull: chunk.isFull,
                 isClosing: isLast)
             reader.drop(before: file.offset)
             if sent == .held { return .held }
             if sent == .more { return .more }
             return isStuck ? goOn(file, outcome) : .more
         }
-        let end = file.offset + UInt64(consumed)
-        let length = Int(min(end, UInt64(FilePosition.maximumMarker)))
-        file.marker = reader.hash(from: end - UInt64(length), length: length) ?? .empty
+        file.marker = marker(of: file, before: file.offset + UInt64(bytes))
         statistics.truncatedLines += UInt64(batch.attributes.count)
-        guard send(batch, of: file, from: file.offset, consumed: UInt64(consumed)) else { return .held }
+        if file.isConverted { lineOffsets.write(to: batch) }
+        guard send(batch, of: file, from: file.offset, consumed: UInt64(bytes)) else { return .held }
         reader.drop(before: file.offset)
         file.size = file.offset + 1
         return .more
@@ -199,12 +205,15 @@ extension FileTailEngine {
     private func readLongLine(_ file: TailedFile, _ reader: ArchiveReader) -> Outcome {
         guard var line = reader.longLine else { return .more }
         let seen = file.offset + line.length
-        let outcome = reader.end > seen ? .bytes(0) : reader.extend(by: scanScratch.count)
-        let from = Int(seen - reader.start)
-        let newline = reader.window[from...].firstIndex(of: 0x0A)
-        line.length += UInt64((newline ?? reader.window.count) - from)
-        reader.longLine = line
+        let outcome = reader.end >= seen + UInt64(file.unit) ? .bytes(0) : reader.extend(by: scanScratch.count)
         let isLast = outcome == .finished
+        let newline = reader.window.withUnsafeBytes { window in
+            let rest = UnsafeRawBufferPointer(rebasing: window[Int(seen - reader.start)...])
+            let newline = file.text.newline(in: rest)
+            line.length += UInt64(newline ?? (isLast ? rest.count : rest.count / file.unit * file.unit))
+            return newline
+        }
+        reader.longLine = line
         guard newline != nil || isLast else {
             reader.drop(before: reader.end)
             if case .bytes = outcome { return .more }
@@ -212,17 +221,17 @@ extension FileTailEngine {
         }
         guard let batch = takeDataBatch() else { return .held }
         var flags: RecordFlags = newline == nil ? .unterminated : []
-        if line.length > UInt64(line.kept.count) { flags.insert(.truncated) }
+        if line.isCut { flags.insert(.truncated) }
         _ = line.kept.withUnsafeBytes { batch.copyIn($0) }
         batch.append(RecordEntry(start: 0, length: UInt32(line.kept.count), flags: flags))
-        if flags.contains(.truncated) {
+        if line.isCut {
             LineSplitter.appendLength(Int(clamping: line.length), of: 0, to: batch)
             statistics.truncatedLines += 1
         }
-        let consumed = line.length + (newline == nil ? 0 : 1)
-        let end = file.offset + consumed
-        let length = Int(min(end, UInt64(FilePosition.maximumMarker)))
-        file.marker = reader.hash(from: end - UInt64(length), length: length) ?? .empty
+        strip(batch, of: file)
+        writeOffset(ofLineAt: file, length: line.length, to: batch)
+        let consumed = line.length + UInt64(newline == nil ? 0 : file.unit)
+        file.marker = marker(of: file, before: file.offset + consumed)
         reader.longLine = nil
         guard send(batch, of: file, from: file.offset, consumed: consumed) else { return .held }
         reader.drop(before: file.offset)

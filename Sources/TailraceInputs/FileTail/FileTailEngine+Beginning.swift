@@ -30,31 +30,28 @@ extension FileTailEngine {
         file.head =
             ContentHash(of: file.descriptor, from: 0, length: Int(min(start, UInt64(FilePosition.maximumHead))))
             ?? .empty
-        setMarker(file)
+        file.marker = marker(of: file, before: start)
         note(file.position)
-    }
-
-    private func setMarker(_ file: TailedFile) {
-        let length = Int(min(file.offset, UInt64(FilePosition.maximumMarker)))
-        file.marker = ContentHash(of: file.descriptor, from: file.offset - UInt64(length), length: length) ?? .empty
     }
 
     /// Behind the last newline; the end itself when the last line is longer than what is kept of a line anyhow.
     private func lastLineStart(_ file: TailedFile) -> UInt64 {
-        var end = file.size
-        let floor = file.size - min(file.size, UInt64(inputs[file.input].maximumLine))
+        let last = file.size - file.size % UInt64(file.unit)
+        var end = last
+        let floor = last - min(last, UInt64(inputs[file.input].maximumLine * file.unit))
         while end > floor {
             let count = Int(min(UInt64(scanScratch.count), end - floor))
             guard readFully(file.descriptor, into: scanScratch, count: count, offset: end - UInt64(count)) == count
             else {
-                return file.size
+                return last
             }
-            if let newline = scanScratch[..<count].lastIndex(of: 0x0A) {
-                return end - UInt64(count) + UInt64(newline) + 1
+            let bytes = UnsafeRawBufferPointer(rebasing: scanScratch[..<count])
+            if let newline = file.text.lastNewline(in: bytes) {
+                return end - UInt64(count) + UInt64(newline + file.unit)
             }
             end -= UInt64(count)
         }
-        return floor == 0 ? 0 : file.size
+        return floor == 0 ? 0 : last
     }
 
     // MARK: - Copies
@@ -87,7 +84,7 @@ extension FileTailEngine {
                     file.offset = file.size
                     file.scannedTo = file.size
                     file.head = log.head
-                    setMarker(file)
+                    file.marker = marker(of: file, before: file.offset)
                     statistics.copiesRecognised += 1
                     note(file.position)
                     return true

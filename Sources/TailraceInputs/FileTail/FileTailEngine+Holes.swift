@@ -7,9 +7,9 @@ internal import TailraceSpool
 extension FileTailEngine {
     /// Whether there is such a run at the file's offset.
     func beginsWithNULs(_ file: TailedFile) -> Bool {
-        withUnsafeTemporaryAllocation(byteCount: LineSplitter.minimumNULs, alignment: 1) { buffer in
+        withUnsafeTemporaryAllocation(byteCount: LineSplitter.minimumNULs * file.unit, alignment: 1) { buffer in
             readFully(file.descriptor, into: buffer, count: buffer.count, offset: file.offset) == buffer.count
-                && LineSplitter.isNULRun(UnsafeRawBufferPointer(buffer))
+                && buffer.allSatisfy { $0 == 0 }
         }
     }
 
@@ -33,6 +33,8 @@ extension FileTailEngine {
             }
             at += UInt64(count)
         }
+        // What follows begins with a whole code unit.
+        if at < file.size { at -= (at - file.offset) % UInt64(file.unit) }
         if at >= file.size, !isFinal {
             file.scannedTo = file.size
             file.endsInNULs = true
@@ -41,8 +43,7 @@ extension FileTailEngine {
         statistics.skippedNULs += at - file.offset
         file.offset = at
         file.scannedTo = at
-        let length = Int(min(at, UInt64(FilePosition.maximumMarker)))
-        file.marker = ContentHash(of: file.descriptor, from: at - UInt64(length), length: length) ?? .empty
+        file.marker = marker(of: file, before: at)
         extendHead(file)
         note(file.position)
         return .more

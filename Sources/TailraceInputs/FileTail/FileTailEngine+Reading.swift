@@ -140,8 +140,10 @@ extension FileTailEngine {
         file.modified = status.modified
         file.isUnlinked = status.links == 0
         let generation = file.generation
+        if file.encoding == nil { recogniseEncoding(file) }
         if !prepare(file) { return file.isRemoved ? .held : .atEnd }
         if file.generation != generation { return .more }
+        alignOffset(file)
         if file.size < file.offset {
             statistics.lostBytes += sizeBefore > file.offset ? sizeBefore - file.offset : 0
             beginAnew(file, because: "it was truncated to \(file.size) bytes")
@@ -200,55 +202,102 @@ extension FileTailEngine {
             batch.recycle()
             return .more
         }
+        let chunk: Chunk
+        switch readBlock(file, into: batch, isFinal: takesRest) {
+        case .success(let read): chunk = read
+        case .failure(.outcome(let outcome)):
+            batch.recycle()
+            return outcome
+        }
+        if chunk.count >= LineSplitter.minimumNULs,
+            LineSplitter.isNULRun(UnsafeRawBufferPointer(start: batch.block, count: chunk.count))
+        {
+            batch.recycle()
+            return passNULs(file)
+        }
+        let isWhole = file.offset + UInt64(chunk.bytes) == file.size
+        let maximumLine = longestLine(of: file, in: batch)
+        let consumed = LineSplitter.split(
+            batch, count: chunk.count, maximumLine: maximumLine, takesRest: takesRest && isWhole,
+            maximumLines: chunk.maximumLines)
+        if consumed == 0 {
+            file.endsInNULs =
+                chunk.count > 0 && batch.block.load(fromByteOffset: chunk.count - 1, as: UInt8.self) == 0
+            batch.recycle()
+            file.scannedTo = file.offset + UInt64(chunk.seen)
+            return chunk.isFull && file.scannedTo < file.size ? .more : .atEnd
+        }
+        strip(batch, of: file)
+        let bytes = noteOffsets(batch, of: file, chunk, consumed: consumed)
+        if assemblers[file.input] != nil {
+            return sendAssembled(
+                batch, of: file, consumed: consumed, maximumLength: maximumLine, isFull: chunk.isFull,
+                isClosing: isClosing)
+        }
+        statistics.truncatedLines += UInt64(batch.attributes.count)
+        if file.isConverted {
+            lineOffsets.write(to: batch)
+            file.marker = marker(of: file, before: file.offset + UInt64(bytes))
+        } else {
+            advanceMarker(file, block: UnsafeRawBufferPointer(start: batch.block, count: consumed))
+        }
+        return send(batch, of: file, from: file.offset, consumed: UInt64(bytes)) ? .more : .held
+    }
+
+    /// What was read into a batch's block.
+    struct Chunk {
+        /// Bytes in the block.
+        var count: Int
+        /// Bytes of the file that they stand for, and bytes looked at: the last character may not be there whole.
+        var bytes: Int
+        var seen: Int
+        /// There is no room for more.
+        var isFull: Bool
+        var maximumLines = LineSplitter.maximumRecords
+    }
+
+    /// Why there is no chunk.
+    enum NoChunk: Error { case outcome(Outcome) }
+
+    /// Reads from the file's offset on, together with the bytes before it, which must be those that were read there.
+    private func readBlock(
+        _ file: TailedFile, into batch: RecordBatch, isFinal: Bool
+    ) -> Result<Chunk, NoChunk> {
+        if file.isConverted {
+            return readMarked(file, into: scanScratch).map { convert($0, of: file, into: batch, isFinal: isFinal) }
+        }
         let largest = largestChunk(of: file, in: batch)
-        let maximumLine = min(inputs[file.input].maximumLine, largest - 1)
+        return readMarked(file, into: UnsafeMutableRawBufferPointer(start: batch.block, count: largest)).map { count in
+            Chunk(count: count, bytes: count, seen: count, isFull: count == largest)
+        }
+    }
+
+    private func readMarked(
+        _ file: TailedFile, into buffer: UnsafeMutableRawBufferPointer
+    ) -> Result<Int, NoChunk> {
         let markerLength = Int(file.marker.length)
-        let wanted = Int(min(UInt64(largest), file.size - file.offset))
+        let wanted = Int(min(UInt64(buffer.count), file.size - file.offset))
         var parts = [
-            iovec(iov_base: markerScratch, iov_len: markerLength), iovec(iov_base: batch.block, iov_len: wanted),
+            iovec(iov_base: markerScratch, iov_len: markerLength),
+            iovec(iov_base: buffer.baseAddress, iov_len: wanted),
         ]
         let at = off_t(file.offset) - off_t(markerLength)
         let result = preadv(file.descriptor, &parts, 2, at)
         if result < 0 {
             let code = errno
-            batch.recycle()
-            if code == EINTR { return .more }
+            if code == EINTR { return .failure(.outcome(.more)) }
             statistics.readErrors += 1
             setTrouble(file, code)
             close(file)
-            return .held
+            return .failure(.outcome(.held))
         }
         let count = result - markerLength
         let marker = UnsafeRawBufferPointer(start: markerScratch, count: markerLength)
         if count < 0 || ContentHash(of: marker) != file.marker {
-            batch.recycle()
             beginAnew(file, because: "the bytes before offset \(file.offset) are not those that were read there")
-            return .more
+            return .failure(.outcome(.more))
         }
-        if count >= LineSplitter.minimumNULs,
-            LineSplitter.isNULRun(UnsafeRawBufferPointer(start: batch.block, count: count))
-        {
-            batch.recycle()
-            return passNULs(file)
-        }
-        let isWhole = file.offset + UInt64(count) == file.size
-        let consumed = LineSplitter.split(
-            batch, count: count, maximumLine: maximumLine, takesRest: takesRest && isWhole)
-        if consumed == 0 {
-            file.endsInNULs = count > 0 && batch.block.load(fromByteOffset: count - 1, as: UInt8.self) == 0
-            batch.recycle()
-            file.scannedTo = file.offset + UInt64(count)
-            return count < wanted || file.scannedTo == file.size ? .atEnd : .more
-        }
-        strip(batch, of: file)
-        if assemblers[file.input] != nil {
-            return sendAssembled(
-                batch, of: file, consumed: consumed, maximumLength: maximumLine, isFull: count == largest,
-                isClosing: isClosing)
-        }
-        advanceMarker(file, block: UnsafeRawBufferPointer(start: batch.block, count: consumed))
-        statistics.truncatedLines += UInt64(batch.attributes.count)
-        return send(batch, of: file, from: file.offset, consumed: UInt64(consumed)) ? .more : .held
+        return .success(count)
     }
 
     /// Takes from the lines what is no part of them.
@@ -313,25 +362,25 @@ extension FileTailEngine {
     /// Looks for the newline that ends a line too long for one chunk, or one that was not finished when last looked at.
     private func scanLongLine(_ file: TailedFile) -> Outcome {
         for _ in 0..<8 {
-            let wanted = Int(min(UInt64(scanScratch.count), file.size - file.scannedTo))
-            let count = readFully(file.descriptor, into: scanScratch, count: wanted, offset: file.scannedTo)
+            // Half a code unit may have been looked at.
+            let from = file.scannedTo - (file.scannedTo - file.offset) % UInt64(file.unit)
+            let wanted = Int(min(UInt64(scanScratch.count), file.size - from))
+            let count = readFully(file.descriptor, into: scanScratch, count: wanted, offset: from)
             if count < 0 {
                 statistics.readErrors += 1
                 setTrouble(file, errno)
                 close(file)
                 return .held
             }
-            guard let base = scanScratch.baseAddress else { return .held }
-            if count > 0, let newline = memchr(base, 0x0A, count) {
-                let end = file.scannedTo + UInt64(UnsafeRawPointer(newline) - UnsafeRawPointer(base))
-                let length = end - file.offset
+            if let newline = file.text.newline(in: UnsafeRawBufferPointer(rebasing: scanScratch[..<count])) {
+                let length = from + UInt64(newline) - file.offset
                 if length > UInt64(inputs[file.input].maximumLine) {
                     return emitLine(file, length: length, isTerminated: true) ? .more : .held
                 }
                 file.scannedTo = file.offset
                 return .more
             }
-            file.scannedTo += UInt64(count)
+            file.scannedTo = from + UInt64(count)
             if file.scannedTo >= file.size || count < wanted { return .atEnd }
         }
         return .more
@@ -340,32 +389,33 @@ extension FileTailEngine {
     /// Passes on the one line of `length` bytes at the file's offset, cut if it is too long. False when it could not.
     func emitLine(_ file: TailedFile, length: UInt64, isTerminated: Bool) -> Bool {
         guard file.descriptor >= 0, let batch = takeDataBatch() else { return false }
-        let maximumLine = min(inputs[file.input].maximumLine, batch.capacity - LineSplitter.reserve - 1)
-        let kept = Int(min(length, UInt64(maximumLine)))
-        let block = UnsafeMutableRawBufferPointer(start: batch.block, count: batch.capacity)
-        guard readFully(file.descriptor, into: block, count: kept, offset: file.offset) == kept else {
+        guard let line = readLine(file, length: length, into: batch) else {
             // It was truncated meanwhile; the next look sees that.
             batch.recycle()
             file.scannedTo = file.offset
             enqueue(file)
             return false
         }
+        if isTerminated, !line.isCut {
+            // It is shorter than its bytes: a chunk holds it.
+            batch.recycle()
+            file.scannedTo = file.offset
+            return true
+        }
         var flags: RecordFlags = []
-        if UInt64(kept) < length { flags.insert(.truncated) }
+        if line.isCut { flags.insert(.truncated) }
         if !isTerminated { flags.insert(.unterminated) }
-        batch.append(RecordEntry(start: 0, length: UInt32(kept), flags: flags))
-        batch.length = kept
-        if UInt64(kept) < length {
+        batch.append(RecordEntry(start: 0, length: UInt32(line.kept), flags: flags))
+        batch.length = line.kept
+        if line.isCut {
             LineSplitter.appendLength(Int(clamping: length), of: 0, to: batch)
             statistics.truncatedLines += 1
         }
         strip(batch, of: file)
         if !isTerminated { statistics.unterminatedLines += 1 }
-        let consumed = length + (isTerminated ? 1 : 0)
-        let end = file.offset + consumed
-        let markerLength = Int(min(end, UInt64(FilePosition.maximumMarker)))
-        file.marker =
-            ContentHash(of: file.descriptor, from: end - UInt64(markerLength), length: markerLength) ?? .empty
+        let consumed = length + UInt64(isTerminated ? file.unit : 0)
+        writeOffset(ofLineAt: file, length: length, to: batch)
+        file.marker = marker(of: file, before: file.offset + consumed)
         return send(batch, of: file, from: file.offset, consumed: consumed)
     }
 }

@@ -36,7 +36,8 @@ extension FileTailEngine {
     ) -> Outcome {
         guard
             let done = assemblers[file.input]?.assemble(
-                batch, consumed: consumed, maximumLength: maximumLength, isFull: isFull, isClosing: isClosing)
+                batch, consumed: consumed, maximumLength: maximumLength, isFull: isFull, isClosing: isClosing,
+                offsets: file.isConverted ? lineOffsets : nil)
         else { return .held }
         guard done > 0 else {
             batch.recycle()
@@ -53,18 +54,17 @@ extension FileTailEngine {
             if flags.contains(.unterminated) { statistics.unterminatedLines += 1 }
         }
         // The bytes in the block may not be those of the file any more.
-        let end = file.offset + UInt64(done)
-        let length = Int(min(end, UInt64(FilePosition.maximumMarker)))
-        file.marker =
-            file.archive.map { $0.hash(from: end - UInt64(length), length: length) ?? .empty }
-            ?? ContentHash(of: file.descriptor, from: end - UInt64(length), length: length) ?? .empty
-        return send(batch, of: file, from: file.offset, consumed: UInt64(done)) ? .more : .held
+        let end = file.isConverted ? lineOffsets.offset(before: done) : file.offset + UInt64(done)
+        file.marker = marker(of: file, before: end)
+        return send(batch, of: file, from: file.offset, consumed: end - file.offset) ? .more : .held
     }
 
     /// The file grows no more: what is left of it are its last records. False when nothing could be passed on.
     func closeRest(_ file: TailedFile) -> Bool {
         let rest = file.size - file.offset
-        if assemblers[file.input] != nil, rest <= UInt64(inputs[file.input].maximumLine) || file.open != nil {
+        if assemblers[file.input] != nil,
+            rest / UInt64(file.unit) <= UInt64(inputs[file.input].maximumLine) || file.open != nil
+        {
             if readChunk(file, isClosing: true, takesRest: true) == .more { return true }
             if file.size - file.offset != rest { return true }
         }

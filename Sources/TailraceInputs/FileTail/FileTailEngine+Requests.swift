@@ -13,11 +13,13 @@ package struct KnownFile: Equatable, Sendable {
     package var unfinishedLine: UInt64 = 0
     /// Of the log that it looks like a copy of.
     package var copyOf: String?
+    /// How its bytes stand for text; nil until that is known.
+    package var encoding: TextEncoding?
 
     package static func == (a: KnownFile, b: KnownFile) -> Bool {
         a.state == b.state && a.birth == b.birth && a.predecessor?.path == b.predecessor?.path
             && a.predecessor?.unread == b.predecessor?.unread && a.unfinishedLine == b.unfinishedLine
-            && a.copyOf == b.copyOf
+            && a.copyOf == b.copyOf && a.encoding == b.encoding
     }
 }
 
@@ -54,6 +56,7 @@ extension FileTailEngine {
     func explain(_ path: String) -> KnownFile? {
         guard let file = known(at: path) else { return nil }
         var known = KnownFile(state: state(of: file), birth: file.identity.birth)
+        known.encoding = file.encoding
         if let before = file.predecessor, !before.isRemoved {
             known.predecessor = (before.path, before.size > before.offset ? before.size - before.offset : 0)
         }
@@ -82,7 +85,8 @@ extension FileTailEngine {
         guard status.identity == file.identity else {
             return .failure(PositionRefusal(reason: "\(path) has just been replaced by another file: try again"))
         }
-        switch Self.offset(of: place, descriptor, size: status.size) {
+        let encoding = encoding(of: file, descriptor)
+        switch Self.offset(of: place, descriptor, size: status.size, encoding) {
         case .failure(let refusal): return .failure(PositionRefusal(reason: "\(path) \(refusal.reason)"))
         case .success(let offset):
             let before = file.offset
@@ -105,13 +109,13 @@ extension FileTailEngine {
     }
 
     private static func offset(
-        of place: PositionPlace, _ descriptor: Int32, size: UInt64
+        of place: PositionPlace, _ descriptor: Int32, size: UInt64, _ encoding: TextEncoding
     ) -> Result<UInt64, PositionRefusal> {
         switch place {
-        case .end: return .success(lineStart(descriptor, before: size))
+        case .end: return .success(lineStart(descriptor, before: size, encoding))
         case .offset(let offset):
             guard offset <= size else { return .failure(PositionRefusal(reason: "has only \(size) bytes")) }
-            let start = lineStart(descriptor, before: offset)
+            let start = lineStart(descriptor, before: offset, encoding)
             guard start == offset else {
                 return .failure(
                     PositionRefusal(reason: "has no line that begins at \(offset): the one there begins at \(start)"))
@@ -121,14 +125,16 @@ extension FileTailEngine {
     }
 
     /// The first byte of the line that `offset` lies in: behind the newline before it.
-    private static func lineStart(_ descriptor: Int32, before offset: UInt64) -> UInt64 {
+    private static func lineStart(_ descriptor: Int32, before offset: UInt64, _ encoding: TextEncoding) -> UInt64 {
         withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 16) { buffer in
-            var end = offset
+            var end = offset - offset % UInt64(encoding.unit)
             while end > 0 {
                 let count = Int(min(end, UInt64(buffer.count)))
                 let at = end - UInt64(count)
                 guard readFully(descriptor, into: buffer, count: count, offset: at) == count else { return offset }
-                if let newline = buffer[..<count].lastIndex(of: 0x0A) { return at + UInt64(newline) + 1 }
+                if let newline = encoding.lastNewline(in: UnsafeRawBufferPointer(rebasing: buffer[..<count])) {
+                    return at + UInt64(newline + encoding.unit)
+                }
                 end = at
             }
             return 0

@@ -74,6 +74,8 @@ final class FileTailEngine {
 
     /// Per input: what makes records of its lines; nil where each line is one.
     var assemblers: [LineAssembler?]
+    /// Of the converted chunk that is at hand.
+    var lineOffsets = LineOffsets()
 
     var statistics = FileTailStatistics()
     /// Files taken in since the start.

@@ -20,15 +20,16 @@ package enum LineSplitter {
     ///
     /// Returns the bytes consumed: those of the lines and their newlines; with `takesRest` also those of a last line without
     /// newline, unless it is too long. Lines longer than `maximumLine` are cut to it, flagged and given their length as an
-    /// attribute. Stops early, after at least one line, when the batch is full, and before a line that begins with a run
-    /// of NULs.
+    /// attribute. Stops early, after at least one line, when the batch is full or has `maximumLines`, and before a line that
+    /// begins with a run of NULs.
     package static func split(
-        _ batch: RecordBatch, count: Int, maximumLine: Int, takesRest: Bool = false
+        _ batch: RecordBatch, count: Int, maximumLine: Int, takesRest: Bool = false,
+        maximumLines: Int = maximumRecords
     ) -> Int {
         precondition(count <= batch.capacity && batch.recordCount == 0)
         var truncated: [(record: Int, length: Int)] = []
         var start = 0
-        while start < count, batch.recordCount < maximumRecords {
+        while start < count, batch.recordCount < maximumLines {
             guard let newline = memchr(batch.block + start, 0x0A, count - start) else { break }
             let end = UnsafeRawPointer(newline) - UnsafeRawPointer(batch.block)
             let length = end - start
@@ -47,7 +48,7 @@ package enum LineSplitter {
             }
             start = end + 1
         }
-        if takesRest, start < count, count - start <= maximumLine, batch.recordCount < maximumRecords,
+        if takesRest, start < count, count - start <= maximumLine, batch.recordCount < maximumLines,
             memchr(batch.block + start, 0x0A, count - start) == nil,
             !isNULRun(UnsafeRawBufferPointer(start: batch.block + start, count: count - start))
         {
@@ -89,5 +90,13 @@ package enum LineSplitter {
         guard let start else { preconditionFailure("no room for an attribute in the block's reserve") }
         batch.attributes.append(
             AttributeEntry(record: UInt32(record), start: start, length: UInt32(bytes.count)))
+    }
+
+    /// Writes another length over the one that `appendLength` noted.
+    static func setLength(_ length: Int, _ attribute: AttributeEntry, in batch: RecordBatch) {
+        let value = Int(attribute.start) + Int(attribute.length) - MemoryLayout<Int64>.size
+        withUnsafeBytes(of: Int64(length).littleEndian) {
+            UnsafeMutableRawBufferPointer(start: batch.block + value, count: $0.count).copyMemory(from: $0)
+        }
     }
 }

@@ -20,6 +20,8 @@ final class TailedFile {
     /// Size and modification time (nanoseconds since 1970) when the file was last looked at.
     var size: UInt64 = 0
     var modified: Int64 = 0
+    /// How its bytes stand for text; nil until that is known.
+    var encoding: TextEncoding?
     /// No newline lies between `offset` and here.
     var scannedTo: UInt64 = 0
     /// From `offset` on there were nothing but NULs; they may be overwritten without any other trace.
@@ -136,6 +138,11 @@ final class TailedFile {
     /// It is no longer where its log is written.
     var isRotated: Bool { directory == nil || formerPath != nil }
 
+    var text: TextEncoding { encoding ?? .utf8 }
+    /// Bytes of a code unit of its text.
+    var unit: Int { text.unit }
+    var isConverted: Bool { text.isConverted }
+
     var position: FilePosition {
         var position = FilePosition(
             identity: keyIdentity, generation: generation, offset: offset, head: head, marker: marker, label: label,
@@ -150,6 +157,7 @@ final class TailedFile {
         scannedTo = position.offset
         head = position.head
         marker = position.marker
+        encoding = nil
         label = position.label
         isCopy = position.isCopy
         key = nil
@@ -162,6 +170,7 @@ final class TailedFile {
         scannedTo = 0
         head = .empty
         marker = .empty
+        encoding = nil
         open = nil
         key = nil
     }

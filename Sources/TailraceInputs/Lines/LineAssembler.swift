@@ -54,9 +54,11 @@ package struct LineAssembler {
     ///   - maximumLength: a record of several lines ends before it becomes longer.
     ///   - isFull: the chunk is as large as can be, so that a record that fills it ends.
     ///   - isClosing: no line is waited for.
+    ///   - offsets: of the lines in their file, when they were converted.
     /// - Returns: where the first line begins that is to be read again; `consumed` when there is none.
     package mutating func assemble(
-        _ batch: RecordBatch, consumed: Int, maximumLength: Int, isFull: Bool = false, isClosing: Bool = false
+        _ batch: RecordBatch, consumed: Int, maximumLength: Int, isFull: Bool = false, isClosing: Bool = false,
+        offsets: LineOffsets? = nil
     ) -> Int {
         note(batch)
         let cut = cutLengths(batch)
@@ -70,9 +72,9 @@ package struct LineAssembler {
         }
         if isClosing || isFull && held == origins.first?.line { held = consumed }
         while count > 0, origins[count - 1].line >= held { count -= 1 }
-        if format != nil || !cut.isEmpty {
+        if format != nil || !cut.isEmpty || offsets != nil {
             batch.length = held
-            let written = writeAttributes(batch, count: count, cut: cut)
+            let written = writeAttributes(batch, count: count, cut: cut, offsets)
             if written < count {
                 held = origins[written].line
                 count = written
@@ -236,12 +238,13 @@ package struct LineAssembler {
 
     /// Returns how many records got theirs; the others do not fit.
     private mutating func writeAttributes(
-        _ batch: RecordBatch, count: Int, cut: [(line: Int, attributes: [UInt8])]
+        _ batch: RecordBatch, count: Int, cut: [(line: Int, attributes: [UInt8])], _ offsets: LineOffsets?
     ) -> Int {
         var nextCut = 0
         for record in 0..<count {
             let origin = origins[record]
             scratch.removeAll(keepingCapacity: true)
+            offsets?.append(ofLineAt: origin.line, batch.records[record], to: &scratch)
             if origin.isCut {
                 while nextCut < cut.count, cut[nextCut].line < origin.line { nextCut += 1 }
                 if nextCut < cut.count { scratch.append(contentsOf: cut[nextCut].attributes) }

@@ -1,7 +1,7 @@
 internal import TailraceSpool
 
 /// A new block for what a filter has left of a batch: bodies one behind the other, each with the attribute `offset`, for
-/// it can no longer be told from the place.
+/// it can no longer be told from the place, unless it has one already.
 struct FilteredLayout {
     /// Bodies that became longer: by the record's new index, in order.
     private var grown: [(record: Int, bytes: Range<Int>)] = []
@@ -59,18 +59,21 @@ struct FilteredLayout {
                     target.copy(UnsafeRawBufferPointer(start: source + Int(entry.start), count: length), to: &at)
                 }
                 let attributeStart = at
-                offset.removeAll(keepingCapacity: true)
-                RecordAttributes.append(
-                    RecordAttributes.offsetKey,
-                    Int64(clamping: part.baseOffset &+ UInt64(entry.start)), to: &offset)
-                offset.withUnsafeBytes { target.copy($0, to: &at) }
                 let index = UInt32(record - part.records.lowerBound)
+                var own = UnsafeRawBufferPointer(start: nil, count: 0)
                 if attribute < part.attributes.upperBound, batch.attributes[attribute].record == index {
                     let old = batch.attributes[attribute]
-                    target.copy(
-                        UnsafeRawBufferPointer(start: source + Int(old.start), count: Int(old.length)), to: &at)
+                    own = UnsafeRawBufferPointer(start: source + Int(old.start), count: Int(old.length))
                     attribute += 1
                 }
+                if RecordAttributes.splitOffset(own) == nil {
+                    offset.removeAll(keepingCapacity: true)
+                    RecordAttributes.append(
+                        RecordAttributes.offsetKey,
+                        Int64(clamping: part.baseOffset &+ UInt64(entry.start)), to: &offset)
+                    offset.withUnsafeBytes { target.copy($0, to: &at) }
+                }
+                target.copy(own, to: &at)
                 attributes.append(
                     AttributeEntry(
                         record: index, start: UInt32(attributeStart - origin), length: UInt32(at - attributeStart)))
