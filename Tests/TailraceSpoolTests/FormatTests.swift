@@ -77,11 +77,15 @@ struct ByHand {
         #expect(ByHand.crc32c(bytes) == 0xE306_9283)
     }
 
-    /// Long inputs are taken in stretches side by side: every length around their borders, from every alignment.
+    /// Long inputs are taken in stretches side by side, or folded by 256 bytes: lengths around the borders of both, from
+    /// every alignment.
     @Test func theChecksumIsTheSameHoweverLongItsInputIs() {
         var random = SeededGenerator(seed: 7)
         let bytes = (0..<10_000).map { _ in UInt8.random(in: 0...255, using: &random) }
-        let lengths = [1023, 1024, 3071, 3072, 3073, 3080, 6143, 6144, 6151, 9216, 9984]
+        let lengths = [
+            255, 256, 257, 511, 512, 513, 527, 767, 768, 769, 1023, 1024, 3071, 3072, 3073, 3080, 6143, 6144, 6151,
+            9216, 9984,
+        ]
         for length in lengths + (0..<40).map({ _ in Int.random(in: 0...9984, using: &random) }) {
             let start = Int.random(in: 0...16, using: &random)
             let part = Array(bytes[start..<start + length])
