@@ -127,7 +127,35 @@ import Testing
         #expect(report.text == "\\x01A\\xff: cursor\n")
         #expect(
             String(decoding: report.json, as: UTF8.self)
-                == #"{"files":[],"others":[{"key":"\\x01A\\xff","value":"cursor"}]}"#)
+                == #"{"files":[],"journals":[],"others":[{"key":"\\x01A\\xff","value":"cursor"}]}"#)
         #expect(PositionsReport([:]).text == "no positions\n")
+    }
+
+    @Test func journalsAreListedByNameEntryAndTime() {
+        func key(_ input: String, _ journal: String) -> SourceKey {
+            SourceKey(Array("journal\0\(input)\0\(journal)".utf8))
+        }
+        let cursor =
+            "s=00112233445566778899aabbccddeeff;i=2a;b=0123456789abcdef0123456789abcdef;m=3e8;t=60a24181e4000;x=1"
+        // 1,700,000,000,000,000 microseconds, little-endian.
+        let time: [UInt8] = [0x00, 0x40, 0x1E, 0x18, 0x24, 0x0A, 0x06, 0x00]
+        let report = PositionsReport([
+            key("system", "journal"): [1, 1] + time + Array(cursor.utf8),
+            key("new", "journal:/srv"): [1, 3] + Array(repeating: 0, count: 8),
+            key("odd", "journal:/odd"): [1, 2] + time + Array("no\ncursor".utf8),
+            key("later", "journal"): [2, 1] + time,
+        ])
+        #expect(
+            report.text == """
+                journal of input system: read up to entry 42 of 2023-11-14T22:13:20.000Z, cursor \(cursor)
+                journal:/odd of input odd: to be read from an entry of 2023-11-14T22:13:20.000Z, cursor no\\x0acursor
+                journal:/srv of input new: to be read from its beginning
+                journal\\x00later\\x00journal: \\x02\\x01\\x00@\\x1e\\x18$\\x0a\\x06\\x00
+
+                """)
+        #expect(report.journals.map(\.input) == ["system", "odd", "new"])
+        #expect(
+            String(decoding: report.json, as: UTF8.self).contains(
+                #"{"journal":"journal:/srv","input":"new","place":"beginning","entry":null,"time":null,"cursor":""}"#))
     }
 }

@@ -26,6 +26,13 @@ struct JournalPosition: Equatable, Sendable {
         SourceKey(Array("journal\0\(input)\0\(journal)".utf8.prefix(SourceKey.maximumLength)))
     }
 
+    /// What `key` was made of; nil when it is another input's. A name that was cut comes back as far as it is there.
+    static func names(of key: SourceKey) -> (input: String, journal: String)? {
+        let parts = key.bytes.split(separator: 0, maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3, parts[0].elementsEqual("journal".utf8) else { return nil }
+        return (String(decoding: parts[1], as: UTF8.self), String(decoding: parts[2], as: UTF8.self))
+    }
+
     init(kind: Kind, realtime: UInt64, cursor: [UInt8]) {
         self.kind = kind
         self.realtime = realtime
