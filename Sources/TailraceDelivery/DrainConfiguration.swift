@@ -35,7 +35,7 @@ package struct DrainConfiguration: Sendable {
     /// Acknowledgements are gathered this long before the ledger is written.
     package var ledgerInterval = Duration.milliseconds(10)
     /// Sources whose routing is remembered.
-    package var routeLimit = 10_000
+    package var routeLimit = 4096
     /// How long to wait before reading again after the spool could not be read.
     package var readRetryInterval = Duration.seconds(1)
 

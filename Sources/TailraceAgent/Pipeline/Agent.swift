@@ -13,8 +13,8 @@ internal import TailraceSpool
 package final class Agent: Sendable {
     /// A stop takes at most this long in order, and then at most as long again by force.
     static let stopLimit = Duration.seconds(12)
-    /// After so long, what the start took of memory is given back.
-    static let settlingTime = TimeAmount.seconds(2)
+    /// After so long, and then again, it is looked whether what the start took of memory can be given back.
+    private static let settlingTime = TimeAmount.seconds(2)
     /// Batches that inputs may fill at the same time, in bytes: the agent's largest piece of memory.
     static let batchMemory = 8 << 20
 
@@ -149,10 +149,7 @@ package final class Agent: Sendable {
                 "inputs": "\(configuration.inputs.count)", "outputs": "\(configuration.outputs.count)",
             ])
         // What the start needed is not needed for the weeks after it.
-        self.group.next().scheduleTask(in: Self.settlingTime) {
-            tailrace_trim_memory()
-            tailrace_release_startup_pages()
-        }
+        settle(StartMemory())
         do {
             try await ServiceGroup(configuration: group).run()
         } catch {
@@ -163,6 +160,19 @@ package final class Agent: Sendable {
         await metrics?.stop()
         await close()
         logger.info("stopped")
+    }
+
+    private func settle(_ memory: StartMemory) {
+        group.next().scheduleTask(in: Self.settlingTime) { [weak self] in
+            guard let self else { return }
+            var memory = memory
+            let statistics = spool.statistics()
+            if memory.isToBeReleased(next: statistics.nextSequence, released: statistics.released) {
+                tailrace_trim_memory()
+                tailrace_release_startup_pages()
+            }
+            if !memory.isSettled { settle(memory) }
+        }
     }
 
     /// Service lifecycle tells every step; only its warnings are of interest.
