@@ -10,12 +10,12 @@ enum JournalNotice {
         guard let id = entry.value(.messageID), let transport = entry.value(.transport),
             equals(transport, "driver"), equals(id, suppressedID) || equals(id, missedID)
         else { return nil }
-        if let number = entry.value(.dropped).flatMap({ JournalRecord.number($0) }) { return number }
+        if let number = entry.value(.dropped).flatMap({ DecimalDigits.number($0) }) { return number }
         // Older versions tell it in words only: the first number.
         let body = entry.body
         guard let start = body.firstIndex(where: { isDigit($0) }) else { return nil }
         let end = body[start...].firstIndex { !isDigit($0) } ?? body.count
-        return JournalRecord.number(UnsafeRawBufferPointer(rebasing: body[start..<end]))
+        return DecimalDigits.number(UnsafeRawBufferPointer(rebasing: body[start..<end]))
     }
 
     private static func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }

@@ -56,7 +56,7 @@ enum JournalQuery {
             case .broken(let text): throw .unanswered("journalctl wrote \(text)")
             case .complete, .incomplete:
                 guard let cursor = entry.value(.cursor) else { throw .unanswered("journalctl wrote no cursor") }
-                let realtime = entry.value(.realtime).flatMap { JournalRecord.number($0) } ?? 0
+                let realtime = entry.value(.realtime).flatMap { DecimalDigits.number($0) } ?? 0
                 return Answer(cursor: Array(cursor), realtime: realtime)
             }
         }

@@ -1,4 +1,5 @@
 import Glibc
+internal import OpenSSLTransport
 internal import TailraceSpool
 
 /// Turns entries into the attributes of records, in storage that is used again.
@@ -34,13 +35,13 @@ struct JournalRecord {
         let unit = entry.value(.userUnit) ?? entry.value(.unit)
         if let unit { RecordAttributes.append("unit", unit, to: &attributes) }
         let process = entry.value(.processID) ?? entry.value(.claimedProcessID)
-        if let number = process.flatMap({ Self.number($0) }) {
+        if let number = process.flatMap({ DecimalDigits.number($0) }) {
             RecordAttributes.append("pid", Int64(clamping: number), to: &attributes)
         }
         if let application = entry.value(.identifier) ?? entry.value(.command) {
             RecordAttributes.append("app", application, to: &attributes)
         }
-        if let microseconds = entry.value(.realtime).flatMap({ Self.number($0) }) {
+        if let microseconds = entry.value(.realtime).flatMap({ DecimalDigits.number($0) }) {
             RecordAttributes.append(
                 RecordAttributes.eventTimeKey, Int64(clamping: microseconds / 1000), to: &attributes)
         }
@@ -64,7 +65,7 @@ struct JournalRecord {
         _ problems: inout [String]
     ) {
         guard let value = entry.value(field) else { return }
-        if let number = Self.number(value), range.contains(number) {
+        if let number = DecimalDigits.number(value), range.contains(number) {
             RecordAttributes.append(key, Int64(number), to: &attributes)
         } else {
             problems.append("\(field.name) is no number from \(range.lowerBound) to \(range.upperBound)")
@@ -96,9 +97,9 @@ struct JournalRecord {
                 name.withUnsafeBytes { RecordAttributes.append($0, value, to: &attributes) }
             } else {
                 name.append(contentsOf: ".base64".utf8)
-                let encoded = Self.base64(value)
+                var encoded = Base64.encode(value)
                 name.withUnsafeBytes { name in
-                    encoded.withUnsafeBytes { RecordAttributes.append(name, $0, to: &attributes) }
+                    encoded.withUTF8 { RecordAttributes.append(name, UnsafeRawBufferPointer($0), to: &attributes) }
                 }
             }
         }
@@ -130,37 +131,5 @@ struct JournalRecord {
         for end in 0...(wasCut ? min(3, value.count) : 0)
         where String(validating: value.dropLast(end), as: UTF8.self) != nil { return true }
         return false
-    }
-
-    static func base64(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
-        let digits: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-        var text: [UInt8] = []
-        text.reserveCapacity((bytes.count + 2) / 3 * 4)
-        var index = 0
-        while index < bytes.count {
-            let count = min(3, bytes.count - index)
-            var group: UInt32 = 0
-            for place in 0..<3 { group = group << 8 | (place < count ? UInt32(bytes[index + place]) : 0) }
-            for place in 0..<4 {
-                let digit = Int(group >> UInt32(18 - 6 * place) & 63)
-                text.append(place <= count ? digits.utf8Start[digit] : UInt8(ascii: "="))
-            }
-            index += count
-        }
-        return text
-    }
-
-    /// A decimal number; nil when it is none or does not fit.
-    static func number(_ text: UnsafeRawBufferPointer) -> UInt64? {
-        guard (1...20).contains(text.count) else { return nil }
-        var number: UInt64 = 0
-        for byte in text {
-            guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { return nil }
-            let (product, overflows) = number.multipliedReportingOverflow(by: 10)
-            let (sum, overflowsToo) = product.addingReportingOverflow(UInt64(byte - UInt8(ascii: "0")))
-            if overflows || overflowsToo { return nil }
-            number = sum
-        }
-        return number
     }
 }

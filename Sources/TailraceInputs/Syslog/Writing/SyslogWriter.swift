@@ -240,13 +240,6 @@ extension SyslogMessage.Part {
 
     /// The number that these bytes are, if they are nothing but digits.
     func number(in message: UnsafeRawBufferPointer) -> Int64? {
-        guard length > 0, length <= 18 else { return nil }
-        var value: Int64 = 0
-        for index in range {
-            let digit = message[index] &- UInt8(ascii: "0")
-            guard digit < 10 else { return nil }
-            value = value * 10 + Int64(digit)
-        }
-        return value
+        DecimalDigits.number(bytes(of: message)).flatMap { Int64(exactly: $0) }
     }
 }
