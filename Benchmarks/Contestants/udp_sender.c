@@ -25,7 +25,7 @@ int main(int argc, char **argv) {
     if (connect(descriptor, (struct sockaddr *)&address, sizeof address) != 0) return 1;
     char *text = malloc(size + 1);
     memset(text, 'x', size);
-    const char *head = "<134>Nov 21 20:00:00 web-1 nginx[4711]: ";
+    const char *head = "<134>Nov 21 20:00:00 web-1.example.com nginx[4711]: ";
     memcpy(text, head, strlen(head));
     struct iovec vector = {text, size};
     struct mmsghdr messages[BATCH] = {0};

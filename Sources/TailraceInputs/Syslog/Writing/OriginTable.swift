@@ -16,9 +16,10 @@ struct OriginTable {
     }
 
     /// A host that a relay named.
-    private struct Claim: Hashable {
-        var relay: Int
-        var name: String
+    private struct Claim {
+        let relay: Int
+        let name: [UInt8]
+        let index: Int
     }
 
     private let input: String
@@ -27,7 +28,8 @@ struct OriginTable {
     /// Places of the listeners.
     private let places: [String]
     private var peers: [Peer: Int] = [:]
-    private var claims: [Claim: Int] = [:]
+    /// By the hash of relay and name, so that a message's bytes are looked up as they lie there.
+    private var claims: [Int: [Claim]] = [:]
     private var entries: [Entry] = []
     private var last: (peer: Peer, index: Int)?
 
@@ -80,13 +82,18 @@ struct OriginTable {
 
     /// The number of a host that a trusted relay named.
     mutating func origin(_ address: PeerAddress, relay: Int, host: UnsafeRawBufferPointer) -> Int {
-        // A short name needs no memory of its own, a longer one does: relays are few.
-        let claim = Claim(relay: relay, name: String(decoding: host, as: UTF8.self))
-        if let known = claims[claim] { return known }
+        var hasher = Hasher()
+        hasher.combine(relay)
+        hasher.combine(bytes: host)
+        let hash = hasher.finalize()
+        if let known = claims[hash]?.first(where: { $0.relay == relay && $0.name.elementsEqual(host) }) {
+            return known.index
+        }
         let text = address.description
-        let context = RecordContext(host: claim.name, source: text, input: input, fields: [.init("peer", text)])
+        let context = RecordContext(
+            host: String(decoding: host, as: UTF8.self), source: text, input: input, fields: [.init("peer", text)])
         entries.append(Entry(context: context.encoded, isTrusted: true))
-        claims[claim] = entries.count - 1
+        claims[hash, default: []].append(Claim(relay: relay, name: Array(host), index: entries.count - 1))
         return entries.count - 1
     }
 }
