@@ -99,6 +99,9 @@ let package = Package(
         .executableTarget(
             name: "syslog-load", dependencies: ["TailraceInputs", "LoadSupport"], path: "Tests/syslog-load",
             swiftSettings: strict),
+        .executableTarget(
+            name: "file-load", dependencies: ["TailraceInputs", "TailraceSpool", "LoadSupport", logging],
+            path: "Tests/file-load", swiftSettings: strict),
 
         // A Pulsar broker for tests, in the test's process or in one of its own; not shipped.
         .target(

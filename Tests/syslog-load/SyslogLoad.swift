@@ -35,33 +35,22 @@ struct SyslogLoad {
         let parser = SyslogParser(zone: LocalZone("Europe/Berlin") ?? .utc)
         for shape in shapes {
             let bytes = Array(shape.message.utf8)
-            let rates = (0..<rounds).map { _ in rate(lines, bytes, parser) }.sorted()
-            let median = Int(rates[rates.count / 2] / 1000)
-            print(
-                "\(shape.name): \(median) thousand lines/s (\(Int(rates[0] / 1000)) to \(Int(rates[rates.count - 1] / 1000)))"
-            )
+            report(shape.name, "thousand lines/s", (0..<rounds).map { _ in rate(lines, bytes, parser) / 1000 })
         }
     }
 
     private static func rate(_ lines: Int, _ bytes: [UInt8], _ parser: SyslogParser) -> Double {
         bytes.withUnsafeBytes { bytes in
             var seen = 0
-            let begin = processorSeconds()
+            let begin = ProcessorTime.seconds()
             for line in 0..<lines {
                 // The time of receipt changes, so that nothing can be taken out of the loop.
                 let message = parser.parse(bytes, received: 1_795_291_200_000 + Int64(line & 1023))
                 seen &+= Int(message.severity) &+ Int(message.text.start)
             }
-            let time = processorSeconds() - begin
+            let time = ProcessorTime.seconds() - begin
             precondition(seen > 0)
             return Double(lines) / time
         }
-    }
-
-    /// Of this thread.
-    private static func processorSeconds() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 }
