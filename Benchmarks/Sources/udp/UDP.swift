@@ -1,19 +1,12 @@
 // Syslog datagrams from a sender in C into the agent's spool, and into rsyslog's imudp with a queue on disk and with one
-// in memory: the highest rate of those tried at which the kernel lost none, and the processor time of a million.
+// in memory: the highest rate of those tried at which none was lost in any round, and the processor time of a million.
 //
-//     udp TAILRACE [--seconds 4] [--size 200] [--rates 40000,80000,…] [--rounds 1] [--directory DIR]
+//     udp TAILRACE [--seconds 4] [--size 200] [--rates 40000,80000,…] [--rounds 5] [--directory DIR]
 //
-// The agent's output leads nowhere, so that only taking and storing is measured. Rate 0 is as fast as the sender can.
+// The agent's output leads nowhere, so that only taking and storing is measured. What it lost it must have counted: received
+// and counted are compared with what was sent after each turn. Rate 0 is as fast as the sender can.
 import Glibc
 import Measuring
-
-struct Outcome {
-    var rate: Double
-    var sent: Int
-    var lost: Int
-    /// Processor seconds of a million that arrived.
-    var processor: Double
-}
 
 @main
 struct UDP {
@@ -36,7 +29,7 @@ struct UDP {
         rates = option("rates", "40000,80000,120000,160000,200000,250000,0").split(separator: ",").compactMap {
             Int($0)
         }
-        rounds = max(1, Int(option("rounds", "1")) ?? 1)
+        rounds = max(1, Int(option("rounds", "5")) ?? 5)
         base = option("directory", "/tmp") + "/tailrace-udp-\(getpid())"
     }
 
@@ -59,26 +52,57 @@ struct UDP {
             ("tailrace, spool on disk", agent), ("rsyslog, queue on disk", { rsyslog($0, queue: "Disk") }),
             ("rsyslog, queue in memory", { rsyslog($0, queue: "LinkedList") }),
         ]
-        print("datagrams of \(size) bytes, \(seconds) s each; what the kernel lost of them")
-        var best: [Double] = contestants.map { _ in 0 }
+        print("datagrams of \(size) bytes, \(seconds) s each, \(rounds) rounds")
+        var best: [Double?] = contestants.map { _ in nil }
+        var isBalanced = true
         for rate in rates {
-            for round in 1...rounds {
+            var outcomes: [[Outcome]] = contestants.map { _ in [] }
+            // In turns, so that what disturbs one disturbs the others.
+            for _ in 0..<rounds {
                 for (index, contestant) in contestants.enumerated() {
-                    let outcome = turn(rate, contestant.1)
-                    let share = Double(outcome.lost) / Double(max(1, outcome.sent)) * 100
-                    let text = "\(Int(outcome.rate)) a second, lost \(outcome.lost) (\(Int(share)) %)"
-                    let processor = Double(Int(outcome.processor * 100)) / 100
-                    print("round \(round): \(contestant.0): \(text), \(processor) s of processor per million taken")
-                    if outcome.lost == 0 { best[index] = max(best[index], outcome.rate) }
+                    outcomes[index].append(turn(rate, contestant.1, counts: index == 0))
                 }
             }
+            print("\n\(rate == 0 ? "as fast as they can be sent" : "\(rate) a second")")
+            tableHeading()
+            for (index, contestant) in contestants.enumerated() {
+                let outcomes = outcomes[index]
+                print(contestant.0)
+                row("  sent", "/s", outcomes.map(\.rate))
+                row("  lost", "%", outcomes.map { Double($0.lost) / Double(max(1, $0.sent)) * 100 })
+                row("  processor, for a million taken", "s", outcomes.map(\.processor))
+                isBalanced = tellBalance(outcomes) && isBalanced
+                guard outcomes.allSatisfy({ $0.lost == 0 }) else { continue }
+                best[index] = max(best[index] ?? 0, outcomes.map(\.rate).min() ?? 0)
+            }
         }
+        print()
         for (index, contestant) in contestants.enumerated() {
-            print("\(contestant.0): loss-free up to \(Int(best[index])) a second")
+            let text = best[index].map { "loss-free up to \(Int($0)) a second" } ?? "lost some at each rate"
+            print("\(contestant.0): \(text)")
         }
+        if !isBalanced { fail("account for every datagram", 0) }
     }
 
-    private func turn(_ rate: Int, _ start: (Int) -> Child) -> Outcome {
+    /// What the agent lost, by reason, and whether that and what it received is what was sent.
+    private func tellBalance(_ outcomes: [Outcome]) -> Bool {
+        var isBalanced = true
+        var reasons: [String: Int] = [:]
+        for outcome in outcomes {
+            guard let agent = outcome.agent else { continue }
+            for drop in agent.drops { reasons[drop.reason, default: 0] += drop.records }
+            let difference = outcome.sent - agent.received - agent.lost
+            guard difference != 0 else { continue }
+            isBalanced = false
+            print("  NOT ACCOUNTED FOR: \(difference) of \(outcome.sent)")
+        }
+        for (reason, records) in reasons.sorted(by: { $0.key < $1.key }) {
+            print("  counted by the agent in all rounds, \(reason): \(records)")
+        }
+        return isBalanced
+    }
+
+    private func turn(_ rate: Int, _ start: (Int) -> Child, counts isAgent: Bool) -> Outcome {
         let port = Int.random(in: 20_000..<30_000)
         Child(["rm", "-rf", "\(base)/state"]).wait()
         mkdir("\(base)/state", 0o700)
@@ -94,11 +118,27 @@ struct UDP {
         usleep(1_500_000)
         let lost = drops(port) ?? 0
         let processor = child.processorSeconds - before
+        let counts = isAgent ? agentCounts(of: count) : nil
         child.end(SIGKILL)
         let time = Double(line.split(separator: "=").last ?? "") ?? seconds
         return Outcome(
-            rate: Double(count) / time, sent: count, lost: lost,
-            processor: processor / Double(max(1, count - lost)) * 1e6)
+            rate: Double(count) / time, sent: count, lostInKernel: lost,
+            processor: processor / Double(max(1, count - max(lost, counts?.lost ?? 0))) * 1e6, agent: counts)
+    }
+
+    /// What the agent says once it has taken all; nil when it does not answer.
+    private func agentCounts(of sent: Int) -> AgentCounts? {
+        var last: AgentCounts?
+        // What lies in its memory is still on its way.
+        for _ in 0..<100 {
+            let status = Child([binary, "status", "--json", "--config", "\(base)/tailrace.toml"])
+            let text = status.readAll()
+            guard status.wait() == 0, let counts = AgentCounts(status: text) else { return nil }
+            last = counts
+            if counts.received + counts.lost >= sent { break }
+            usleep(50_000)
+        }
+        return last
     }
 
     /// Datagrams that the socket with this port has lost; nil when there is none.
