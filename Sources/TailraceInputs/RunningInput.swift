@@ -54,6 +54,8 @@ package struct InputReport: Equatable, Sendable {
     package var drops: [Drop] = []
     /// Bytes that are known to have existed and could not be read: a file truncated or removed before its end.
     package var lostBytes: UInt64 = 0
+    /// Records passed on that nobody sent to us: they tell of losses.
+    package var notices: UInt64 = 0
     package var sources: [Source] = []
 
     package init() {}

@@ -92,12 +92,15 @@ import Testing
         filtered.inputs[0].filtered = 2
         filtered.inputs[0].filters = [.init(reason: "not in the sample", records: 2)]
         filtered.inputs[0].redacted = 3
+        filtered.inputs[0].notices = 5
         #expect(filtered.inputs[0].unexplained == 0)
         #expect(filtered.text.contains("filtered 2: not in the sample"))
         #expect(filtered.text.contains("redacted: 3 records"))
+        #expect(filtered.text.contains("of what existed, the agent's own: 5 notices of losses"))
         #expect(
             String(decoding: filtered.json, as: UTF8.self).contains(
-                "\"filters\":[{\"reason\":\"not in the sample\",\"records\":2}],\"redacted\":3,\"undecided\":0"))
+                "\"filters\":[{\"reason\":\"not in the sample\",\"records\":2}],\"redacted\":3,\"undecided\":0,\"notices\":5"
+            ))
         #expect(
             String(decoding: filtered.metrics, as: UTF8.self).contains(
                 "tailrace_input_filtered_total{input=\"app\",reason=\"not in the sample\"} 2\n"))

@@ -60,6 +60,7 @@ extension StatusReport.Input {
         }
         json.field("redacted", redacted)
         json.field("undecided", undecided)
+        json.field("notices", notices)
         json.field("bytes", bytes)
         json.field("lost_bytes", lostBytes)
         json.field("lag_bytes", lagBytes)

@@ -31,6 +31,9 @@ extension StatusReport {
             inputs.flatMap { input in
                 input.filters.map { ([("input", input.name), ("reason", $0.reason)], $0.records) }
             })
+        perInput("tailrace_input_notices_total", "counter", "Records of the agent's own that tell of losses.") {
+            $0.notices
+        }
         perInput("tailrace_input_redacted_total", "counter", "Records with something written over.") { $0.redacted }
         perInput("tailrace_input_undecided_total", "counter", "Records kept as a pattern reached its limits.") {
             $0.undecided

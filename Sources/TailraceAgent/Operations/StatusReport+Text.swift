@@ -46,6 +46,9 @@ extension StatusReport.Input {
             lines.append("        patterns gave up on \(counted(undecided, "record")), which went along")
         }
         for drop in drops { lines.append("        dropped \(drop.records): \(drop.reason)") }
+        if notices > 0 {
+            lines.append("        of what existed, the agent's own: \(counted(notices, "notice")) of losses")
+        }
         if lostBytes > 0 { lines.append("        lost unread: \(lostBytes) bytes, truncated or removed too early") }
         for source in sources.prefix(10) {
             let hasSize = type == "file" || source.size > 0

@@ -59,6 +59,8 @@ package struct StatusReport: Equatable, Sendable {
         package var lostBytes: UInt64 = 0
         /// Bytes of the records read since the start, without line ends.
         package var bytes: UInt64 = 0
+        /// Of the records that existed, those that are the agent's own and tell of losses.
+        package var notices: UInt64 = 0
         /// Bytes in the files that are not read yet.
         package var lagBytes: UInt64 = 0
         package var files = 0

@@ -109,6 +109,7 @@ package final class SyslogInput: RunningInput {
             .init("no room in memory", counters.memoryLosses.load(ordering: .relaxed)),
             .init("stopped before the spool took it", counters.stopLosses.load(ordering: .relaxed)),
         ]
+        report.notices = counters.notices.load(ordering: .relaxed)
         report.sources = sockets.map { socket in
             switch socket.kind {
             case .datagrams:

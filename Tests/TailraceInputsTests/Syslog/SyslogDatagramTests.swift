@@ -141,6 +141,8 @@ import Testing
         // Both ways of losing happened, and the stream tells of each loss.
         #expect(kernel + memory > 0)
         #expect(sink.lost == Int64(kernel + memory))
+        #expect(running.input.reports(timeoutMilliseconds: 0)["net"]?.notices == sink.notices)
+        #expect(sink.notices > 0)
     }
 
     @Test func aStopTakesWhatHasArrived() throws {

@@ -79,6 +79,7 @@ final class SyslogSink: BatchSink {
         var keepsRecords = true
         var count = 0
         var lost: Int64 = 0
+        var notices: UInt64 = 0
     }
     private let state = Mutex(State())
     private let pool = BatchPool(blockCapacity: 1 << 20, limit: 4)
@@ -133,6 +134,7 @@ final class SyslogSink: BatchSink {
             $0.sections += batch.partCount
             $0.count += records.count { $0.numbers["lost_datagrams"] == nil }
             $0.lost += lost
+            $0.notices += UInt64(records.count { $0.numbers["lost_datagrams"] != nil })
             if $0.keepsRecords { $0.records += records }
         }
         return true
@@ -145,13 +147,20 @@ final class SyslogSink: BatchSink {
     var count: Int { state.withLock { $0.count } }
     /// As the records tell.
     var lost: Int64 { state.withLock { $0.lost } }
+    /// Records that tell it.
+    var notices: UInt64 { state.withLock { $0.notices } }
     var sections: Int { state.withLock { $0.sections } }
 
-    func waitFor(_ count: Int) -> Bool {
+    func waitFor(_ count: Int) -> Bool { poll { self.count >= count } }
+
+    /// For records that are kept.
+    func wait(until isEnough: ([SyslogRecord]) -> Bool) -> Bool { poll { isEnough(records) } }
+
+    private func poll(_ isEnough: () -> Bool) -> Bool {
         for _ in 0..<60_000 {
-            if self.count >= count { return true }
+            if isEnough() { return true }
             usleep(1000)
         }
-        return self.count >= count
+        return isEnough()
     }
 }

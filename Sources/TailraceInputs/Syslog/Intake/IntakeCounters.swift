@@ -10,6 +10,8 @@ final class IntakeCounters: Sendable {
     let memoryLosses = Atomic<UInt64>(0)
     /// Messages that were still here when the spool closed.
     let stopLosses = Atomic<UInt64>(0)
+    /// Records of our own that tell of losses, and that the spool took.
+    let notices = Atomic<UInt64>(0)
     /// Connections that were closed because what they sent has no frames, or that were one too many.
     let refusedConnections = Atomic<UInt64>(0)
     let brokenFrames = Atomic<UInt64>(0)

@@ -224,10 +224,14 @@ final class SyslogWriter {
     private func passOn() {
         guard let full = batch else { return }
         batch = nil
-        let messages = full.recordCount - notices
+        let (messages, told) = (full.recordCount - notices, notices)
         notices = 0
         if full.recordCount == 0 { return full.recycle() }
-        if !sink.append(full) { counters.stopLosses.wrappingAdd(UInt64(messages), ordering: .relaxed) }
+        if sink.append(full) {
+            counters.notices.wrappingAdd(UInt64(told), ordering: .relaxed)
+        } else {
+            counters.stopLosses.wrappingAdd(UInt64(messages), ordering: .relaxed)
+        }
     }
 }
 
