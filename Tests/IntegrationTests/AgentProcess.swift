@@ -7,6 +7,7 @@ final class AgentProcess {
     let configurationPath: String
     private(set) var process: ChildProcess
     private let environment: [String: String]
+    private let launcher: [String]
 
     /// - Parameters:
     ///   - settings: appended to `[input.app]`.
@@ -14,13 +15,15 @@ final class AgentProcess {
     ///   - type: of `[output.hub]`.
     ///   - output: its other keys.
     ///   - environment: added to this process's own.
+    ///   - launcher: a command that becomes the agent.
     init(
         _ directory: TemporaryDirectory, settings: String = "", spoolSize: String = "256MiB",
         type: String = "eventhubs",
-        output: String, environment: [String: String] = [:]
+        output: String, environment: [String: String] = [:], launcher: [String] = []
     ) throws {
         self.directory = directory
         self.environment = environment
+        self.launcher = launcher
         configurationPath = directory("tailrace.toml")
         mkdir(directory("logs"), 0o755)
         let text = """
@@ -39,14 +42,17 @@ final class AgentProcess {
 
             """
         try AgentProcess.write(text, to: configurationPath)
-        process = try Self.start(configurationPath, environment)
+        process = try Self.start(launcher, configurationPath, environment)
     }
 
-    private static func start(_ path: String, _ environment: [String: String]) throws -> ChildProcess {
-        try ChildProcess(ChildProcess.built("tailrace"), ["run", "--config", path], environment: environment)
+    private static func start(
+        _ launcher: [String], _ path: String, _ environment: [String: String]
+    ) throws -> ChildProcess {
+        let words = try launcher + [ChildProcess.built("tailrace"), "run", "--config", path]
+        return try ChildProcess(words[0], Array(words.dropFirst()), environment: environment)
     }
 
-    func restart() throws { process = try Self.start(configurationPath, environment) }
+    func restart() throws { process = try Self.start(launcher, configurationPath, environment) }
 
     func stop() -> ChildProcess.Exit {
         process.signal(SIGTERM)

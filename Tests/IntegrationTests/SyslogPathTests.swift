@@ -82,11 +82,7 @@ import Testing
         let rsyslog = try startRsyslog(port: port, tls: tls)
         for number in 0..<20 { try logger("-u", directory("in.sock"), "-t", "via", "rsyslog \(number)") }
         let total = modes.count + 3 * 20
-        let consumer = try await HubConsumer(
-            port: hub.port, authorityFile: directory("certificates/ca.pem"),
-            user: hub.configuration.sharedAccessKeyName,
-            password: hub.configuration.sharedAccessKey, hub: hub.configuration.hubName, partitions: 2)
-        let events = await consumer.events(atLeast: total)
+        let events = try await consume(hub, total)
         #expect(events.count == total)
         for (name, _) in modes {
             let mine = events.filter { String(decoding: $0.body, as: UTF8.self).contains("text of \(name)") }
@@ -119,7 +115,78 @@ import Testing
         let status = try await agent.status { $0.number("acknowledged", in: "inputs") != nil }
         #expect(status.text.contains("receive buffer"))
         #expect(agent.stop() == .code(0))
+        await hub.stop()
+    }
+
+    private func systemdAgent(_ hub: LocalHub, listen: String, _ activation: [String]) throws -> AgentProcess {
+        try AgentProcess(
+            directory,
+            settings: """
+                [input.net]
+                type = "syslog"
+                listen = [\(listen)]
+                """,
+            output: """
+                connection_string = "\(hub.connectionString)"
+                ca_file = "\(directory("certificates/ca.pem"))"
+                """,
+            launcher: ["/usr/bin/systemd-socket-activate"] + activation)
+    }
+
+    private func consume(_ hub: LocalHub, _ count: Int) async throws -> [HubConsumer.Event] {
+        let consumer = try await HubConsumer(
+            port: hub.port, authorityFile: directory("certificates/ca.pem"),
+            user: hub.configuration.sharedAccessKeyName,
+            password: hub.configuration.sharedAccessKey, hub: hub.configuration.hubName, partitions: 2)
+        let events = await consumer.events(atLeast: count)
         try await consumer.close()
+        return events
+    }
+
+    /// The service manager listens, and starts the agent with what has come first: that is not lost, be it a connection by
+    /// address or by path.
+    @Test func streamsThatSystemdPassesAreTakenByTheirNames() async throws {
+        let hub = try await hub()
+        let port = try LocalPort.free()
+        let path = directory("stream")
+        let agent = try systemdAgent(
+            hub, listen: "\"systemd:web\", \"systemd:local\"",
+            ["-l", "127.0.0.1:\(port)", "-l", path, "--fdname=web:local"])
+        while access(path, F_OK) != 0 { usleep(5000) }
+        try logger("-T", "-n", "127.0.0.1", "-P", "\(port)", "-t", "first", "starts it by TCP")
+        try logger("-u", path, "-t", "second", "comes by a path")
+        for number in 0..<20 { try logger("-u", path, "-t", "more", "path \(number)") }
+        let events = try await consume(hub, 22)
+        let texts = events.map { String(decoding: $0.body, as: UTF8.self) }
+        #expect(texts.count == 22)
+        for (text, host, app) in [
+            ("starts it by TCP", "127.0.0.1", "first"), ("comes by a path", "test-host", "second"),
+            ("path 19", "test-host", "more"),
+        ] {
+            let event = try #require(events.first { String(decoding: $0.body, as: UTF8.self).contains(text) })
+            #expect(properties(event, "host", "app", "input") == [host, app, "net"])
+        }
+        let status = try await agent.status { $0.text.contains("\"acknowledged\":22") }
+        #expect(status.text.contains("systemd:web (127.0.0.1:\(port))"))
+        #expect(status.text.contains("systemd:local"))
+        #expect(agent.stop() == .code(0))
+        await hub.stop()
+    }
+
+    @Test func datagramsThatSystemdPassesAreTakenByTheirNames() async throws {
+        let hub = try await hub()
+        let path = directory("datagrams")
+        let agent = try systemdAgent(hub, listen: "\"systemd:log\"", ["--datagram", "-l", path, "--fdname=log"])
+        while access(path, F_OK) != 0 { usleep(5000) }
+        for number in 0..<5 { try logger("-u", path, "-t", "early", "datagram \(number)") }
+        let events = try await consume(hub, 5)
+        #expect(
+            Set(events.map { String(String(decoding: $0.body, as: UTF8.self).suffix(10)) })
+                == Set((0..<5).map { "datagram \($0)" }))
+        #expect(events.allSatisfy { properties($0, "host", "app") == ["test-host", "early"] })
+        #expect(agent.stop() == .code(0))
+        // The path belongs to the service manager.
+        #expect(access(path, F_OK) == 0)
         await hub.stop()
     }
 

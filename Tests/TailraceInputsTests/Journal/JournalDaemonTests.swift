@@ -189,17 +189,48 @@ import Testing
         running.stop()
     }
 
+    /// journald limits services only, and tells what it left out with the first message that it takes again.
     @Test func journaldsSuppressedMessagesAreCounted() throws {
         let daemon = try JournalDaemon("RateLimitIntervalSec=1s\nRateLimitBurst=100")
+        let service = try ServiceGroup("noisy-\(getpid()).service")
+        defer { withExtendedLifetime(service) {} }
         let running = try RunningJournal(daemon.configuration, sink)
-        // journald limits per unit, and only senders that it can attribute to one: it may take all of ours.
         for number in 0..<5000 { try daemon.log("t \(number)") }
-        sleep(1)
+        var total = 5000
+        while running.reader.statistics.suppressed == 0, total < 5600 {
+            try daemon.log("t \(total)")
+            total += 1
+            usleep(100_000)
+        }
+        try #require(running.reader.statistics.suppressed > 0, "journald suppressed nothing, or did not say so")
         try daemon.log("t last")
         #expect(sink.wait { own($0).contains("t last") })
         running.stop()
-        let came = own(sink).count
-        #expect(came + Int(running.reader.statistics.suppressed) == 5001)
+        let suppressed = Int(running.reader.statistics.suppressed)
+        #expect(own(sink).count + suppressed == total + 1)
+        let drops = running.reader.reports(timeoutMilliseconds: 0)["j"]?.drops
+        #expect(drops?.contains { $0.records == UInt64(suppressed) } == true)
+    }
+
+    /// Where another syslog daemon would listen: journald sends each message there as a datagram.
+    @Test func whatJournaldForwardsToSyslogArrives() throws {
+        let daemon = try JournalDaemon("ForwardToSyslog=yes")
+        let messages = SyslogSink()
+        let running = try RunningSyslog(["unix://\(daemon.directory("socket/syslog"))"], sink: messages)
+        for number in 0..<100 {
+            try daemon.log([
+                ("MESSAGE", "t \(number)"), ("PRIORITY", "\(number % 8)"), ("SYSLOG_FACILITY", "4"),
+                ("SYSLOG_IDENTIFIER", "shop"),
+            ])
+            // journald does not wait for who is slow.
+            #expect(messages.wait { $0.filter { $0.texts["app"] == "shop" }.count > number })
+        }
+        running.stop()
+        let mine = messages.records.filter { $0.texts["app"] == "shop" }
+        #expect(mine.map { $0.text.suffix(5).drop { $0 != "t" } } == (0..<100).map { "t \($0)" })
+        #expect(mine.enumerated().allSatisfy { $1.numbers["severity"] == Int64($0 % 8) && $1.numbers["facility"] == 4 })
+        #expect(mine.allSatisfy { $0.numbers["pid"] == Int64(getpid()) && $0.texts["parse_error"] == nil })
+        #expect(Set(mine.map(\.context.host)) == ["agent-host"])
     }
 
     @Test func journaldCanBeStartedAgain() throws {
