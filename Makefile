@@ -3,6 +3,8 @@
 RELEASE = .build/release/tailrace
 EVENT_LOAD = .build/release/event-load
 PULSAR_LOAD = .build/release/pulsar-load
+FILE_LOAD = .build/release/file-load
+SYSLOG_LOAD = .build/release/syslog-load
 VENV = .build/venv
 # The beta of the official client that numbers its events needs packages of its own.
 BETA = .build/venv-idempotent
@@ -16,7 +18,8 @@ RELEASE_FLAGS = -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -
 	-Xlinker --no-export-dynamic -Xlinker --icf=all -Xlinker -z -Xlinker now \
 	-Xlinker -T -Xlinker packaging/no-unwind-tables.ld
 
-.PHONY: demo test test-debug test-release release lint format bench clean $(EVENT_LOAD) $(PULSAR_LOAD)
+.PHONY: demo test test-debug test-release release lint format bench clean \
+	$(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD)
 
 demo: release  ## Build, then watch lines go file -> spool -> hub, with a kill -9 in the middle.
 	$(RELEASE) demo
@@ -24,7 +27,7 @@ demo: release  ## Build, then watch lines go file -> spool -> hub, with a kill -
 release: dependencies-build
 	swift build $(RELEASE_FLAGS) --product tailrace
 
-$(EVENT_LOAD) $(PULSAR_LOAD): release  ## Senders for benchmarks and memory tests.
+$(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD): release  ## Loads for benchmarks and memory tests.
 	swift build $(RELEASE_FLAGS) --product $(notdir $@)
 
 test: test-debug test-release  ## Everything: unit tests, real peers, crashes; then the release binary.
@@ -57,9 +60,13 @@ lint:
 format:
 	swift format --in-place --recursive Package.swift Sources Tests Benchmarks
 
-bench: release $(EVENT_LOAD) $(PULSAR_LOAD) dependencies-bench $(VENV)/.ready  ## Throughput beside other programs' on the same machine; an idle agent.
+bench: release $(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) dependencies-bench $(VENV)/.ready  ## Throughput beside other programs' on the same machine; an idle agent.
+	$(FILE_LOAD) read --directory .build
+	$(FILE_LOAD) filter
+	$(SYSLOG_LOAD) parse
 	swift run --package-path Benchmarks -c release throughput $(RELEASE)
 	swift run --package-path Benchmarks -c release idle $(RELEASE)
+	swift run --package-path Benchmarks -c release idle $(RELEASE) --files 10000
 	swift run --package-path Benchmarks -c release udp $(RELEASE)
 	swift run --package-path Benchmarks -c release produce $(RELEASE) $(EVENT_LOAD) $(VENV)/bin/python
 	swift run --package-path Benchmarks -c release produce-pulsar $(PULSAR_LOAD) $(VENV)/bin/python

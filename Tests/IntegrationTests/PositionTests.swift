@@ -66,7 +66,7 @@ import Testing
         #expect(
             stopped.output == """
                 {"files":[{"path":"\(log)","source":"\(log)","device":\(Self.device(log) ?? 0),"inode":\(inode),\
-                "generation":1,"offset":19,"size":19,"copy":false}],"others":[]}
+                "generation":1,"offset":19,"size":19,"copy":false}],"journals":[],"others":[]}
 
                 """, "\(stopped)")
         let refused = try ask("positions", "set", log, "0")
