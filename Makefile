@@ -61,7 +61,7 @@ format:
 	swift format --in-place --recursive Package.swift Sources Tests Benchmarks
 
 bench: release $(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) dependencies-bench $(VENV)/.ready  ## Throughput beside other programs' on the same machine; an idle agent.
-	$(FILE_LOAD) read --directory .build
+	$(FILE_LOAD) read --directory $(CURDIR)/.build
 	$(FILE_LOAD) filter
 	$(SYSLOG_LOAD) parse
 	swift run --package-path Benchmarks -c release throughput $(RELEASE)
