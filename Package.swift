@@ -141,7 +141,8 @@ let package = Package(
         .testTarget(
             name: "TailraceSpoolTests", dependencies: ["TailraceSpool", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "TailraceInputsTests", dependencies: ["TailraceInputs", "TestSupport"], swiftSettings: strict),
+            name: "TailraceInputsTests", dependencies: ["TailraceInputs", "TestSupport"], exclude: ["Python"],
+            swiftSettings: strict),
         .testTarget(
             name: "TailraceDeliveryTests", dependencies: ["TailraceDelivery", "TestSupport"], swiftSettings: strict),
         .testTarget(

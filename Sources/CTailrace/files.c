@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 
 int tailrace_fallocate(int descriptor, int64_t offset, int64_t length) {
     return fallocate(descriptor, 0, offset, length);
@@ -32,4 +33,32 @@ int tailrace_status(const char *path, int follow, struct tailrace_file_status *s
 
 int tailrace_descriptor_status(int descriptor, struct tailrace_file_status *status) {
     return query(descriptor, "", AT_EMPTY_PATH, status);
+}
+
+static int is_remote(const struct statfs *status) {
+    switch ((uint32_t)status->f_type) {
+    case 0x00006969: // NFS
+    case 0x0000517B: // SMB, in three versions
+    case 0xFF534D42:
+    case 0xFE534D42:
+    case 0x65735546: // FUSE
+    case 0x01021997: // 9P
+    case 0x00C36400: // Ceph
+    case 0x5346414F: // AFS
+    case 0x73757245: // Coda
+    case 0x0BD00BD0: // Lustre
+    case 0x786F4256: // VirtualBox's shared folders
+        return 1;
+    default: return 0;
+    }
+}
+
+int tailrace_is_remote(const char *path) {
+    struct statfs status;
+    return statfs(path, &status) == 0 && is_remote(&status);
+}
+
+int tailrace_descriptor_is_remote(int descriptor) {
+    struct statfs status;
+    return fstatfs(descriptor, &status) == 0 && is_remote(&status);
 }

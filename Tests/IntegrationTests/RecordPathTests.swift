@@ -93,6 +93,37 @@ import Testing
         #expect(search.wait() == .code(1), "\(search.output)")
     }
 
+    @Test func aSampleInUTF16ShowsItsLinesAndWhereTheyAre() throws {
+        let configuration = directory("tailrace.toml")
+        try AgentProcess.write(
+            """
+            [agent]
+            state_directory = "\(directory("state"))"
+            [input.app]
+            type = "file"
+            include = ["/var/log/nothing/*.log"]
+            [output.hub]
+            type = "eventhubs"
+            connection_string = "Endpoint=sb://localhost/;SharedAccessKeyName=a;SharedAccessKey=b;EntityPath=logs"
+
+            """, to: configuration)
+        let sample = directory("wide.log")
+        let bytes = "\u{FEFF}one\nzwölf\n".utf16.flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] }
+        try AgentProcess.write(bytes, to: sample, append: false)
+        let check = try ChildProcess(
+            ChildProcess.built("tailrace"), ["check", "--config", configuration, "--try", sample])
+        #expect(check.wait() == .code(0), "\(check.errorOutput)")
+        #expect(
+            check.output == """
+                record 1 at 2, 3 bytes
+                    | one
+                record 2 at 10, 6 bytes
+                    | zwölf
+                2 records of 9 bytes: 2 go along (0 redacted), 0 filtered, 0 dropped
+
+                """)
+    }
+
     @Test func aSampleShowsWhatTheInputMakesOfIt() throws {
         let key = "Endpoint=sb://localhost/;SharedAccessKeyName=a;SharedAccessKey=SecretCanary;EntityPath=logs"
         let configuration = directory("tailrace.toml")

@@ -30,4 +30,9 @@ int tailrace_status(const char *path, int follow, struct tailrace_file_status *s
 /// The status of an open file. Returns 0, or -1 with errno set.
 int tailrace_descriptor_status(int descriptor, struct tailrace_file_status *status);
 
+/// 1 when what lies there is on a file system whose content somebody else keeps: what is told of a file may be old, and
+/// changes that others make come without an event.
+int tailrace_is_remote(const char *path);
+int tailrace_descriptor_is_remote(int descriptor);
+
 #endif

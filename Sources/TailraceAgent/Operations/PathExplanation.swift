@@ -75,13 +75,13 @@ package struct PathExplanation: Equatable, Sendable {
         }
     }
 
-    /// `path` as the agent knows it: from the root, without `.`, `..` and doubled slashes.
+    /// `path` as the agent knows it: from the root, without `.`, `..` and doubled slashes, bytes that are no UTF-8 as `\xNN`.
     package static func absolute(_ path: String, in directory: String) -> String {
         var names: [Substring] = []
         for name in (path.hasPrefix("/") ? path : "\(directory)/\(path)").split(separator: "/") where name != "." {
             if name == ".." { _ = names.popLast() } else { names.append(name) }
         }
-        return "/" + names.joined(separator: "/")
+        return FileName.canonical("/" + names.joined(separator: "/"))
     }
 
     // MARK: - What the agent knows

@@ -30,7 +30,7 @@ struct FileStatus {
     /// Nil with errno set.
     init?(path: String, follow: Bool = true) {
         var status = tailrace_file_status()
-        guard tailrace_status(path, follow ? 1 : 0, &status) == 0 else { return nil }
+        guard path.withSystemPath({ tailrace_status($0, follow ? 1 : 0, &status) }) == 0 else { return nil }
         self.init(status)
     }
 

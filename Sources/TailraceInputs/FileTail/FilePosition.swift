@@ -24,6 +24,8 @@ struct FilePosition: Equatable, Sendable {
 
     static let maximumHead = 256
     static let maximumMarker = 64
+    /// Bytes of a path's text: what is no UTF-8 in it takes four.
+    static let maximumPath = 16_384
 
     var key: SourceKey {
         var bytes: [UInt8] = [1]
@@ -37,7 +39,7 @@ struct FilePosition: Equatable, Sendable {
 
     var value: [UInt8] {
         var bytes: [UInt8] = [1, isCopy ? 1 : 0]
-        let label = Array(label.utf8.prefix(4096)), path = Array(path.utf8.prefix(4096))
+        let label = Array(label.utf8.prefix(Self.maximumPath)), path = Array(path.utf8.prefix(Self.maximumPath))
         bytes.reserveCapacity(34 + label.count + path.count)
         bytes.append(littleEndian: offset)
         bytes.append(littleEndian: head.length)

@@ -52,7 +52,10 @@ package struct FileTailLimits: Sendable {
     package var maximumMissingFiles = 10_000
     /// inotify watches used; directories beyond are polled, as those are for which the kernel has none left.
     package var maximumWatches = 100_000
-    /// False: never use inotify (network file systems), look at every directory each `pollInterval`.
+    /// On a network file system another content, or NULs, count when they were seen so many times in a row, at least
+    /// `pollInterval` apart.
+    package var doubtfulLooks = 5
+    /// False: never use inotify, look at every directory each `pollInterval`.
     package var usesInotify = true
 
     package init() {}

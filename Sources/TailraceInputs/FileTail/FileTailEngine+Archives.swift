@@ -67,7 +67,7 @@ extension FileTailEngine {
     /// The missing position that the archive's content begins with.
     private func position(in archive: ArchiveName, of label: String) -> FilePosition? {
         let path = archive.directory.path(of: archive.name)
-        let descriptor = Glibc.open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
+        let descriptor = path.withSystemPath { Glibc.open($0, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY) }
         guard descriptor >= 0 else { return nil }
         defer { Glibc.close(descriptor) }
         let reader = ArchiveReader(descriptor: descriptor)

@@ -8,9 +8,13 @@ extension FileTailEngine {
         switch file.check {
         case .none: return true
         case .content:
-            file.check = .none
             let position = file.position
-            if position.offset <= file.size, file.contentMatches(position) { return true }
+            if position.offset <= file.size, file.contentMatches(position) {
+                file.check = .none
+                return true
+            }
+            if isDoubted(file) { return false }
+            file.check = .none
             beginAnew(file, because: "it is not what was read up to offset \(position.offset)")
             return true
         case .start(let atEnd):

@@ -1,3 +1,4 @@
+import CTailrace
 import Glibc
 internal import Logging
 
@@ -43,7 +44,7 @@ extension FileTailEngine {
         settleTouched()
         isFirstWalk = false
         countPolled()
-        if saidWatchLimit, statistics.polledDirectories == 0 {
+        if saidWatchLimit, directories.values.allSatisfy({ $0.watch >= 0 }) {
             saidWatchLimit = false
             logger.info("every directory has an inotify watch again")
         }
@@ -94,8 +95,11 @@ extension FileTailEngine {
         guard identity != directory.identity else { return }
         if directory.identity != nil { stopWatching(directory) }
         directory.identity = identity
+        directory.isRemote = directory.path.withSystemPath { tailrace_is_remote($0) } != 0
         var resolved = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
-        directory.isBehindLink = realpath(directory.path, &resolved) != nil && strcmp(resolved, directory.path) != 0
+        directory.isBehindLink = directory.path.withSystemPath {
+            realpath($0, &resolved) != nil && strcmp(resolved, $0) != 0
+        }
     }
 
     /// False when the directory is another path to one that is watched already.
@@ -170,13 +174,13 @@ extension FileTailEngine {
     }
 
     func countPolled() {
-        statistics.polledDirectories = directories.values.count { $0.watch < 0 }
+        statistics.polledDirectories = directories.values.count { $0.isPolled }
         linkedDirectories = directories.values.count { $0.isBehindLink }
     }
 
     /// Looks at every name of the directory that matters; tells of those that are, or may be, directories.
     func scan(_ directory: WatchedDirectory, subdirectory: (_ name: String, _ mayBeLink: Bool) -> Void = { _, _ in }) {
-        guard let stream = opendir(directory.path) else {
+        guard let stream = directory.path.withSystemPath({ opendir($0) }) else {
             let code = errno
             if code == ENOENT || code == ENOTDIR {
                 troubledPaths[directory.path] = nil
@@ -190,7 +194,7 @@ extension FileTailEngine {
         var found: [String] = []
         while let entry = readdir(stream) {
             let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+                FileName.text($0.prefix { $0 != 0 })
             }
             if name == "." || name == ".." { continue }
             let type = Int(entry.pointee.d_type)

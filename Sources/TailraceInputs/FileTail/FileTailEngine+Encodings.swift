@@ -139,9 +139,11 @@ extension FileTailEngine {
     }
 
     /// Bytes read into `scanScratch`: none at the end, and where the file cannot be read.
-    private func readPiece(of file: TailedFile, from start: UInt64, to end: UInt64) -> Int {
+    func readPiece(of file: TailedFile, from start: UInt64, to end: UInt64) -> Int {
         let count = Int(min(UInt64(scanScratch.count), end > start ? end - start : 0))
-        return max(0, readFully(file.descriptor, into: scanScratch, count: count, offset: start))
+        let read = max(0, readFully(file.descriptor, into: scanScratch, count: count, offset: start))
+        let bytes = UnsafeRawBufferPointer(rebasing: scanScratch[..<read])
+        return arrived(bytes, of: file, at: start, wanted: count)
     }
 
     // MARK: - Lines

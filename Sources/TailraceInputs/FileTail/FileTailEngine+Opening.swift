@@ -1,3 +1,4 @@
+import CTailrace
 import Glibc
 internal import Logging
 
@@ -8,7 +9,7 @@ extension FileTailEngine {
         guard let directory = file.directory else { return false }
         let path = directory.path(of: file.name)
         if openFiles.count >= limits.maximumOpenFiles { closeLongestIdle() }
-        let descriptor = Glibc.open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
+        let descriptor = path.withSystemPath { Glibc.open($0, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY) }
         guard descriptor >= 0 else {
             let code = errno
             if code == ENOENT {
@@ -27,6 +28,7 @@ extension FileTailEngine {
         }
         clearTrouble(file)
         file.descriptor = descriptor
+        file.isRemote = tailrace_descriptor_is_remote(descriptor) != 0
         file.lastRound = round
         openFiles.append(file)
         return true
@@ -89,7 +91,7 @@ extension FileTailEngine {
         for path in troubledPaths.keys {
             if let status = FileStatus(path: path) {
                 if status.isDirectory {
-                    guard let stream = opendir(path) else { continue }
+                    guard let stream = path.withSystemPath({ opendir($0) }) else { continue }
                     closedir(stream)
                 }
             } else if errno == EACCES || errno == EPERM {

@@ -95,11 +95,12 @@ extension FileTailEngine {
 
     private func atEnd(_ file: TailedFile) {
         if case .copy = file.check { return }
-        if file.isArchive { return }
+        if file.isArchive || file.doubt != nil { return }
         guard file.isRotated || file.isUnlinked else { return }
         let hasRest = file.size > file.offset
         if hasRest, file.scannedTo < file.size, !isHeldOpen(file) {
-            enqueue(file)
+            // What a server does not give yet is asked for again later.
+            if file.isRemote { wait(file, limits.pollInterval.nanoseconds) } else { enqueue(file) }
             return
         }
         let now = Self.monotonic()
@@ -124,6 +125,11 @@ extension FileTailEngine {
     // MARK: - Reading
 
     private func read(_ file: TailedFile) -> Outcome {
+        if file.isShort {
+            // Perhaps the name leads to another file by now.
+            file.isShort = false
+            if file.directory != nil { close(file) }
+        }
         if file.descriptor < 0, !open(file) { return .held }
         if file.isArchive { return readArchive(file) }
         guard let status = FileStatus(descriptor: file.descriptor) else {
@@ -139,21 +145,26 @@ extension FileTailEngine {
         file.size = status.size
         file.modified = status.modified
         file.isUnlinked = status.links == 0
+        if let outcome = lookAtItself(file, status) { return outcome }
         let generation = file.generation
         if file.encoding == nil { recogniseEncoding(file) }
         if !prepare(file) { return file.isRemoved ? .held : .atEnd }
         if file.generation != generation { return .more }
         alignOffset(file)
         if file.size < file.offset {
+            if isDoubted(file) {
+                file.size = sizeBefore
+                return .held
+            }
             statistics.lostBytes += sizeBefore > file.offset ? sizeBefore - file.offset : 0
             beginAnew(file, because: "it was truncated to \(file.size) bytes")
             return .more
         }
         if file.size == file.offset {
-            if hasMoved, !file.contentMatches(file.position) {
-                beginAnew(file, because: "its content was replaced by as many bytes")
-                return .more
+            if hasMoved || file.doubt != nil, !file.contentMatches(file.position) {
+                return restart(file, because: "its content was replaced by as many bytes")
             }
+            file.doubt = nil
             return .atEnd
         }
         if let open = file.open, open.offset == file.offset, assemblers[file.input] != nil {
@@ -294,10 +305,14 @@ extension FileTailEngine {
         let count = result - markerLength
         let marker = UnsafeRawBufferPointer(start: markerScratch, count: markerLength)
         if count < 0 || ContentHash(of: marker) != file.marker {
-            beginAnew(file, because: "the bytes before offset \(file.offset) are not those that were read there")
-            return .failure(.outcome(.more))
+            return .failure(
+                .outcome(
+                    restart(
+                        file, because: "the bytes before offset \(file.offset) are not those that were read there")))
         }
-        return .success(count)
+        trustContent(file)
+        let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+        return .success(arrived(bytes, of: file, at: file.offset, wanted: wanted))
     }
 
     /// Takes from the lines what is no part of them.
@@ -365,13 +380,15 @@ extension FileTailEngine {
             // Half a code unit may have been looked at.
             let from = file.scannedTo - (file.scannedTo - file.offset) % UInt64(file.unit)
             let wanted = Int(min(UInt64(scanScratch.count), file.size - from))
-            let count = readFully(file.descriptor, into: scanScratch, count: wanted, offset: from)
+            var count = readFully(file.descriptor, into: scanScratch, count: wanted, offset: from)
             if count < 0 {
                 statistics.readErrors += 1
                 setTrouble(file, errno)
                 close(file)
                 return .held
             }
+            count = arrived(
+                UnsafeRawBufferPointer(rebasing: scanScratch[..<count]), of: file, at: from, wanted: wanted)
             if let newline = file.text.newline(in: UnsafeRawBufferPointer(rebasing: scanScratch[..<count])) {
                 let length = from + UInt64(newline) - file.offset
                 if length > UInt64(inputs[file.input].maximumLine) {

@@ -77,7 +77,8 @@ extension FileTailEngine {
                 PositionRefusal(reason: "\(path) may be a copy of \(label) that is still being made: try again"))
         }
         let descriptor =
-            file.descriptor >= 0 ? file.descriptor : Glibc.open(file.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+            file.descriptor >= 0
+            ? file.descriptor : file.path.withSystemPath { Glibc.open($0, O_RDONLY | O_NONBLOCK | O_CLOEXEC) }
         defer { if descriptor >= 0, descriptor != file.descriptor { Glibc.close(descriptor) } }
         guard descriptor >= 0, let status = FileStatus(descriptor: descriptor) else {
             return .failure(PositionRefusal(reason: "cannot read \(path): \(describeErrno(errno))"))

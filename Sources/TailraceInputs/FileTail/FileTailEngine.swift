@@ -218,7 +218,7 @@ final class FileTailEngine {
         var before: UInt64
         repeat {
             before = adopted
-            for directory in directories.values where directory.watch < 0 { scan(directory) }
+            for directory in directories.values where directory.isPolled { scan(directory) }
             settleTouched()
             passes += 1
         } while adopted != before && passes < 100
@@ -227,7 +227,7 @@ final class FileTailEngine {
 
     /// Once each `pollInterval` while there is something that inotify does not tell of.
     private func poll(_ now: Int64) {
-        for directory in directories.values where directory.watch < 0 { scan(directory) }
+        for directory in directories.values where directory.isPolled { scan(directory) }
         retryTroubledPaths()
         for (directory, name) in linkNames.values { touch(directory, name) }
         for (directory, name) in unfinishedArchives.values { touch(directory, name) }

@@ -10,7 +10,7 @@ package struct FileTailStatistics: Equatable, Sendable {
     package var files = 0
     package var openFiles = 0
     package var directories = 0
-    /// Directories that are polled because inotify had no watch for them.
+    /// Directories that are polled: inotify had no watch for them, or they lie on a network file system.
     package var polledDirectories = 0
     /// Generations begun at offset 0 because a file was truncated or its content was not what the position said.
     package var restartedGenerations: UInt64 = 0
@@ -26,6 +26,8 @@ package struct FileTailStatistics: Equatable, Sendable {
     package var copiesRecognised: UInt64 = 0
     /// Compressed rotations of which something was still to be read.
     package var archives: UInt64 = 0
+    /// Times that a file on a network file system was not what it was, and was looked at again before that counted.
+    package var doubts: UInt64 = 0
     package var queueOverflows: UInt64 = 0
     package var rescans: UInt64 = 0
     package var readErrors: UInt64 = 0

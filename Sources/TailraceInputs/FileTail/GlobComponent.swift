@@ -43,7 +43,7 @@ struct GlobComponent: Equatable, Sendable {
         self.pieces = pieces
         matchesDot = pieces.first == .byte(UInt8(ascii: "."))
         let plain = pieces.compactMap { if case .byte(let byte) = $0 { byte } else { nil } }
-        literal = plain.count == pieces.count ? String(decoding: plain, as: UTF8.self) : nil
+        literal = plain.count == pieces.count ? FileName.text(plain) : nil
     }
 
     /// The set that begins behind `[`, and the index of its `]`; nil when it is not closed.
@@ -73,8 +73,7 @@ struct GlobComponent: Equatable, Sendable {
     }
 
     func matches(_ name: String) -> Bool {
-        var name = name
-        return name.withUTF8 { matches($0) }
+        FileName.withBytes(name) { matches($0) }
     }
 
     /// Linear in the name times the pattern at worst: on a mismatch only the last `*` takes one byte more.

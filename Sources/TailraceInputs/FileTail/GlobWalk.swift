@@ -28,11 +28,11 @@ package struct GlobWalk: Equatable, Sendable {
         _ directory: String, _ pattern: GlobPattern, _ state: GlobPattern.State, _ exclude: [ExcludePattern],
         _ depth: Int, _ seen: inout Set<String>
     ) {
-        guard depth < Self.maximumDepth, let stream = opendir(directory) else { return }
+        guard depth < Self.maximumDepth, let stream = directory.withSystemPath({ opendir($0) }) else { return }
         defer { closedir(stream) }
         while let entry = readdir(stream) {
             let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+                FileName.text($0.prefix { $0 != 0 })
             }
             if name == "." || name == ".." { continue }
             entries += 1
@@ -49,7 +49,7 @@ package struct GlobWalk: Equatable, Sendable {
                 if !next.isDead, !(isLink && depth > 8) { walk(path, pattern, next, exclude, depth + 1, &seen) }
             } else if file.isRegular, pattern.matchesFile(name, in: state),
                 !exclude.contains(where: { $0.matches(directory: directory, name: name) }), seen.insert(path).inserted,
-                access(path, R_OK) != 0, unreadable.count < Self.maximumUnreadable
+                path.withSystemPath({ access($0, R_OK) }) != 0, unreadable.count < Self.maximumUnreadable
             {
                 unreadable.append(path)
             }

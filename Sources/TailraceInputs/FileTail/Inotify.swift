@@ -41,7 +41,7 @@ final class Inotify {
     static let targetMask = UInt32(IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
 
     /// The watch's number, or -1 with errno set (ENOSPC: `fs.inotify.max_user_watches`).
-    func add(_ path: String, mask: UInt32) -> Int32 { inotify_add_watch(descriptor, path, mask) }
+    func add(_ path: String, mask: UInt32) -> Int32 { path.withSystemPath { inotify_add_watch(descriptor, $0, mask) } }
 
     func remove(_ watch: Int32) { _ = inotify_rm_watch(descriptor, watch) }
 
@@ -57,8 +57,7 @@ final class Inotify {
             let name = buffer[(index + header)..<end].prefix { $0 != 0 }
             body(
                 Event(
-                    watch: event.wd, mask: event.mask, cookie: event.cookie, name: String(decoding: name, as: UTF8.self)
-                ))
+                    watch: event.wd, mask: event.mask, cookie: event.cookie, name: FileName.text(name)))
             index = end
         }
         return true

@@ -32,7 +32,7 @@ package struct PathFacts: Equatable, Sendable {
         guard let own = FileStatus(path: path, follow: false) else {
             if errno == EACCES {
                 kind = .unreachable
-                missingRight = Self.missingRight(path: path) { access($0, $1) == 0 }
+                missingRight = Self.missingRight(path: path, may: Self.hasRight)
             }
             return
         }
@@ -57,7 +57,11 @@ package struct PathFacts: Equatable, Sendable {
         inode = status.identity.inode
         birth = status.identity.birth
         size = status.size
-        missingRight = Self.missingRight(path: path) { access($0, $1) == 0 }
+        missingRight = Self.missingRight(path: path, may: Self.hasRight)
+    }
+
+    private static func hasRight(_ path: String, _ right: Int32) -> Bool {
+        path.withSystemPath { access($0, right) } == 0
     }
 
     var identity: FileIdentity { FileIdentity(device: device, inode: inode, birth: birth) }
@@ -65,8 +69,8 @@ package struct PathFacts: Equatable, Sendable {
     private static func target(of path: String) -> String? {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(PATH_MAX)) { buffer in
             guard let base = buffer.baseAddress else { return nil }
-            let count = readlink(path, base, buffer.count)
-            return count < 0 ? nil : String(decoding: UnsafeRawBufferPointer(start: base, count: count), as: UTF8.self)
+            let count = path.withSystemPath { readlink($0, base, buffer.count) }
+            return count < 0 ? nil : FileName.text(UnsafeRawBufferPointer(start: base, count: count))
         }
     }
 

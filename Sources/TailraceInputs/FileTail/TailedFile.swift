@@ -39,6 +39,26 @@ final class TailedFile {
         var since: Int64
     }
 
+    /// It lies on a network file system.
+    var isRemote = false
+    /// What is being waited out on a network file system.
+    var doubt: Doubt?
+    /// A read gave less than there should be.
+    var isShort = false
+    /// NULs before this count as the file's own.
+    var trustedTo: UInt64 = 0
+
+    struct Doubt {
+        enum Subject: Equatable {
+            case content(before: UInt64)
+            case nuls(at: UInt64)
+        }
+        var subject: Subject
+        /// How often it has been looked at, and from when on the next look counts (monotonic nanoseconds).
+        var looks: Int
+        var next: Int64
+    }
+
     /// Where its name is; nil once the name is gone.
     var directory: WatchedDirectory?
     var name: String
@@ -171,6 +191,8 @@ final class TailedFile {
         head = .empty
         marker = .empty
         encoding = nil
+        doubt = nil
+        trustedTo = 0
         open = nil
         key = nil
     }
@@ -205,8 +227,12 @@ final class WatchedDirectory {
     var identity: FileIdentity?
     /// The path goes through a link, of whose switching no event tells.
     var isBehindLink = false
-    /// The inotify watch, or -1: then the directory is polled.
+    /// The inotify watch, or -1.
     var watch: Int32 = -1
+    /// It lies on a network file system: events tell only of what this machine does.
+    var isRemote = false
+    /// What is in it is found out by looking.
+    var isPolled: Bool { watch < 0 || isRemote }
     /// Per input and pattern: how far the pattern is matched here.
     var states: [(input: Int, pattern: Int, state: GlobPattern.State)] = []
     var names: [String: TailedFile] = [:]
