@@ -51,7 +51,22 @@ package struct InputReport: Equatable, Sendable {
         }
     }
 
+    /// Something that an input counts beside its records, or has so much of.
+    package struct Count: Equatable, Sendable {
+        /// A few words, the same each time: they become a label of a metric.
+        package var name: String
+        package var value: UInt64
+
+        package init(_ name: String, _ value: UInt64) {
+            self.name = name
+            self.value = value
+        }
+    }
+
     package var drops: [Drop] = []
+    /// What happened, counted since the start; and how much there is now. A few of each, always the same ones.
+    package var events: [Count] = []
+    package var levels: [Count] = []
     /// Bytes that are known to have existed and could not be read: a file truncated or removed before its end.
     package var lostBytes: UInt64 = 0
     /// Records passed on that nobody sent to us: they tell of losses.

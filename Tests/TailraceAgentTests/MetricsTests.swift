@@ -7,7 +7,18 @@ import Testing
 
 @Suite struct MetricsTests {
     @Test func theNumbersAreInPrometheusFormat() {
-        let text = String(decoding: OperationsTests.report.metrics, as: UTF8.self)
+        var report = OperationsTests.report
+        report.inputs[0].events = [.init("copies recognised", 2), .init("NULs passed over", 0)]
+        report.inputs[0].levels = [.init("polled directories", 3)]
+        let text = String(decoding: report.metrics, as: UTF8.self)
+        #expect(text.contains("tailrace_input_events_total{input=\"app\",what=\"copies recognised\"} 2\n"))
+        #expect(text.contains("tailrace_input_events_total{input=\"app\",what=\"NULs passed over\"} 0\n"))
+        #expect(text.contains("# TYPE tailrace_input_level gauge\n"))
+        #expect(text.contains("tailrace_input_level{input=\"app\",what=\"polled directories\"} 3\n"))
+        #expect(report.text.contains("\n        copies recognised: 2, polled directories: 3\n"))
+        #expect(
+            String(decoding: report.json, as: UTF8.self).contains(
+                "\"events\":{\"copies recognised\":2,\"NULs passed over\":0},\"levels\":{\"polled directories\":3}"))
         #expect(text.contains("# TYPE tailrace_spool_next_sequence counter\ntailrace_spool_next_sequence 10\n"))
         #expect(text.contains("tailrace_input_records_total{input=\"app\"} 10\n"))
         #expect(text.contains("tailrace_output_partition_last_acknowledged{output=\"hub\",partition=\"0\"} 5\n"))

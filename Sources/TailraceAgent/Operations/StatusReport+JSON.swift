@@ -63,6 +63,8 @@ extension StatusReport.Input {
         json.field("notices", notices)
         json.field("bytes", bytes)
         json.field("lost_bytes", lostBytes)
+        json.field("events") { json in for event in events { json.field(event.name, event.value) } }
+        json.field("levels") { json in for level in levels { json.field(level.name, level.value) } }
         json.field("lag_bytes", lagBytes)
         json.field("files", files)
         json.key("sources")

@@ -1,3 +1,5 @@
+internal import TailraceInputs
+
 extension StatusReport {
     /// The numbers in Prometheus' text format. One series per input, output and partition, none per file: their number
     /// has no limit.
@@ -41,6 +43,17 @@ extension StatusReport {
         perInput("tailrace_input_lost_bytes_total", "counter", "Bytes gone before they could be read.") { $0.lostBytes }
         perInput("tailrace_input_lag_bytes", "gauge", "Bytes not read yet.") { $0.lagBytes }
         perInput("tailrace_input_files", "gauge", "Files known.") { UInt64(max(0, $0.files)) }
+        func counts(_ name: String, _ type: String, _ help: String, _ counts: (Input) -> [InputReport.Count]) {
+            text.family(
+                name, type, help,
+                inputs.flatMap { input in
+                    counts(input).map { ([("input", input.name), ("what", $0.name)], $0.value) }
+                })
+        }
+        counts("tailrace_input_events_total", "counter", "What happened beside reading; all file inputs together.") {
+            $0.events
+        }
+        counts("tailrace_input_level", "gauge", "How much there is of it now; all file inputs together.") { $0.levels }
         func perOutput(_ name: String, _ type: String, _ help: String, _ value: (Output) -> UInt64) {
             text.family(name, type, help, outputs.map { ([("output", $0.name)], value($0)) })
         }

@@ -50,6 +50,10 @@ extension StatusReport.Input {
             lines.append("        of what existed, the agent's own: \(counted(notices, "notice")) of losses")
         }
         if lostBytes > 0 { lines.append("        lost unread: \(lostBytes) bytes, truncated or removed too early") }
+        let counts = events.filter { $0.value > 0 } + levels.filter { $0.value > 0 && $0.name == "polled directories" }
+        if !counts.isEmpty {
+            lines.append("        " + counts.map { "\($0.name): \($0.value)" }.joined(separator: ", "))
+        }
         for source in sources.prefix(10) {
             let hasSize = type == "file" || source.size > 0
             let progress = hasSize ? ", \(source.offset) of \(source.size) bytes" : ""

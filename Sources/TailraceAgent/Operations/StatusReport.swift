@@ -1,3 +1,5 @@
+package import TailraceInputs
+
 /// How a running agent stands: the balance of every input and output, in records.
 ///
 /// Everything is counted from the agent's start, except what the spool and the ledgers remember: their sequence ids
@@ -57,6 +59,9 @@ package struct StatusReport: Equatable, Sendable {
         package var drops: [Drop] = []
         /// Bytes that are known to have existed and could not be read: a file truncated or removed before its end.
         package var lostBytes: UInt64 = 0
+        /// What else happened since the start, and how much there is now. File inputs share one thread: the first tells for all.
+        package var events: [InputReport.Count] = []
+        package var levels: [InputReport.Count] = []
         /// Bytes of the records read since the start, without line ends.
         package var bytes: UInt64 = 0
         /// Of the records that existed, those that are the agent's own and tell of losses.

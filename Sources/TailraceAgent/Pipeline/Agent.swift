@@ -283,6 +283,8 @@ extension StatusReport.Input {
         drops = report.drops.filter { $0.records > 0 }.map { StatusReport.Drop(reason: $0.reason, records: $0.records) }
         lostBytes = report.lostBytes
         notices = report.notices
+        events = report.events
+        levels = report.levels
         files = report.sources.count
         lagBytes = report.lagBytes
         sources = report.sources.sorted { ($0.isTroubled ? 1 : 0, $0.lag) > ($1.isTroubled ? 1 : 0, $1.lag) }

@@ -35,6 +35,29 @@ package struct FileTailStatistics: Equatable, Sendable {
     package var waits: UInt64 = 0
 }
 
+extension FileTailStatistics {
+    /// What happened, for the status and the metrics.
+    var events: [InputReport.Count] {
+        [
+            .init("files begun anew", restartedGenerations), .init("copies recognised", copiesRecognised),
+            .init("archives read", archives), .init("deleted files given up", deletedGivenUp),
+            .init("NULs passed over", skippedNULs), .init("lines cut", truncatedLines),
+            .init("last lines without newline", unterminatedLines), .init("read errors", readErrors),
+            .init("doubts on network file systems", doubts), .init("inotify overflows", queueOverflows),
+            .init("waits for a free batch", waits),
+        ]
+    }
+
+    /// How much there is now.
+    var levels: [InputReport.Count] {
+        [
+            .init("open files", UInt64(max(0, openFiles))), .init("directories", UInt64(max(0, directories))),
+            .init("polled directories", UInt64(max(0, polledDirectories))),
+            .init("bytes of deleted files", deletedBytes),
+        ]
+    }
+}
+
 /// How one file stands: the size it had when it was last looked at, and how far it has been read.
 package struct TailedFileState: Equatable, Sendable {
     package enum Condition: Equatable, Sendable {

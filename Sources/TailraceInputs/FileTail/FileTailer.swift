@@ -81,8 +81,13 @@ extension FileTailer {
         for file in files(timeoutMilliseconds: timeoutMilliseconds) {
             reports[file.input]?.sources.append(InputReport.Source(file))
         }
-        // The inputs share one thread and one count of what was lost.
-        if let first = inputs.first { reports[first.name]?.lostBytes = statistics.lostBytes }
+        // The inputs share one thread and one count of what was lost, and of what happened.
+        if let first = inputs.first {
+            let statistics = statistics
+            reports[first.name]?.lostBytes = statistics.lostBytes
+            reports[first.name]?.events = statistics.events
+            reports[first.name]?.levels = statistics.levels
+        }
         return reports
     }
 }
