@@ -12,6 +12,19 @@ import Testing
 
     @Test func comesBackAsItWasStored() {
         #expect(FilePosition(key: position.key, value: position.value) == position)
+        var copy = position
+        copy.isCopy = true
+        copy.logBirth = 17
+        copy.seen = 18
+        copy.marks.extend(to: copy.offset) { ContentHash(length: UInt16($1), value: $0) }
+        #expect(copy.marks.hashes.count == ContentMarks.maximum)
+        #expect(FilePosition(key: copy.key, value: copy.value) == copy)
+    }
+
+    @Test func positionsOfEarlierVersionsAreRead() {
+        // They end behind the path.
+        let earlier = Array(position.value.dropLast(18))
+        #expect(FilePosition(key: position.key, value: earlier) == position)
     }
 
     @Test func keyDoesNotChangeWhileTheFileGrows() {

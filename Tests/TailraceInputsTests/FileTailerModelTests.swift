@@ -41,7 +41,11 @@ import Testing
 
         func settled() -> Bool {
             let wanted = logs.reduce(0) { $0 + $1.expected.count }
-            return sink.wait { $0.lineCount >= wanted }
+            if sink.wait(until: { $0.lineCount >= wanted }) { return true }
+            print(
+                "not settled: \(sink.lineCount) of \(wanted) lines; \(running.tailer.files()); \(running.tailer.statistics)"
+            )
+            return false
         }
 
         // What was rotated away before the tailer knew of the log is not its business: it gets to know each log.
@@ -120,8 +124,7 @@ import Testing
             log.writer.write("\n")
             log.expected.append(log.begun ?? "")
         }
-        let isSettled = settled()
-        if !isSettled { print(running.tailer.files(), running.tailer.statistics) }
+        _ = settled()
         running.stop()
         for log in logs {
             let got = sink.texts(log.path)

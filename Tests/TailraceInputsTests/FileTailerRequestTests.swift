@@ -35,7 +35,6 @@ import Testing
     @Test func whatWasSetIsWhereTheNextStartGoesOn() throws {
         let sink = FakeSink()
         let running = try readThree(sink)
-        // Nothing is passed on any more: only the position itself gets through.
         #expect(running.tailer.setPosition(log, to: .offset(8)) != nil)
         #expect(running.tailer.handOverPositions())
         running.stop()

@@ -208,7 +208,9 @@ import Testing
         let again = try RunningTailer([input(directory("a.log"))], sink)
         #expect(sink.wait { $0.lineCount == 4 + 2 * lines })
         again.stop()
-        #expect(sink.positions.count == 1)
+        // What was truncated away stays known until a copy of it turns up.
+        let generations = sink.positions.compactMap { StoredFilePosition(source: $0, value: $1)?.generation }
+        #expect(generations.sorted() == [0, 1, 2])
     }
 
     @Test(arguments: [true, false]) func aCopyMadeByARotationIsNotReadAgain(matches: Bool) throws {

@@ -4,7 +4,8 @@ internal import TailraceSpool
 ///
 /// The source key names the generation and never changes: `[u8 version = 1][u64 device][u64 inode][i64 birth]
 /// [u32 generation]`. The value is `[u8 version = 1][u8 flags: 1 = a copy][u64 offset][u16 head length][u64 head hash][u16 marker
-/// length][u64 marker hash][u16 length][label][u16 length][path]`, integers little-endian.
+/// length][u64 marker hash][u16 length][label][u16 length][path][i64 seen][i64 birth of the log][u8 number of marks][u8 exponent
+/// of the last][u64 mark]...`, integers little-endian. Earlier versions end behind the path.
 struct FilePosition: Equatable, Sendable {
     var identity: FileIdentity
     /// Counts up when the same file begins anew (it was truncated, or its content is not what it was).
@@ -21,6 +22,11 @@ struct FilePosition: Equatable, Sendable {
     var path: String
     /// A rotation made it by copying the log: younger than the log, but with older content.
     var isCopy = false
+    /// Of a copy: the birth of the log.
+    var logBirth: Int64 = 0
+    /// Everything that the log had when it was last modified before this (nanoseconds since 1970) has been looked at.
+    var seen = Int64.max
+    var marks = ContentMarks()
 
     static let maximumHead = 256
     static let maximumMarker = 64
@@ -40,7 +46,7 @@ struct FilePosition: Equatable, Sendable {
     var value: [UInt8] {
         var bytes: [UInt8] = [1, isCopy ? 1 : 0]
         let label = Array(label.utf8.prefix(Self.maximumPath)), path = Array(path.utf8.prefix(Self.maximumPath))
-        bytes.reserveCapacity(34 + label.count + path.count)
+        bytes.reserveCapacity(52 + 8 * ContentMarks.maximum + label.count + path.count)
         bytes.append(littleEndian: offset)
         bytes.append(littleEndian: head.length)
         bytes.append(littleEndian: head.value)
@@ -50,6 +56,11 @@ struct FilePosition: Equatable, Sendable {
         bytes.append(contentsOf: label)
         bytes.append(littleEndian: UInt16(path.count))
         bytes.append(contentsOf: path)
+        bytes.append(littleEndian: seen)
+        bytes.append(littleEndian: logBirth)
+        bytes.append(UInt8(marks.hashes.count))
+        bytes.append(marks.exponent)
+        for mark in marks.hashes { bytes.append(littleEndian: mark) }
         return bytes
     }
 
@@ -85,6 +96,19 @@ struct FilePosition: Equatable, Sendable {
             head: ContentHash(length: headLength, value: head),
             marker: ContentHash(length: markerLength, value: marker), label: label, path: path)
         isCopy = flags & 1 != 0
+        guard !cursor.isAtEnd else { return }
+        guard let seen = cursor.read(Int64.self), let logBirth = cursor.read(Int64.self),
+            let count = cursor.read(UInt8.self), let exponent = cursor.read(UInt8.self)
+        else { return nil }
+        var hashes: [UInt64] = []
+        for _ in 0..<count {
+            guard let mark = cursor.read(UInt64.self) else { return nil }
+            hashes.append(mark)
+        }
+        guard let marks = ContentMarks(hashes: hashes, exponent: exponent, offset: offset) else { return nil }
+        self.seen = seen
+        self.logBirth = logBirth
+        self.marks = marks
     }
 }
 

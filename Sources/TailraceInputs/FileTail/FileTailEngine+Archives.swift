@@ -5,7 +5,7 @@ internal import TailraceSpool
 /// Logs that were rotated and compressed before they were read to their end: the rest is read out of the archive.
 ///
 /// An archive is told by its name and by the first bytes of its content, which must be those of a known position whose
-/// file is gone. Archives of generations that nobody has seen are read too, when they are younger than such a one.
+/// file is gone, or of a log before it was truncated whose copy has not been found. Archives of generations that nobody has seen are read too, when they are younger than such a one.
 /// All other compressed files are left alone.
 extension FileTailEngine {
     struct ArchiveName {
@@ -22,10 +22,10 @@ extension FileTailEngine {
 
     /// The logs of which `name` may be an archive, as far as something of them is missing.
     func archiveLabels(of name: String, in directory: WatchedDirectory) -> [String] {
-        guard name.hasSuffix(".gz"), !saved.isEmpty || !lost.isEmpty else { return [] }
+        guard name.hasSuffix(".gz"), !saved.isEmpty || !lost.isEmpty || !abandoned.isEmpty else { return [] }
         let stem = String(name.dropLast(3))
         return ([stem] + RotatedName.originals(of: stem)).map { directory.path(of: $0) }
-            .filter { label in !missingPositions(of: label).isEmpty }
+            .filter { label in abandoned[label] != nil || !missingPositions(of: label).isEmpty }
     }
 
     /// Positions of generations of a log whose files cannot be found.
@@ -43,6 +43,8 @@ extension FileTailEngine {
 
     /// After everything else that was found: what is still missing may be in these.
     func adoptArchives(_ archives: [ArchiveName]) {
+        // What is a copy as it lies there needs no archive.
+        for label in Set(archives.flatMap(\.labels)) { settleCopies(of: label) }
         var known: [(archive: ArchiveName, label: String)] = []
         for archive in archives where files[archive.status.identity] == nil {
             for label in archive.labels {
@@ -72,7 +74,9 @@ extension FileTailEngine {
         defer { Glibc.close(descriptor) }
         let reader = ArchiveReader(descriptor: descriptor)
         let outcome = reader.extend(by: FilePosition.maximumHead)
-        for position in missingPositions(of: label)
+        // A copy was modified last after its log was last looked at.
+        let copied = (abandoned[label] ?? []).filter { $0.seen <= archive.status.modified }
+        for position in missingPositions(of: label) + copied
         where reader.hash(from: 0, length: Int(position.head.length)) == position.head {
             return position
         }
@@ -98,24 +102,20 @@ extension FileTailEngine {
         } else {
             file.label = label
         }
-        file.isArchive = true
+        file.becomeArchive(modified: archive.status.modified)
         file.size = file.offset + 1
         file.lastChange = Self.monotonic()
         adopted += 1
         files[identity] = file
         archive.directory.names[archive.name] = file
-        if let other = youngest[label], other !== file {
-            other.insertPredecessor(file)
-        } else {
-            youngest[label] = file
-        }
+        if let other = youngest[label] { other.insertPredecessor(file) } else { youngest[label] = file }
         statistics.archives += 1
         logger.info("\(file.path) is an archive of \(label), read from offset \(file.offset) of its content")
         enqueue(file)
     }
 
     private func dropMissing(_ position: FilePosition) {
-        if takeSaved(position) { return }
+        if takeSaved(position) || takeAbandoned(position) { return }
         if let file = lost[position.identity.withoutDevice] { discard(file) }
     }
 

@@ -20,22 +20,27 @@ extension FileTailEngine {
         case .start(let atEnd):
             begin(file, atEnd: atEnd)
             return true
-        case .copy(let label, let mustBeCopy, let atEnd):
-            return prepareCopy(file, of: label, mustBeCopy: mustBeCopy, atEnd: atEnd)
+        case .copy(let label, _, _):
+            settleCopies(of: label)
+            // Where it is read, if it is, may be behind others.
+            if file.candidateLabel == nil, !file.isRemoved { enqueue(file) }
+            return false
         }
     }
 
-    private func begin(_ file: TailedFile, atEnd: Bool) {
+    func begin(_ file: TailedFile, atEnd: Bool) {
         file.check = .none
-        guard atEnd, file.size > 0 else { return }
-        let start = lastLineStart(file)
-        file.offset = start
-        file.scannedTo = start
-        file.head =
-            ContentHash(of: file.descriptor, from: 0, length: Int(min(start, UInt64(FilePosition.maximumHead))))
-            ?? .empty
-        file.marker = marker(of: file, before: start)
-        note(file.position)
+        if atEnd { setOffset(file, lastLineStart(file)) }
+        // An empty log is known from now on, whatever comes before its first line.
+        if atEnd || file.size == 0 { note(file.position) }
+    }
+
+    /// Has the file read from there on.
+    func setOffset(_ file: TailedFile, _ offset: UInt64) {
+        file.offset = offset
+        file.scannedTo = offset
+        extendHead(file)
+        file.marker = marker(of: file, before: offset)
     }
 
     /// Behind the last newline; the end itself when the last line is longer than what is kept of a line anyhow.
@@ -56,99 +61,5 @@ extension FileTailEngine {
             end -= UInt64(count)
         }
         return floor == 0 ? 0 : last
-    }
-
-    // MARK: - Copies
-
-    /// A rotation may copy the log and then truncate it. Such a copy is continued where the log stood; it is told by its
-    /// name, its first bytes and the bytes before that offset. While the log has not been truncated yet it waits.
-    private func prepareCopy(_ file: TailedFile, of label: String, mustBeCopy: Bool, atEnd: Bool) -> Bool {
-        if file.size == 0 { return false }
-        if let position = abandoned[label], position.offset <= file.size, file.contentMatches(position) {
-            file.check = .none
-            if file.label != label { joinLog(file, label) }
-            file.offset = position.offset
-            file.scannedTo = position.offset
-            file.head = position.head
-            file.marker = position.marker
-            statistics.copiesRecognised += 1
-            logger.info("\(file.path) is a copy of \(label), continued at offset \(file.offset)")
-            note(file.position)
-            return true
-        }
-        if let log = youngest[label], log !== file, !log.isRotated, log.descriptor >= 0, log.offset > 0 {
-            let isIdle = Self.monotonic() - file.lastChange >= limits.finalAfter.nanoseconds
-            switch comparison(of: file, with: log) {
-            case .same:
-                if isIdle {
-                    guard log.size >= file.size, endIsSame(file, log) else { break }
-                    // A copy of what the log still has: nothing in it is news.
-                    file.check = .none
-                    joinLog(file, label)
-                    file.offset = file.size
-                    file.scannedTo = file.size
-                    file.head = log.head
-                    file.marker = marker(of: file, before: file.offset)
-                    statistics.copiesRecognised += 1
-                    note(file.position)
-                    return true
-                }
-                wait(file, limits.finalAfter.nanoseconds)
-                return false
-            case .undecided:
-                if !isIdle {
-                    wait(file, limits.finalAfter.nanoseconds)
-                    return false
-                }
-            case .different: break
-            }
-        }
-        if mustBeCopy {
-            // Not matched by any pattern, and not a copy either: none of ours.
-            discard(file)
-            return false
-        }
-        begin(file, atEnd: atEnd)
-        return true
-    }
-
-    /// Whether the bytes at the end of `file` stand at the same offset in `log`.
-    private func endIsSame(_ file: TailedFile, _ log: TailedFile) -> Bool {
-        let length = Int(min(file.size, UInt64(FilePosition.maximumMarker)))
-        let from = file.size - UInt64(length)
-        guard let end = ContentHash(of: file.descriptor, from: from, length: length) else { return false }
-        return end == ContentHash(of: log.descriptor, from: from, length: length)
-    }
-
-    /// What a copy has and the log no longer has was written before the log's present content.
-    private func joinLog(_ file: TailedFile, _ label: String) {
-        if youngest[file.label] === file { youngest[file.label] = nil }
-        file.label = label
-        file.isCopy = true
-        youngest[label]?.insertPredecessor(file)
-    }
-
-    private enum Comparison { case same, different, undecided }
-
-    /// Whether `file` holds the beginning of what was read of `log`, which may have been truncated since.
-    private func comparison(of file: TailedFile, with log: TailedFile) -> Comparison {
-        if file.size < UInt64(log.head.length) { return .undecided }
-        guard ContentHash(of: file.descriptor, from: 0, length: Int(log.head.length)) == log.head else {
-            return .different
-        }
-        if file.size < log.offset { return .undecided }
-        return file.contentMatches(log.position) ? .same : .different
-    }
-
-    /// As if it had never been looked at.
-    func discard(_ file: TailedFile) {
-        file.closeDescriptor()
-        openFiles.removeAll { $0 === file }
-        if files[file.identity] === file { files[file.identity] = nil }
-        if lost[file.identity.withoutDevice] === file { lost[file.identity.withoutDevice] = nil }
-        if let directory = file.directory, directory.names[file.name] === file { directory.names[file.name] = nil }
-        if youngest[file.label] === file { youngest[file.label] = nil }
-        file.directory = nil
-        file.isRemoved = true
     }
 }

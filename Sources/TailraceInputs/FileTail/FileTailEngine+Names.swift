@@ -90,7 +90,8 @@ extension FileTailEngine {
             directory.names[event.name] != nil || input(of: event.name, in: directory) != nil
             || renamedLabels[path] != nil
             || Self.isCompressed(event.name) && !archiveLabels(of: event.name, in: directory).isEmpty
-            || event.has(IN_MOVED_TO) && (!savedInodes.isEmpty || rotationLabel(of: event.name, in: directory) != nil)
+            || event.has(IN_MOVED_TO) && !savedInodes.isEmpty
+            || (event.has(IN_MOVED_TO) || event.has(IN_CREATE)) && rotationLabel(of: event.name, in: directory) != nil
         if event.has(IN_DELETE) { renamedLabels[path] = nil }
         if matters { touch(directory, event.name) }
     }
@@ -201,14 +202,24 @@ extension FileTailEngine {
         if input == nil, let position = savedPosition(of: status.identity) {
             input = self.input(ofPath: position.label)
         }
-        if input == nil, let label = rotationLabel(of: name, in: directory),
-            isUnseenGeneration(of: label, status) || abandoned[label] != nil || savedLabels[label] != nil
-        {
+        if input == nil, let label = rotationLabel(of: name, in: directory), mayBeRotation(of: label, status) {
             input = self.input(ofPath: label)
         }
         guard let input else { return }
         newcomers.append(
             Newcomer(directory: directory, name: name, status: status, input: input, renamedFrom: renamedFrom))
+    }
+
+    /// Whether a file that no pattern has may hold something of the log `label`: it came to be after the log did, and was not
+    /// looked at before.
+    private func mayBeRotation(of label: String, _ status: FileStatus) -> Bool {
+        if let stranger = strangers[status.identity], stranger.size == status.size,
+            stranger.modified == status.modified
+        {
+            return false
+        }
+        guard let birth = youngest[label]?.eldestBirth ?? savedLabels[label]?.identity.birth else { return false }
+        return status.identity.birth == 0 || status.identity.birth >= birth
     }
 
     /// Whether a file of this age was the log `label` after a generation that we know, and before the present one.
@@ -311,20 +322,29 @@ extension FileTailEngine {
         } else {
             file.check = .start(atEnd: startsAtEnd)
         }
+        if position == nil {
+            let isKnown = youngest[label] != nil || savedLabels[label] != nil
+            file.seen = isKnown ? status.age : wallClockMilliseconds() * 1_000_000
+        }
         file.size = status.size
         file.lastChange = Self.monotonic()
         adopted += 1
         files[status.identity] = file
         newcomer.directory.names[newcomer.name] = file
-        if let other = youngest[label], other !== file, other.age > file.age {
-            // An older generation than one that is known already.
-            other.insertPredecessor(file)
-        } else {
-            if let before = youngest[label] { file.eldestBirth = min(file.eldestBirth, before.eldestBirth) }
-            file.predecessor = youngest[label]
-            youngest[label] = file
-        }
+        if let label = file.candidateLabel { candidates[label, default: []].append(file) } else { place(file) }
         enqueue(file)
+    }
+
+    /// Gives the file its place among the generations of its log: it is read when those before it have been.
+    func place(_ file: TailedFile) {
+        let newest = youngest[file.label]
+        if let newest, newest.order > file.order {
+            newest.insertPredecessor(file)
+            return
+        }
+        if let newest { file.eldestBirth = min(file.eldestBirth, newest.eldestBirth) }
+        file.predecessor = newest
+        youngest[file.label] = file
     }
 
     private func takeSaved(_ identity: FileIdentity) -> FilePosition? {
@@ -374,7 +394,12 @@ extension FileTailEngine {
             if file.size > file.offset { statistics.lostBytes += file.size - file.offset }
             remove(file)
         }
-        guard now - startTime >= forgetAfter, !saved.isEmpty else { return }
+        guard now - startTime >= forgetAfter else { return }
+        if now - abandonedSweep >= forgetAfter {
+            abandonedSweep = now
+            forgetAbandoned()
+        }
+        guard !saved.isEmpty else { return }
         for position in saved.values.joined() { forget(position) }
         saved = [:]
         savedInodes = []
@@ -390,6 +415,7 @@ extension FileTailEngine {
         if files[file.identity] === file { files[file.identity] = nil }
         if lost[file.identity.withoutDevice] === file { lost[file.identity.withoutDevice] = nil }
         if let directory = file.directory, directory.names[file.name] === file { directory.names[file.name] = nil }
+        withdraw(file)
         file.directory = nil
         let label = file.label
         if youngest[label] === file { youngest[label] = nil }

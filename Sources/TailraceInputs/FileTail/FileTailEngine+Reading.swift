@@ -94,8 +94,7 @@ extension FileTailEngine {
     private static let predecessorInterval: Int64 = 50_000_000
 
     private func atEnd(_ file: TailedFile) {
-        if case .copy = file.check { return }
-        if file.isArchive || file.doubt != nil { return }
+        if file.candidateLabel != nil || file.isArchive || file.doubt != nil { return }
         guard file.isRotated || file.isUnlinked else { return }
         let hasRest = file.size > file.offset
         if hasRest, file.scannedTo < file.size, !isHeldOpen(file) {
@@ -125,13 +124,31 @@ extension FileTailEngine {
     // MARK: - Reading
 
     private func read(_ file: TailedFile) -> Outcome {
+        if file.isArchive { return file.descriptor >= 0 || open(file) ? readArchive(file) : .held }
+        if let outcome = lookAt(file) { return outcome }
+        if file.offset == 0 {
+            lookForCopies(of: file)
+            if file.predecessor != nil || file.descriptor < 0 { return .more }
+        }
+        if let open = file.open, open.offset == file.offset, assemblers[file.input] != nil {
+            return readOpen(file, open)
+        }
+        if file.scannedTo > file.offset {
+            if file.size < file.scannedTo || file.endsInNULs { file.scannedTo = file.offset }
+            file.endsInNULs = false
+            if file.size == file.scannedTo { return .atEnd }
+        }
+        return file.scannedTo > file.offset ? scanLongLine(file) : readChunk(file)
+    }
+
+    /// Notes what has become of the file since it was last looked at. Nil when there is something to read from its offset.
+    func lookAt(_ file: TailedFile) -> Outcome? {
         if file.isShort {
             // Perhaps the name leads to another file by now.
             file.isShort = false
             if file.directory != nil { close(file) }
         }
         if file.descriptor < 0, !open(file) { return .held }
-        if file.isArchive { return readArchive(file) }
         guard let status = FileStatus(descriptor: file.descriptor) else {
             statistics.readErrors += 1
             setTrouble(file, errno)
@@ -167,33 +184,21 @@ extension FileTailEngine {
             file.doubt = nil
             return .atEnd
         }
-        if let open = file.open, open.offset == file.offset, assemblers[file.input] != nil {
-            return readOpen(file, open)
-        }
-        if file.scannedTo > file.offset {
-            if file.size < file.scannedTo || file.endsInNULs { file.scannedTo = file.offset }
-            file.endsInNULs = false
-            if file.size == file.scannedTo { return .atEnd }
-        }
-        return file.scannedTo > file.offset ? scanLongLine(file) : readChunk(file)
+        return nil
     }
 
     func beginAnew(_ file: TailedFile, because reason: String) {
         let old = file.position
         logger.info("\(file.path) begins anew at 0: \(reason)")
         statistics.restartedGenerations += 1
-        if old.offset > 0 { abandoned[file.label] = old }
         file.beginGeneration(old.generation &+ 1)
         // The new position first: a crash between the two must not make the file look never seen.
         note(file.position)
-        forget(old)
-        for other in files.values {
-            if case .copy(let label, _, _) = other.check, label == old.label {
-                // If it is the copy, what it has comes first. A generation that was never seen has its place already.
-                if other.label != old.label { file.insertPredecessor(other) }
-                enqueue(other)
-            }
-        }
+        abandon(old)
+        // An archive of it may be there already, of which no event tells.
+        if let directory = file.directory { scan(directory) }
+        settleTouched()
+        lookForCopies(of: file)
     }
 
     /// Positions that were noted go before data that moves them.
@@ -250,7 +255,10 @@ extension FileTailEngine {
             lineOffsets.write(to: batch)
             file.marker = marker(of: file, before: file.offset + UInt64(bytes))
         } else {
-            advanceMarker(file, block: UnsafeRawBufferPointer(start: batch.block, count: consumed))
+            let block = UnsafeRawBufferPointer(start: batch.block, count: consumed)
+            advanceMarker(file, block: block)
+            // Of what was read, not of what the file has by now: it may just have been truncated.
+            extendHead(file, by: block)
         }
         return send(batch, of: file, from: file.offset, consumed: UInt64(bytes)) ? .more : .held
     }
@@ -341,6 +349,7 @@ extension FileTailEngine {
     func send(_ batch: RecordBatch, of file: TailedFile, from base: UInt64, consumed: UInt64) -> Bool {
         file.offset = base + consumed
         file.scannedTo = file.offset
+        file.seen = file.modified
         extendHead(file)
         let position = file.position
         let key = file.key ?? position.key
@@ -361,8 +370,26 @@ extension FileTailEngine {
         return false
     }
 
-    /// The first bytes that were read, until there are as many as are compared.
+    /// As `extendHead`, for what lies in the block that was read from the file's offset on.
+    private func extendHead(_ file: TailedFile, by block: UnsafeRawBufferPointer) {
+        let base = file.offset, end = base + UInt64(block.count), descriptor = file.descriptor
+        func hash(_ from: UInt64, _ length: Int) -> ContentHash? {
+            guard from >= base, from + UInt64(length) <= end else {
+                return ContentHash(of: descriptor, from: from, length: length)
+            }
+            let start = Int(from - base)
+            return ContentHash(of: UnsafeRawBufferPointer(rebasing: block[start..<(start + length)]))
+        }
+        if file.marks.next <= end { file.marks.extend(to: end, hash: hash) }
+        if base == 0, let head = hash(0, min(block.count, FilePosition.maximumHead)) { file.head = head }
+    }
+
+    /// The first bytes that were read, until there are as many as are compared; and the marks.
     func extendHead(_ file: TailedFile) {
+        if !file.isArchive, file.marks.next <= file.offset {
+            let descriptor = file.descriptor
+            file.marks.extend(to: file.offset) { ContentHash(of: descriptor, from: $0, length: $1) }
+        }
         guard Int(file.head.length) < FilePosition.maximumHead, UInt64(file.head.length) < file.offset else { return }
         let length = Int(min(file.offset, UInt64(FilePosition.maximumHead)))
         let head =

@@ -50,7 +50,7 @@ extension FileTailEngine {
     func known(at path: String) -> TailedFile? {
         if let status = FileStatus(path: path), let file = files[status.identity] { return file }
         let candidates = files.values.filter { $0.path == path }
-        return candidates.first { $0.directory != nil } ?? candidates.max { $0.age < $1.age }
+        return candidates.first { $0.directory != nil } ?? candidates.max { $0.order < $1.order }
     }
 
     func explain(_ path: String) -> KnownFile? {
@@ -61,7 +61,7 @@ extension FileTailEngine {
             known.predecessor = (before.path, before.size > before.offset ? before.size - before.offset : 0)
         }
         if file.scannedTo > file.offset, file.scannedTo >= file.size { known.unfinishedLine = file.size - file.offset }
-        if case .copy(let label, _, _) = file.check { known.copyOf = label }
+        known.copyOf = file.candidateLabel
         if file.isCopy { known.copyOf = file.label }
         return known
     }
@@ -72,7 +72,7 @@ extension FileTailEngine {
         guard let file = known(at: path) else {
             return .failure(PositionRefusal(reason: "no file input has a file at \(path): see tailrace explain"))
         }
-        if case .copy(let label, _, _) = file.check {
+        if let label = file.candidateLabel {
             return .failure(
                 PositionRefusal(reason: "\(path) may be a copy of \(label) that is still being made: try again"))
         }
@@ -97,6 +97,8 @@ extension FileTailEngine {
             let marker = min(offset, UInt64(FilePosition.maximumMarker))
             position.head = ContentHash(of: descriptor, from: 0, length: Int(head)) ?? .empty
             position.marker = ContentHash(of: descriptor, from: offset - marker, length: Int(marker)) ?? .empty
+            position.marks = ContentMarks()
+            position.marks.extend(to: offset) { ContentHash(of: descriptor, from: $0, length: $1) }
             file.load(position)
             file.open = nil
             file.check = .none

@@ -32,8 +32,14 @@ final class FileTailEngine {
     /// The saved positions by label, for recognising rotations made while nobody looked.
     var savedLabels: [String: FilePosition] = [:]
     var savedInodes: Set<UInt64> = []
-    /// What a log was before it was truncated: by it a copy is recognised.
-    var abandoned: [String: FilePosition] = [:]
+    /// What a log was before it was truncated, the oldest first: by it a copy is told.
+    var abandoned: [String: [FilePosition]] = [:]
+    /// Monotonic nanoseconds at which they were last forgotten, all together.
+    var abandonedSweep: Int64 = 0
+    /// Files that may be copies of a log, by its label.
+    var candidates: [String: [TailedFile]] = [:]
+    /// Files that look like rotations and hold nothing of their logs: not looked at again until they change.
+    var strangers: [FileIdentity: (size: UInt64, modified: Int64)] = [:]
 
     var ready: [TailedFile] = []
     /// Files to look at again at a time (monotonic nanoseconds).
@@ -121,9 +127,9 @@ final class FileTailEngine {
         for (key, value) in positions {
             guard let position = FilePosition(key: key, value: value) else { continue }
             if let other = youngest[position.identity] {
-                // Of two generations of one file the later counts; a crash came before the other was forgotten.
+                // Of two generations of one file the later counts; of the other a copy may still be found.
                 let older = other.generation < position.generation ? other : position
-                pendingPositions.append(SourcePosition(source: older.key, value: []))
+                abandon(older)
                 if older == position { continue }
             }
             youngest[position.identity] = position
@@ -376,7 +382,7 @@ final class FileTailEngine {
                 .missing
             } else if file.isUnlinked {
                 .unlinked
-            } else if case .copy = file.check {
+            } else if file.candidateLabel != nil {
                 .copying
             } else if file.isRotated {
                 .rotated

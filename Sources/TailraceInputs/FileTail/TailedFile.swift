@@ -10,10 +10,10 @@ final class TailedFile {
     /// What the source key names: the identity that the file had when it was first seen.
     let keyIdentity: FileIdentity
     let input: Int
-    /// What orders the generations of one log.
-    private(set) var age: Int64
-    /// A rotation made it by copying the log: it comes before everything that the log has now.
-    var isCopy = false { didSet { if isCopy { age = .min } } }
+    private(set) var order: GenerationOrder
+    /// A rotation made it by copying a log, which came to be at `logBirth`.
+    private(set) var isCopy = false
+    private var logBirth: Int64 = 0
 
     var generation: UInt32 = 0
     var offset: UInt64 = 0
@@ -28,6 +28,10 @@ final class TailedFile {
     var endsInNULs = false
     var head = ContentHash.empty
     var marker = ContentHash.empty
+    var marks = ContentMarks()
+    /// Everything that it had when it was last modified before this (nanoseconds since 1970) has been looked at, or was there
+    /// before anybody knew it. While nothing has been read of a generation, copies that came to be after this are its content.
+    var seen = Int64.max
     /// A record of several lines begins at `offset` and may go on.
     var open: OpenRecord?
 
@@ -89,7 +93,7 @@ final class TailedFile {
     var predecessor: TailedFile?
 
     /// It is compressed; sizes and offsets are those of its content.
-    var isArchive = false
+    private(set) var isArchive = false
     var archive: ArchiveReader?
 
     /// Encoded while the file is open.
@@ -102,9 +106,13 @@ final class TailedFile {
         case content
         /// Never seen: decide where it begins.
         case start(atEnd: Bool)
-        /// Never seen, and its name looks like a rotation of the log `label`: it may be a copy of it.
+        /// Never seen, and its name looks like a rotation of the log `label`: it may be a copy of it. It has no place
+        /// among the log's generations yet.
         case copy(label: String, mustBeCopy: Bool, atEnd: Bool)
     }
+
+    /// The log that it may be a copy of, while that is not decided.
+    var candidateLabel: String? { if case .copy(let label, _, _) = check { label } else { nil } }
 
     init(
         identity: FileIdentity, keyIdentity: FileIdentity, input: Int, age: Int64, directory: WatchedDirectory,
@@ -113,7 +121,7 @@ final class TailedFile {
         self.identity = identity
         self.keyIdentity = keyIdentity
         self.input = input
-        self.age = age
+        order = GenerationOrder(log: age)
         eldestBirth = identity.birth
         self.directory = directory
         self.name = name
@@ -122,7 +130,7 @@ final class TailedFile {
     /// Puts `older` before this file, among the generations that must be read first.
     func insertPredecessor(_ older: TailedFile) {
         var node = self
-        while let before = node.predecessor, before.age > older.age { node = before }
+        while let before = node.predecessor, before.order > older.order { node = before }
         if node === older || node.predecessor === older { return }
         older.predecessor = node.predecessor
         node.predecessor = older
@@ -168,6 +176,9 @@ final class TailedFile {
             identity: keyIdentity, generation: generation, offset: offset, head: head, marker: marker, label: label,
             path: path)
         position.isCopy = isCopy
+        position.logBirth = logBirth
+        position.seen = seen
+        position.marks = marks
         return position
     }
 
@@ -179,8 +190,23 @@ final class TailedFile {
         marker = position.marker
         encoding = nil
         label = position.label
-        isCopy = position.isCopy
+        marks = position.marks
+        seen = position.seen
+        if position.isCopy { becomeCopy(ofLogBorn: position.logBirth) }
         key = nil
+    }
+
+    /// What a copy has was written before all that its log has now.
+    func becomeCopy(ofLogBorn birth: Int64) {
+        isCopy = true
+        logBirth = birth
+        order = GenerationOrder(log: birth, copy: identity.birth)
+    }
+
+    /// An archive goes before the log, if that is still there.
+    func becomeArchive(modified: Int64) {
+        isArchive = true
+        order.copy = modified
     }
 
     /// Begins anew at offset 0 as another source.
@@ -193,6 +219,7 @@ final class TailedFile {
         encoding = nil
         doubt = nil
         trustedTo = 0
+        marks = ContentMarks()
         open = nil
         key = nil
     }
@@ -218,6 +245,16 @@ final class TailedFile {
         key = nil
         if case .none = check { check = .content }
     }
+}
+
+/// The place of a generation of a log among the others.
+struct GenerationOrder: Comparable {
+    /// When the log's file came to be.
+    var log: Int64
+    /// When it was copied: what was copied goes before what the file has now.
+    var copy = Int64.max
+
+    static func < (a: GenerationOrder, b: GenerationOrder) -> Bool { (a.log, a.copy) < (b.log, b.copy) }
 }
 
 /// A directory that can contain matches.

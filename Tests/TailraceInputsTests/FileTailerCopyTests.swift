@@ -1,0 +1,250 @@
+import Glibc
+import TailraceInputs
+import TestSupport
+import Testing
+
+/// Rotations that copy and truncate, seen late or between restarts.
+@Suite struct FileTailerCopyTests {
+    private let directory = TemporaryDirectory()
+    private let sink = FakeSink()
+    private var log: String { directory("logs/a.log") }
+
+    init() throws {
+        mkdir(directory("logs"), 0o755)
+        write("one\ntwo\nthree\n", to: log)
+        try look(until: 3)
+    }
+
+    /// Runs a tailer until there are so many lines.
+    private func look(until lines: Int) throws {
+        let running = try RunningTailer([input(directory("logs/*.log"))], sink)
+        #expect(sink.wait(seconds: 30) { $0.lineCount >= lines })
+        // What should not come gets the time to.
+        usleep(300_000)
+        running.stop()
+    }
+
+    /// Writes what is in the log to a new file.
+    private func copy(_ log: String? = nil, to path: String) {
+        let log = log ?? self.log
+        nextTick(after: log)
+        var bytes = [UInt8](repeating: 0, count: 65_536)
+        let source = open(log, O_RDONLY)
+        let count = read(source, &bytes, bytes.count)
+        close(source)
+        Writer(path).write(Array(bytes[..<count]))
+        nextTick(after: path)
+    }
+
+    private func copyAndTruncate(_ log: String? = nil, to path: String) {
+        copy(log, to: path)
+        truncate(log ?? self.log, 0)
+        nextTick(after: log ?? self.log)
+    }
+
+    @Test func aCopyIsToldAfterARestartThoughTheTruncationWasSeenBeforeIt() throws {
+        write("four\nfive\n", to: log)
+        copyAndTruncate(to: directory("copy"))
+        write("six\n", to: log)
+        try look(until: 4)
+        rename(directory("copy"), directory("logs/a.log.1"))
+        try look(until: 6)
+        #expect(sink.texts(log) == ["one", "two", "three", "six", "four", "five"])
+        // Once told, nothing of it is told again.
+        try look(until: 6)
+        #expect(sink.lineCount == 6)
+    }
+
+    @Test func copiesMadeOneAfterTheOtherWhileNobodyLookedAreAllRead() throws {
+        write("four\n", to: log)
+        copyAndTruncate(to: log + ".1")
+        write("five\n", to: log)
+        rename(log + ".1", log + ".2")
+        copyAndTruncate(to: log + ".1")
+        write("six\n", to: log)
+        try look(until: 6)
+        #expect(sink.texts(log) == ["one", "two", "three", "four", "five", "six"])
+        try look(until: 6)
+        #expect(sink.lineCount == 6)
+    }
+
+    @Test func aCopyGoesBeforeWhatItsLogHadAfterItThoughThatWasRenamed() throws {
+        write("four\n", to: log)
+        copyAndTruncate(to: log + ".1")
+        write("five\n", to: log)
+        rename(log + ".1", log + ".2")
+        rename(log, log + ".1")
+        nextTick(after: log + ".1")
+        write("six\n", to: log)
+        try look(until: 6)
+        #expect(sink.texts(log) == ["one", "two", "three", "four", "five", "six"])
+    }
+
+    @Test func aLogThatWasReadBeyondItsCopyIsNotReadAgain() throws {
+        // A first copy is known.
+        copyAndTruncate(to: log + ".2")
+        // Longer than what is remembered of a file's beginning.
+        let four = String(repeating: "4", count: 500)
+        write("\(four)\nfive\n", to: log)
+        try look(until: 5)
+        nextTick(after: log)
+        write("\(four)\nfive\n", to: log + ".1")
+        // Between the copy and the truncation.
+        write("six\n", to: log)
+        let running = try RunningTailer([input(directory("logs/*.log"))], sink)
+        #expect(sink.wait(seconds: 30) { $0.lineCount >= 6 })
+        Writer(log, truncate: true).write("seven\n")
+        #expect(sink.wait(seconds: 30) { $0.lineCount >= 7 })
+        usleep(300_000)
+        running.stop()
+        #expect(sink.texts(log) == ["one", "two", "three", four, "five", "six", "seven"])
+    }
+
+    @Test(arguments: [60, 500, 20_000]) func aCopyThatIsShorterThanWhatWasReadIsNotReadAgainAfterARestart(length: Int)
+        throws
+    {
+        write(String(repeating: "4", count: length) + "\n", to: log)
+        try look(until: 4)
+        copy(to: directory("copy"))
+        // Between the copy and the truncation.
+        write("five\n", to: log)
+        try look(until: 5)
+        truncate(log, 0)
+        write("six\n", to: log)
+        try look(until: 6)
+        rename(directory("copy"), log + ".1")
+        write("seven\n", to: log)
+        try look(until: 7)
+        #expect(sink.texts(log).suffix(3) == ["five", "six", "seven"])
+        #expect(sink.lineCount == 7)
+    }
+
+    @Test func contentThatBeginsAsTheLogDidAndIsNoCopyOfItIsRead() throws {
+        let banner = (1...10).map { "# A banner that begins every log of this program, line \($0)\n" }.joined()
+        write(banner + (1...50).map { "first \($0)\n" }.joined(), to: log)
+        try look(until: 63)
+        // Truncated without a copy, and begun with the same banner.
+        truncate(log, 0)
+        write(banner + (1...20).map { "second \($0)\n" }.joined(), to: log)
+        copyAndTruncate(to: log + ".1")
+        write("third\n", to: log)
+        try look(until: 94)
+        #expect(sink.texts(log).suffix(21) == ((1...20).map { "second \($0)" } + ["third"])[...])
+    }
+
+    @Test func ofSeveralCopiesMadeWhileNobodyLookedTheLastIsReadThoughTheOthersAreGone() throws {
+        write("four\n", to: log)
+        copyAndTruncate(to: log + ".1")
+        write("five\n", to: log)
+        unlink(log + ".1")
+        copyAndTruncate(to: log + ".1")
+        write("six\n", to: log)
+        try look(until: 5)
+        #expect(sink.texts(log) == ["one", "two", "three", "five", "six"])
+        try look(until: 5)
+        #expect(sink.lineCount == 5)
+    }
+
+    @Test func aCopyOfALogThatWasEmptyWhenLastSeenIsRead() throws {
+        let other = directory("logs/b.log")
+        write("", to: other)
+        let running = try RunningTailer([input(directory("logs/*.log"))], sink)
+        #expect(sink.wait { $0.positions.count == 2 })
+        running.stop()
+        write("four\n", to: other)
+        copyAndTruncate(other, to: other + ".1")
+        write("five\n", to: other)
+        try look(until: 5)
+        #expect(sink.texts(other) == ["four", "five"])
+        try look(until: 5)
+        #expect(sink.lineCount == 5)
+    }
+
+    @Test func copiesThatWereThereBeforeTheAgentAreLeftAlone() throws {
+        let other = directory("logs/b.log")
+        write("old\n", to: other)
+        copyAndTruncate(other, to: other + ".1")
+        write("four\n", to: other)
+        try look(until: 4)
+        copyAndTruncate(other, to: other + ".2")
+        write("five\n", to: other)
+        try look(until: 5)
+        #expect(sink.texts(other) == ["four", "five"])
+    }
+
+    @Test func aCopyUnderANameThatNoPatternHasIsReadThoughTheLogWasNotReadToItsEnd() throws {
+        let running = try RunningTailer([input(directory("logs/*.log"))], sink)
+        write("four\n", to: log)
+        #expect(sink.wait { $0.lineCount == 4 })
+        // Nothing goes on while five is copied and truncated away.
+        sink.block(true)
+        write("five\n", to: log)
+        #expect(sink.wait { $0.isWaiting })
+        write("six\n", to: log)
+        copyAndTruncate(to: log + ".1")
+        write("seven\n", to: log)
+        sink.block(false)
+        #expect(sink.wait { $0.lineCount >= 7 })
+        running.stop()
+        #expect(sink.texts(log) == ["one", "two", "three", "four", "five", "six", "seven"])
+    }
+
+    @Test func aCopyOfALogThatGoesOnIsNotReadAgain() throws {
+        let running = try RunningTailer([input(directory("logs/*.log*"))], sink)
+        write("four\n", to: log)
+        copy(to: log + ".1")
+        // Told from a copy whose log is about to be truncated by the time that goes by.
+        #expect(sink.wait { _ in running.tailer.statistics.copiesRecognised == 1 })
+        write("five\n", to: log)
+        #expect(sink.wait { $0.lineCount >= 5 })
+        truncate(log, 0)
+        write("six\n", to: log)
+        #expect(sink.wait { $0.lineCount >= 6 })
+        running.stop()
+        try look(until: 6)
+        #expect(sink.texts(log) == ["one", "two", "three", "four", "five", "six"])
+        #expect(sink.lineCount == 6)
+    }
+
+    @Test(arguments: [false, true]) func aCopyThatWasCompressedIsReadOutOfItsArchive(isRunning: Bool) throws {
+        let running = isRunning ? try RunningTailer([input(directory("logs/*.log"))], sink) : nil
+        if isRunning {
+            write("four\n", to: log)
+            #expect(sink.wait { $0.lineCount == 4 })
+            sink.block(true)
+            write("five\n", to: log)
+            #expect(sink.wait { $0.isWaiting })
+        } else {
+            write("four\nfive\n", to: log)
+        }
+        write("six\n", to: log)
+        copyAndTruncate(to: log + ".1")
+        let child = try ChildProcess("/bin/gzip", [log + ".1"])
+        #expect(child.wait() == .code(0))
+        write("seven\n", to: log)
+        sink.block(false)
+        running?.stop()
+        try look(until: 7)
+        #expect(sink.texts(log) == ["one", "two", "three", "four", "five", "six", "seven"])
+        try look(until: 7)
+        #expect(sink.lineCount == 7)
+    }
+
+    @Test func truncationsWithoutCopiesAreForgottenInTheEnd() throws {
+        for round in 1...20 {
+            Writer(log, truncate: true).write("round \(round)\n")
+            try look(until: 3 + round)
+        }
+        #expect(sink.positions.count == 9)
+    }
+
+    @Test func anOldFileThatLooksLikeARotationIsLeftAlone() throws {
+        write("not ours\n", to: log + ".1")
+        try look(until: 3)
+        write("four\n", to: log)
+        copyAndTruncate(to: log + ".2")
+        write("five\n", to: log)
+        try look(until: 5)
+        #expect(sink.texts(log) == ["one", "two", "three", "four", "five"])
+    }
+}
