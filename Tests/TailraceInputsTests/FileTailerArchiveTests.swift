@@ -149,7 +149,7 @@ import Testing
         writer.write("the end")
         try rotate(0)
         let again = try RunningTailer([input(log)], sink)
-        #expect(sink.wait { $0.lineCount == 2 + lengths.count })
+        #expect(sink.wait { $0.lineCount == 2 + lengths.count && $0.positions.isEmpty })
         again.stop()
         let found = Array((sink.lines[log] ?? []).dropFirst())
         #expect(found.map(\.body.count) == lengths.map { min($0, 1000) } + [7])
