@@ -7,8 +7,9 @@ internal import NIOCore
 /// do). Settlements come in the order of `append`.
 ///
 /// Order on the wire: when an attempt fails or is refused, nothing is transmitted until every other transmission has ended, and then
-/// the lane goes on with its oldest unfinished batch. With one batch in flight (the default) this keeps the order with
-/// any service. A wider window needs a service that refuses a batch whose predecessor it does not have; with any other
+/// the lane goes on with its oldest unfinished batch. What is behind a batch that was given up waits until that is settled:
+/// its owner may have to note it before the service sees anything that came later. With one batch in flight (the default)
+/// this keeps the order with any service. A wider window needs a service that refuses a batch whose predecessor it does not have; with any other
 /// a refused batch would be overtaken by those behind it.
 package struct Lane<Batch> {
     package enum Action {
@@ -57,6 +58,8 @@ package struct Lane<Batch> {
     private var passed = 0
     private var nextNumber: UInt64 = 0
     private var refused = 0
+    /// Batches that were given up and wait for those before them to be settled.
+    private var givenUp = 0
     /// Attempts that failed since the last one that did not.
     package private(set) var failures = 0
     /// Transmissions that have not ended.
@@ -81,6 +84,10 @@ package struct Lane<Batch> {
 
     /// A batch that joined now would be transmitted at once.
     package var isReady: Bool {
+        mayTransmit && givenUp == 0
+    }
+
+    private var mayTransmit: Bool {
         !isHalted && !isRecovering && refused == 0 && pausedUntil == nil && inFlight < window
     }
 
@@ -161,7 +168,7 @@ package struct Lane<Batch> {
         refused -= 1
         switch resolution {
         case .giveUp:
-            entries[index].state = .finished(.rejected(reason: reason))
+            giveUp(index, reason)
         case .replace(let batches):
             precondition(!batches.isEmpty)
             let parts = batches.map { makeEntry($0) }
@@ -176,6 +183,7 @@ package struct Lane<Batch> {
         while let first = entries.first, case .finished(let settlement) = first.state {
             entries.removeFirst()
             passed = max(passed - 1, 0)
+            if case .rejected = settlement { givenUp -= 1 }
             actions.append(.settle(first.batch, settlement))
         }
         return actions
@@ -211,7 +219,7 @@ package struct Lane<Batch> {
         if includingInFlight {
             for index in entries.indices {
                 guard case .inFlight = entries[index].state else { continue }
-                entries[index].state = .finished(.rejected(reason: reason))
+                giveUp(index, reason)
             }
             inFlight = 0
         }
@@ -222,16 +230,22 @@ package struct Lane<Batch> {
     private mutating func rejectWaiting(_ reason: String) {
         for index in entries.indices {
             guard case .waiting = entries[index].state else { continue }
-            entries[index].state = .finished(.rejected(reason: reason))
+            giveUp(index, reason)
         }
     }
 
+    private mutating func giveUp(_ index: CircularBuffer<Entry>.Index, _ reason: String) {
+        entries[index].state = .finished(.rejected(reason: reason))
+        givenUp += 1
+    }
+
     private mutating func transmissions(_ now: ContinuousClock.Instant) -> [Action] {
-        guard isReady else { return [] }
+        guard mayTransmit else { return [] }
         var actions: [Action] = []
         // Not over `indices`: they hold the entries too, and the first change would copy all of them.
         var index = entries.index(entries.startIndex, offsetBy: passed)
         while index < entries.endIndex, inFlight < window {
+            if case .finished(.rejected) = entries[index].state { break }
             if case .waiting = entries[index].state {
                 entries[index].state = .inFlight
                 entries[index].attempts += 1

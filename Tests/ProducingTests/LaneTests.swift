@@ -126,6 +126,7 @@ struct Transcript {
         #expect(try lane.resolve("c", .giveUp) == [])
         #expect(try lane.finish("a", .accepted) == ["acknowledged a", "acknowledged b", "rejected c: bad"])
         #expect(try lane.finish("d", .accepted) == ["acknowledged d"])
+        #expect(lane.lane.isReady)
     }
 
     @Test func afterAFailureAWiderWindowDrainsBeforeItGoesOn() throws {
@@ -150,6 +151,23 @@ struct Transcript {
         #expect(try lane.resolve("a", .giveUp) == ["rejected a: bad"])
         #expect(try lane.finish("b", .retry(reason: "out of sequence")) == ["wait"])
         #expect(try lane.wait() == ["transmit b 2", "transmit c 1"])
+    }
+
+    /// Its owner notes it when it is settled, and must have done so before what is behind it is stored anywhere.
+    @Test func whatIsBehindAGivenUpBatchWaitsUntilThatIsSettled() throws {
+        var lane = Transcript(window: 3)
+        _ = lane.append("a")
+        _ = lane.append("b")
+        _ = lane.append("c")
+        #expect(try lane.finish("b", .rejected(reason: "bad")) == ["refused b: bad"])
+        #expect(try lane.resolve("b", .giveUp) == [])
+        #expect(try lane.finish("a", .unknown(reason: "no answer")) == ["wait"])
+        #expect(try lane.finish("c", .retry(reason: "out of sequence")) == ["wait"])
+        #expect(try lane.wait() == ["transmit a 2"])
+        #expect(lane.append("d") == [])
+        #expect(!lane.lane.isReady)
+        #expect(
+            try lane.finish("a", .accepted) == ["acknowledged a", "rejected b: bad", "transmit c 2", "transmit d 1"])
     }
 
     @Test func aHaltedLaneOnlyTakesWhatEnds() throws {

@@ -106,6 +106,37 @@ import Testing
         #expect(try bench.deadLetters().map(\.body) == ["poison"])
     }
 
+    /// Otherwise a run that ends then has a record too many at the service, and the next one skips the given-up record
+    /// instead of the one behind it: found as seed 6341367300597605210, once in hundreds of runs.
+    @Test func aGivenUpRecordIsInTheLedgerBeforeThoseBehindItAreSentAlsoWhenOneBeforeItIsInDoubt() async throws {
+        let bench = try Workbench()
+        let stored = store(1)
+        let ledger = Mutex(bench.ledger)
+        try bench.append(["0", "poison", "2", "3"], source: "p0/a")
+        let atThird = Watched<[UInt64]>([])
+        // A batch of each; the last one waits until the lane is empty.
+        let hub = NumberedHub(stored, ledger: bench.ledger.state, maximumSize: 30) { batch, _ in
+            switch batch.records.first?.sequence {
+            case 0: return .unheard
+            case 1: return .refused
+            case 2:
+                atThird.update { $0.append(ledger.withLock { $0.state.partitions[0].acknowledged }) }
+                return .stored
+            default: return .stored
+            }
+        }
+        let drain = try bench.drain(hub) {
+            $0.window = 3
+            $0.ledgerInterval = .seconds(3600)
+        }
+        drain.start()
+        await stored.wait { $0.count == 3 }
+        await drain.stop(within: .seconds(10))
+        #expect(atThird.value == [2])
+        #expect(stored.value.sequences == [0, 2, 3])
+        #expect(try bench.deadLetters().map(\.body) == ["poison"])
+    }
+
     @Test func aRecordThatCannotBeSentAtAllHasNoNumber() async throws {
         let bench = try Workbench()
         let stored = store(1)
