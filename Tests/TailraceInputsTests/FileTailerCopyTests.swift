@@ -1,7 +1,9 @@
 import Glibc
-import TailraceInputs
+import Logging
 import TestSupport
 import Testing
+
+@testable import TailraceInputs
 
 /// Rotations that copy and truncate, seen late or between restarts.
 @Suite struct FileTailerCopyTests {
@@ -246,5 +248,34 @@ import Testing
         write("five\n", to: log)
         try look(until: 5)
         #expect(sink.texts(log) == ["one", "two", "three", "four", "five"])
+    }
+
+    @Test func aCopyThatWasRenamedBeforeItWasLookedAtIsNotTakenForTheOneThatHasItsNameNow() throws {
+        var logger = Logger(label: "tail")
+        logger.logLevel = .error
+        let engine = FileTailEngine(
+            inputs: [input(directory("logs/*.log"))], limits: .test, host: "h", positions: sink.positions, sink: sink,
+            logger: logger, shared: try FileTailShared())
+        func step() {
+            engine.lookAround(FileTailEngine.monotonic())
+            _ = engine.readRound()
+            engine.flushPositions()
+        }
+        for _ in 0..<100 { step() }
+        write("four\n", to: log)
+        copyAndTruncate(to: log + ".1")
+        write("five\n", to: log)
+        rename(log + ".1", log + ".2")
+        copyAndTruncate(to: log + ".1")
+        write("six\n", to: log)
+        // As after the event of the first copy's creation: by now the name is the second copy's. Then come the others.
+        engine.touch(try #require(engine.directories[directory("logs")]), "a.log.1")
+        engine.settleTouched()
+        for _ in 0..<1000 {
+            step()
+            usleep(1000)
+        }
+        #expect(sink.texts(log) == ["one", "two", "three", "four", "five", "six"])
+        #expect(sink.lineCount == 6)
     }
 }

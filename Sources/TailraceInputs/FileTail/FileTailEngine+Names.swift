@@ -79,8 +79,7 @@ extension FileTailEngine {
         }
         let path = directory.path(of: event.name)
         if event.has(IN_MOVED_FROM) {
-            let label = renamedLabels.removeValue(forKey: path) ?? directory.names[event.name]?.label
-            if let label = label ?? (input(of: event.name, in: directory) != nil ? path : nil) {
+            if let label = renamedLabels.removeValue(forKey: path) ?? ownLabel(of: event.name, in: directory) {
                 renames[event.cookie] = label
             }
         } else if event.has(IN_MOVED_TO), let label = renames.removeValue(forKey: event.cookie) {
@@ -94,6 +93,14 @@ extension FileTailEngine {
             || (event.has(IN_MOVED_TO) || event.has(IN_CREATE)) && rotationLabel(of: event.name, in: directory) != nil
         if event.has(IN_DELETE) { renamedLabels[path] = nil }
         if matters { touch(directory, event.name) }
+    }
+
+    /// The log whose own name this is. What a rotation's name stood for when it was renamed nobody can say: by now another
+    /// file may have it, and each may be a copy.
+    private func ownLabel(of name: String, in directory: WatchedDirectory) -> String? {
+        if rotationLabel(of: name, in: directory) != nil { return nil }
+        if let file = directory.names[name] { return file.label }
+        return input(of: name, in: directory) != nil ? directory.path(of: name) : nil
     }
 
     private func dropTree(_ path: String) {
