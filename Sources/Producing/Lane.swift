@@ -6,11 +6,11 @@ internal import NIOCore
 /// batch is in the lane until its `settle` action, and every batch gets exactly one (or is replaced by others, which
 /// do). Settlements come in the order of `append`.
 ///
-/// Order on the wire: when an attempt fails or is refused, nothing is transmitted until every other transmission has ended, and then
-/// the lane goes on with its oldest unfinished batch. What is behind a batch that was given up waits until that is settled:
-/// its owner may have to note it before the service sees anything that came later. With one batch in flight (the default)
-/// this keeps the order with any service. A wider window needs a service that refuses a batch whose predecessor it does not have; with any other
-/// a refused batch would be overtaken by those behind it.
+/// Order on the wire: when an attempt fails or is refused, nothing is transmitted until every other transmission has ended,
+/// and then the lane goes on with its oldest unfinished batch. What is behind a batch that was given up waits until that is
+/// settled: its owner may have to note it before the service sees anything that came later. With one batch in flight (the
+/// default) this keeps the order with any service. A wider window needs a service that refuses a batch whose predecessor it
+/// does not have; with any other a refused batch would be overtaken by those behind it.
 package struct Lane<Batch> {
     package enum Action {
         case transmit(Batch, Ticket)

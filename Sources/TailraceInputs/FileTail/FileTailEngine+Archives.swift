@@ -5,8 +5,8 @@ internal import TailraceSpool
 /// Logs that were rotated and compressed before they were read to their end: the rest is read out of the archive.
 ///
 /// An archive is told by its name and by the first bytes of its content, which must be those of a known position whose
-/// file is gone, or of a log before it was truncated whose copy has not been found. Archives of generations that nobody has seen are read too, when they are younger than such a one.
-/// All other compressed files are left alone.
+/// file is gone, or of a log before it was truncated whose copy has not been found. Archives of generations that nobody has
+/// seen are read too, when they are younger than such a one. All other compressed files are left alone.
 extension FileTailEngine {
     struct ArchiveName {
         var directory: WatchedDirectory
