@@ -139,7 +139,8 @@ let package = Package(
             dependencies: ["LocalHub", "EventHubs", "Transports", "OpenSSLTransport", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
-            name: "TailraceSpoolTests", dependencies: ["TailraceSpool", "TestSupport"], swiftSettings: strict),
+            name: "TailraceSpoolTests", dependencies: ["TailraceSpool", "CTailrace", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "TailraceInputsTests", dependencies: ["TailraceInputs", "TestSupport"], exclude: ["Python"],
             swiftSettings: strict),

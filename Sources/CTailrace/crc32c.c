@@ -148,6 +148,12 @@ FOLDING static uint32_t folding(uint32_t c, const uint8_t *p, size_t n) {
 static int has_folding(void) { return 0; }
 #endif
 
+int tailrace_crc32c_ways(void) { return has_folding() ? 3 : has_hardware() ? 2 : 1; }
+
+uint32_t tailrace_crc32c_in_way(int way, uint32_t seed, const void *bytes, size_t length) {
+    return ~(way > 2 ? folding : way > 1 ? hardware : software)(~seed, bytes, length);
+}
+
 uint32_t tailrace_crc32c(uint32_t seed, const void *bytes, size_t length) {
-    return ~(has_folding() ? folding : has_hardware() ? hardware : software)(~seed, bytes, length);
+    return tailrace_crc32c_in_way(tailrace_crc32c_ways(), seed, bytes, length);
 }

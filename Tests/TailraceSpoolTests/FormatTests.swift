@@ -1,3 +1,4 @@
+import CTailrace
 import Glibc
 import TestSupport
 import Testing
@@ -89,7 +90,11 @@ struct ByHand {
         for length in lengths + (0..<40).map({ _ in Int.random(in: 0...9984, using: &random) }) {
             let start = Int.random(in: 0...16, using: &random)
             let part = Array(bytes[start..<start + length])
-            #expect(part.withUnsafeBytes { checksum(of: $0) } == ByHand.crc32c(part), "\(length) bytes")
+            let sum = ByHand.crc32c(part)
+            #expect(part.withUnsafeBytes { checksum(of: $0) } == sum, "\(length) bytes")
+            for way in 1...tailrace_crc32c_ways() {
+                #expect(tailrace_crc32c_in_way(way, 0, part, part.count) == sum, "\(length) bytes, way \(way)")
+            }
         }
     }
 

@@ -85,10 +85,7 @@ extension FileTailEngine {
         guard file.descriptor >= 0 || open(file), let status = FileStatus(descriptor: file.descriptor) else {
             return false
         }
-        if status.size != file.size || status.modified != file.modified { file.lastChange = Self.monotonic() }
-        file.size = status.size
-        file.modified = status.modified
-        file.isUnlinked = status.links == 0
+        update(file, status)
         if file.encoding == nil { recogniseEncoding(file) }
         return file.size > 0
     }
@@ -202,14 +199,7 @@ extension FileTailEngine {
 
     /// As if it had never been looked at.
     func discard(_ file: TailedFile) {
-        withdraw(file)
-        file.closeDescriptor()
-        openFiles.removeAll { $0 === file }
-        if files[file.identity] === file { files[file.identity] = nil }
-        if lost[file.identity.withoutDevice] === file { lost[file.identity.withoutDevice] = nil }
-        if let directory = file.directory, directory.names[file.name] === file { directory.names[file.name] = nil }
-        if youngest[file.label] === file { youngest[file.label] = nil }
-        file.directory = nil
+        leaveTables(file)
         file.isRemoved = true
     }
 }

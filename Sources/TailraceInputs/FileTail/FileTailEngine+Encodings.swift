@@ -39,10 +39,8 @@ extension FileTailEngine {
     /// newline: it moves behind it.
     func alignOffset(_ file: TailedFile) {
         guard file.unit > 1, file.offset % UInt64(file.unit) != 0, file.size > file.offset else { return }
-        file.offset += 1
-        file.scannedTo = file.offset
         file.open = nil
-        file.marker = marker(of: file, before: file.offset)
+        setOffset(file, file.offset + 1)
         note(file.position)
     }
 

@@ -41,10 +41,7 @@ extension FileTailEngine {
             return .atEnd
         }
         statistics.skippedNULs += at - file.offset
-        file.offset = at
-        file.scannedTo = at
-        file.marker = marker(of: file, before: at)
-        extendHead(file)
+        setOffset(file, at)
         note(file.position)
         return .more
     }

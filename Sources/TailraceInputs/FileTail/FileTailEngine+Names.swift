@@ -417,18 +417,22 @@ extension FileTailEngine {
     func remove(_ file: TailedFile) {
         forget(file.position)
         clearTrouble(file)
+        leaveTables(file)
+        file.predecessor = nil
+        file.missingSince = 0
+        file.isUnlinked = true
+        file.isRemoved = true
+    }
+
+    /// Closes the file and takes it out of every table that names it.
+    func leaveTables(_ file: TailedFile) {
+        withdraw(file)
         file.closeDescriptor()
         openFiles.removeAll { $0 === file }
         if files[file.identity] === file { files[file.identity] = nil }
         if lost[file.identity.withoutDevice] === file { lost[file.identity.withoutDevice] = nil }
         if let directory = file.directory, directory.names[file.name] === file { directory.names[file.name] = nil }
-        withdraw(file)
+        if youngest[file.label] === file { youngest[file.label] = nil }
         file.directory = nil
-        let label = file.label
-        if youngest[label] === file { youngest[label] = nil }
-        file.predecessor = nil
-        file.missingSince = 0
-        file.isUnlinked = true
-        file.isRemoved = true
     }
 }

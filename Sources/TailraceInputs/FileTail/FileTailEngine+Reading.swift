@@ -156,12 +156,9 @@ extension FileTailEngine {
             return .held
         }
         file.lastRound = round
-        if status.size != file.size || status.modified != file.modified { file.lastChange = Self.monotonic() }
         let hasMoved = status.modified != file.modified
         let sizeBefore = file.size
-        file.size = status.size
-        file.modified = status.modified
-        file.isUnlinked = status.links == 0
+        update(file, status)
         if let outcome = lookAtItself(file, status) { return outcome }
         let generation = file.generation
         if file.encoding == nil { recogniseEncoding(file) }
@@ -185,6 +182,14 @@ extension FileTailEngine {
             return .atEnd
         }
         return nil
+    }
+
+    /// Notes what an open file is by now.
+    func update(_ file: TailedFile, _ status: FileStatus) {
+        if status.size != file.size || status.modified != file.modified { file.lastChange = Self.monotonic() }
+        file.size = status.size
+        file.modified = status.modified
+        file.isUnlinked = status.links == 0
     }
 
     func beginAnew(_ file: TailedFile, because reason: String) {
