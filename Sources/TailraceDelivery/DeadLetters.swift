@@ -40,8 +40,9 @@ final class DeadLetters {
     /// - Parameters:
     ///   - directory: of this output alone; made when needed, its parent must exist.
     ///   - maximumSize: bytes; what does not fit is dropped, counted and told in the log.
-    init(directory: String, maximumSize: UInt64 = 1 << 30, logger: Logger) {
+    init(directory: String, maximumSize: UInt64 = 1 << 30, environment: SpoolEnvironment, logger: Logger) {
         var configuration = SpoolConfiguration(directory: directory)
+        configuration.environment = environment
         configuration.maximumSize = maximumSize
         configuration.segmentSize = 16 << 20
         self.configuration = configuration

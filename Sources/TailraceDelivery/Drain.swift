@@ -11,6 +11,11 @@ package final class Drain<D: Destination>: Sendable {
     package static var maximumPartitions: Int { 4000 }
 
     private let parts: DrainParts<D>
+    /// Made by the first `step`.
+    private let stepped = Mutex<SteppedLoop?>(nil)
+
+    /// Its owner is the one thread that steps.
+    private struct SteppedLoop: @unchecked Sendable { let loop: DrainLoop<D> }
 
     /// Prepares to go on where the ledger says; nothing runs before `run`.
     ///
@@ -103,7 +108,7 @@ package final class Drain<D: Destination>: Sendable {
         await withTaskCancellationHandler {
             await parts.control.waitForEnd()
         } onCancel: {
-            parts.request(.within(.now.advanced(by: grace)))
+            parts.request(.within(parts.clocks.instant().advanced(by: grace)))
         }
     }
 
@@ -118,13 +123,32 @@ package final class Drain<D: Destination>: Sendable {
         pthread_detach(thread)
     }
 
+    /// Instead of `start` and `run`: does a piece of the work. For simulations, on one thread alone.
+    package func step() -> StepResult<ContinuousClock.Instant> {
+        let stepped = stepped.withLock { stepped in
+            if stepped == nil { stepped = SteppedLoop(loop: DrainLoop(parts)) }
+            return stepped
+        }
+        guard let loop = stepped?.loop else { return .ended }
+        switch loop.step() {
+        case .again: return .again
+        case .wait(let until, _): return .wait(until: until)
+        case .ended: return .ended
+        }
+    }
+
+    /// Begins what `stop` awaits: for who steps.
+    package func beginStop(within limit: Duration) {
+        parts.request(.within(parts.clocks.instant().advanced(by: limit)))
+    }
+
     /// A stop was asked for; nothing new is sent.
     package var isStopping: Bool { parts.control.stop != nil }
 
     /// Stops reading and sending, waits at most `limit` for what is in flight to be acknowledged, and saves the ledger.
     /// What is neither sent nor acknowledged stays in the spool.
     package func stop(within limit: Duration) async {
-        parts.request(.within(.now.advanced(by: limit)))
+        beginStop(within: limit)
         await parts.control.waitForEnd()
     }
 
@@ -148,6 +172,7 @@ final class DrainParts<D: Destination>: Sendable {
     let deadLetterDirectory: String
     let logger: Logger
     let release: @Sendable (UInt64) -> Void
+    var clocks: Clocks { spool.environment.clocks }
     let signal = Signal()
     let control = DrainControl()
     let published: Mutex<DrainStatistics>
@@ -167,8 +192,9 @@ final class DrainParts<D: Destination>: Sendable {
         self.deadLetterDirectory = deadLetterDirectory
         self.logger = logger
         self.release = release
+        let now = spool.environment.clocks.instant()
         published = Mutex(
-            DrainStatistics(partitions: destination.partitionCount, startedAt: state.floor, now: .now))
+            DrainStatistics(partitions: destination.partitionCount, startedAt: state.floor, now: now))
     }
 
     func request(_ stop: DrainControl.Stop) {

@@ -38,6 +38,8 @@ package struct DrainConfiguration: Sendable {
     package var routeLimit = 4096
     /// How long to wait before reading again after the spool could not be read.
     package var readRetryInterval = Duration.seconds(1)
+    /// Where the jitter of retries comes from.
+    package var random: @Sendable () -> any RandomNumberGenerator = { SystemRandomNumberGenerator() }
 
     package init(name: String, partition: @escaping @Sendable (_ key: String, _ partitionCount: Int) -> Int) {
         self.name = name

@@ -35,58 +35,98 @@ final class DrainLoop<D: Destination> {
     private var sweepAt: ContinuousClock.Instant
     private var statistics: DrainStatistics
     private var failureLog = LogLimiter(interval: .seconds(10))
+    private var phase: Phase
+
+    private enum Phase {
+        /// Before the first record goes out, the disk must know whose numbers it gets: after a power cut, the producer of
+        /// an older ledger would not be ours.
+        case notingProducers
+        case draining
+        /// Nothing new is sent; what is in flight may still be answered.
+        case ending
+        case ended
+    }
+
+    /// What comes after a step.
+    enum Next {
+        case again
+        /// Nothing before this time, unless a transmission ends or a stop comes, or (`forMore`) there is more to read.
+        case wait(until: ContinuousClock.Instant, forMore: Bool)
+        case ended
+    }
 
     init(_ parts: DrainParts<D>) {
         self.parts = parts
         configuration = parts.configuration
         let count = parts.destination.partitionCount
-        let now = ContinuousClock.now
+        let now = parts.clocks.instant()
         ledger = DrainLedger(parts, now: now)
         engine = LaneEngine(
             service: parts.destination, partitions: count, window: ledger.isNumbered ? configuration.window : 1,
-            retry: configuration.retry, wake: { [weak parts] in parts?.wake() })
+            retry: configuration.retry, random: configuration.random(), wake: { [weak parts] in parts?.wake() })
         refused = RefusedRecords(parts)
         routes = RouteTable(configuration, partitionCount: count)
         encoders = (0..<count).map { _ in parts.destination.makeEncoder() }
         open = Array(repeating: nil, count: count)
         cursor = parts.state.floor
         sweepAt = now
+        phase = ledger.isNumbered ? .notingProducers : .draining
         statistics = DrainStatistics(partitions: count, startedAt: parts.state.floor, now: now)
         for partition in 0..<count {
             statistics.partitions[partition].acknowledged = parts.state.partitions[partition].acknowledged
         }
     }
 
+    /// What the drain's thread does.
     func run() {
-        guard hasNotedProducers() else { return refused.close() }
         while true {
-            let now = ContinuousClock.now
-            if let stop = parts.control.stop { return finish(stop) }
-            poll(now)
-            if ledger.isBehind, now >= ledger.due { saveLedger(now) }
-            if now >= sweepAt { sweep(now) }
-            if frame == nil { frame = nextFrame(now) }
-            if frame == nil {
-                sealIdleLanes(now)
-                sleep(now, forMore: readAgainAt == nil)
-            } else if !placeFrame(now) {
-                sealIdleLanes(now)
-                sleep(now, forMore: false)
+            switch step() {
+            case .again: break
+            case .wait(let deadline, let forMore): sleep(until: deadline, forMore: forMore)
+            case .ended: return
             }
         }
     }
 
-    /// Before the first record goes out, the disk must know whose numbers it gets: after a power cut, the producer of
-    /// an older ledger would not be ours. False when a stop came first.
-    private func hasNotedProducers() -> Bool {
-        guard ledger.isNumbered else { return true }
-        while parts.control.stop == nil {
-            saveLedger(.now)
-            if !ledger.isBehind, ledger.flush(timeoutMilliseconds: 5000) { return true }
-            publish()
-            parts.signal.wait(for: configuration.readRetryInterval)
+    func step() -> Next {
+        let now = parts.clocks.instant()
+        if let stop = parts.control.stop { return end(stop, now) }
+        switch phase {
+        case .notingProducers: return noteProducers(now)
+        case .draining: return drain(now)
+        case .ending, .ended: return .ended
         }
-        return false
+    }
+
+    private func noteProducers(_ now: ContinuousClock.Instant) -> Next {
+        saveLedger(now)
+        if !ledger.isBehind, ledger.flush(timeoutMilliseconds: 5000) {
+            phase = .draining
+            return .again
+        }
+        publish()
+        return .wait(until: now.advanced(by: configuration.readRetryInterval), forMore: false)
+    }
+
+    private func drain(_ now: ContinuousClock.Instant) -> Next {
+        poll(now)
+        if ledger.isBehind, now >= ledger.due { saveLedger(now) }
+        if now >= sweepAt { sweep(now) }
+        if frame == nil { frame = nextFrame(now) }
+        if frame != nil, placeFrame(now) { return .again }
+        let forMore = frame == nil && readAgainAt == nil
+        sealIdleLanes(now)
+        publish()
+        return .wait(until: deadline(now), forMore: forMore)
+    }
+
+    /// When something is due.
+    private func deadline(_ now: ContinuousClock.Instant) -> ContinuousClock.Instant {
+        var deadline = now.advanced(by: .seconds(60))
+        if let due = engine.deadline { deadline = min(deadline, due) }
+        if ledger.isBehind { deadline = min(deadline, ledger.due) }
+        if let readAgainAt { deadline = min(deadline, readAgainAt) }
+        return deadline
     }
 
     // MARK: - Reading
@@ -353,26 +393,21 @@ final class DrainLoop<D: Destination> {
 
     /// Another producer goes on with our numbers, so that the next run must not believe them.
     private func forgetProducer(_ partition: Int) {
-        if ledger.forgetProducer(partition) { saveLedger(.now) }
+        if ledger.forgetProducer(partition) { saveLedger(parts.clocks.instant()) }
     }
 
     // MARK: - Waiting and ending
 
-    /// Sleeps until a transmission ends, something is due, or (`forMore`) there is more to read.
-    private func sleep(_ now: ContinuousClock.Instant, forMore: Bool) {
-        publish()
+    private func sleep(until deadline: ContinuousClock.Instant, forMore: Bool) {
         guard !parts.signal.take() else { return }
-        var deadline = now.advanced(by: .seconds(60))
-        if let due = engine.deadline { deadline = min(deadline, due) }
-        if ledger.isBehind { deadline = min(deadline, ledger.due) }
-        if let readAgainAt { deadline = min(deadline, readAgainAt) }
+        let now = parts.clocks.instant()
         if forMore {
             let (seconds, attoseconds) = now.duration(to: deadline).components
             let milliseconds = seconds * 1000 + attoseconds / 1_000_000_000_000_000
             if milliseconds > 0, parts.reader.waitForMore(timeoutMilliseconds: Int(milliseconds)) { return }
             // Woken, which the signal knows too; or less than a millisecond is left; or the spool is closed, and then
             // only a stop can come.
-            let rest = ContinuousClock.now.duration(to: deadline)
+            let rest = parts.clocks.instant().duration(to: deadline)
             parts.signal.wait(for: min(rest, .milliseconds(20)))
         } else {
             parts.signal.wait(for: now.duration(to: deadline))
@@ -394,20 +429,21 @@ final class DrainLoop<D: Destination> {
         parts.published.withLock { $0 = statistics }
     }
 
-    private func finish(_ stop: DrainControl.Stop) {
+    private func end(_ stop: DrainControl.Stop, _ now: ContinuousClock.Instant) -> Next {
+        guard phase != .ended else { return .ended }
+        let hasSent = phase != .notingProducers
         engine.halt()
-        guard case .within(var deadline) = stop else { return refused.close() }
-        while engine.inFlight > 0 {
-            parts.signal.wait(for: ContinuousClock.now.duration(to: deadline))
-            let now = ContinuousClock.now
+        phase = .ending
+        if case .within(let deadline) = stop, hasSent {
             poll(now)
-            if case .within(let earlier)? = parts.control.stop { deadline = earlier } else { break }
-            if now >= deadline { break }
+            if engine.inFlight > 0, now < deadline { return .wait(until: deadline, forMore: false) }
+            saveLedger(now)
+            ledger.flush(timeoutMilliseconds: 2000)
+            publish()
         }
-        saveLedger(.now)
-        ledger.flush(timeoutMilliseconds: 2000)
-        publish()
         refused.close()
+        phase = .ended
+        return .ended
     }
 
     private func log(

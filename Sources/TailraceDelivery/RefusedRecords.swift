@@ -12,7 +12,8 @@ struct RefusedRecords<D: Destination> {
 
     init(_ parts: DrainParts<D>) {
         self.parts = parts
-        deadLetters = DeadLetters(directory: parts.deadLetterDirectory, logger: parts.logger)
+        deadLetters = DeadLetters(
+            directory: parts.deadLetterDirectory, environment: parts.spool.environment, logger: parts.logger)
     }
 
     func close() { deadLetters.close() }

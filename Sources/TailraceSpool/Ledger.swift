@@ -16,12 +16,12 @@ package final class Ledger: Sendable {
 
     package let origin: Origin
     private let core: LedgerCore
-    private let thread: ThreadHandle
+    private let worker: Worker
 
-    private init(origin: Origin, core: LedgerCore, thread: ThreadHandle) {
+    private init(origin: Origin, core: LedgerCore, worker: Worker) {
         self.origin = origin
         self.core = core
-        self.thread = thread
+        self.worker = worker
     }
 
     deinit { close() }
@@ -32,12 +32,12 @@ package final class Ledger: Sendable {
     /// read any more (rather twice than never).
     package static func open(
         directory path: String, name: String, firstSequence: UInt64,
-        syncInterval: Duration = .milliseconds(20), fault: SpoolFault? = nil, logger: Logger
+        syncInterval: Duration = .milliseconds(20), environment: SpoolEnvironment = SpoolEnvironment(), logger: Logger
     ) throws(SpoolError) -> Ledger {
         guard name.hasSuffix(".ledger"), !name.contains("/") else {
             throw .configuration("\(name) is no name for a ledger: it must end in .ledger and have no slash")
         }
-        let directory = SpoolDirectory(path: path, fault: fault)
+        let directory = SpoolDirectory(path: path, disk: environment.disk)
         let found = try read(directory, name)
         do throws(SpoolFileError) {
             if var (file, contents) = found, let state = contents.state {
@@ -54,8 +54,8 @@ package final class Ledger: Sendable {
                 }
                 let core = LedgerCore(
                     file: file, state: state, revision: contents.revision, durable: contents.slot,
-                    interval: syncInterval, logger: logger)
-                return start(core, .read)
+                    interval: syncInterval, clocks: environment.clocks, logger: logger)
+                return start(core, .read, hasThread: environment.hasThreads)
             }
             var origin = Origin.created
             if let (file, contents) = found, contents.damagedSlots > 0 {
@@ -74,8 +74,9 @@ package final class Ledger: Sendable {
             try file.sync()
             try directory.sync()
             let core = LedgerCore(
-                file: file, state: state, revision: 1, durable: 0, interval: syncInterval, logger: logger)
-            return start(core, origin)
+                file: file, state: state, revision: 1, durable: 0, interval: syncInterval, clocks: environment.clocks,
+                logger: logger)
+            return start(core, origin, hasThread: environment.hasThreads)
         } catch {
             throw .file(error)
         }
@@ -101,9 +102,13 @@ package final class Ledger: Sendable {
         return "\(number).\(name).damaged"
     }
 
-    private static func start(_ core: LedgerCore, _ origin: Origin) -> Ledger {
-        Ledger(origin: origin, core: core, thread: ThreadHandle(startThread("ledger") { core.syncUntilClosed() }))
+    private static func start(_ core: LedgerCore, _ origin: Origin, hasThread: Bool) -> Ledger {
+        let worker = hasThread ? Worker(thread: "ledger") { core.syncUntilClosed() } : Worker { core.step() }
+        return Ledger(origin: origin, core: core, worker: worker)
     }
+
+    /// Without a thread (`SpoolEnvironment.hasThreads`): does a piece of the thread's work.
+    package func step() -> StepResult<UInt64> { worker.step() }
 
     package var state: LedgerState { core.monitor.withLock { core.state } }
 
@@ -116,11 +121,13 @@ package final class Ledger: Sendable {
 
     /// Waits until the last update is on disk; false when the disk refuses or the time is over.
     @discardableResult
-    package func flush(timeoutMilliseconds: Int = 10_000) -> Bool { core.flush(timeoutMilliseconds) }
+    package func flush(timeoutMilliseconds: Int = 10_000) -> Bool {
+        core.flush(timeoutMilliseconds, by: worker)
+    }
 
     /// Syncs and stops the thread. Idempotent; an update after it throws `.closed`.
     package func close() {
         core.stop()
-        thread.join()
+        worker.join()
     }
 }

@@ -8,6 +8,7 @@ final class LedgerCore: @unchecked Sendable {
 
     private let file: SpoolFile
     private let interval: UInt64
+    private let clocks: Clocks
     private let logger: Logger
     let monitor = Monitor()
     private let changed: Monitor.Condition
@@ -28,13 +29,19 @@ final class LedgerCore: @unchecked Sendable {
     private var isStale = false
     private var isStopping = false
     private var flushesWaiting = 0
+    /// When the next sync may begin. Of the thread alone.
+    private var earliest: UInt64 = 0
 
-    init(file: SpoolFile, state: LedgerState, revision: UInt64, durable: Int, interval: Duration, logger: Logger) {
+    init(
+        file: SpoolFile, state: LedgerState, revision: UInt64, durable: Int, interval: Duration, clocks: Clocks,
+        logger: Logger
+    ) {
         self.file = file
         self.state = state
         self.revision = revision
         durableSlot = durable
         self.interval = interval.nanosecondsClamped
+        self.clocks = clocks
         self.logger = logger
         changed = Monitor.Condition(monitor)
     }
@@ -90,15 +97,20 @@ final class LedgerCore: @unchecked Sendable {
         }
     }
 
-    func flush(_ timeoutMilliseconds: Int) -> Bool {
-        let deadline = monotonicNanoseconds() + UInt64(max(0, timeoutMilliseconds)) * 1_000_000
-        monitor.lock()
-        defer { monitor.unlock() }
-        flushesWaiting += 1
-        changed.broadcast()
-        while !isDurable, !isStopping, monotonicNanoseconds() < deadline { changed.wait(until: deadline) }
-        flushesWaiting -= 1
-        return isDurable
+    func flush(_ timeoutMilliseconds: Int, by worker: Worker) -> Bool {
+        let deadline = clocks.nanoseconds() + UInt64(max(0, timeoutMilliseconds)) * 1_000_000
+        monitor.withLock {
+            flushesWaiting += 1
+            changed.broadcast()
+        }
+        worker.settle()
+        return monitor.withLock {
+            while worker.hasThread, !isDurable, !isStopping, clocks.nanoseconds() < deadline {
+                changed.wait(until: deadline)
+            }
+            flushesWaiting -= 1
+            return isDurable
+        }
     }
 
     private var isDurable: Bool { dirtySlot == nil && syncingSlot == nil && !isWriting && !isStale }
@@ -113,56 +125,80 @@ final class LedgerCore: @unchecked Sendable {
     // MARK: - The thread
 
     func syncUntilClosed() {
-        var earliest: UInt64 = 0
-        while let attempt = waitForSync(notBefore: earliest) {
-            do throws(SpoolFileError) {
-                if attempt.mustWrite { try writeWhileStale() }
-                guard let slot = takeDirtySlot() else { continue }
-                try file.sync()
-                monitor.withLock {
-                    durableSlot = slot
-                    syncingSlot = nil
-                    changed.broadcast()
-                }
-                earliest = monotonicNanoseconds() + interval
-            } catch {
-                // What the failed sync covered is not trusted: the state goes to another slot, whole.
-                let isFirst = monitor.withLock {
-                    if syncingSlot != nil { failures += 1 }
-                    syncingSlot = nil
-                    isStale = true
-                    changed.broadcast()
-                    return failures == 1
-                }
-                if isFirst {
-                    logger.error("the ledger cannot be written; trying again", metadata: ["error": "\(error)"])
-                }
-                earliest = monotonicNanoseconds() + Self.retryNanoseconds
-                if attempt.isLast { return }
-            }
-            if attempt.isLast { return }
-        }
+        while perform(waitForWork()) {}
     }
 
-    /// Waits until there is something to sync and it is time; nil when the ledger is closed and all is done.
-    private func waitForSync(notBefore earliest: UInt64) -> (mustWrite: Bool, isLast: Bool)? {
+    /// The same piece by piece, for who has no thread.
+    func step() -> StepResult<UInt64> {
+        let work = monitor.withLock { nextWork() }
+        if case .wait(let deadline) = work { return .wait(until: deadline) }
+        return perform(work) ? .again : .ended
+    }
+
+    private enum Work {
+        case sync(mustWrite: Bool, isLast: Bool)
+        case wait(until: UInt64?)
+        /// The ledger is closed and all is done.
+        case end
+    }
+
+    private func waitForWork() -> Work {
         monitor.lock()
         defer { monitor.unlock() }
         while true {
-            let hasWork = dirtySlot != nil || isStale
-            if isStopping && !hasWork { return nil }
-            if hasWork && !isWriting {
-                let now = monotonicNanoseconds()
-                let isHurried = isStopping || (flushesWaiting > 0 && failures == 0)
-                if isHurried || now >= earliest {
-                    let mustWrite = isStale
-                    if mustWrite { isWriting = true }
-                    return (mustWrite, isStopping)
-                }
-                changed.wait(until: earliest)
-            } else {
-                changed.wait()
+            let work = nextWork()
+            guard case .wait(let deadline) = work else { return work }
+            changed.wait(until: deadline)
+        }
+    }
+
+    /// With the monitor locked.
+    private func nextWork() -> Work {
+        let hasWork = dirtySlot != nil || isStale
+        if isStopping && !hasWork { return .end }
+        guard hasWork && !isWriting else { return .wait(until: nil) }
+        let isHurried = isStopping || (flushesWaiting > 0 && failures == 0)
+        guard isHurried || clocks.nanoseconds() >= earliest else { return .wait(until: earliest) }
+        let mustWrite = isStale
+        if mustWrite { isWriting = true }
+        return .sync(mustWrite: mustWrite, isLast: isStopping)
+    }
+
+    /// False when that was the last.
+    private func perform(_ work: Work) -> Bool {
+        switch work {
+        case .end: return false
+        case .wait: return true
+        case .sync(let mustWrite, let isLast):
+            sync(mustWrite: mustWrite)
+            return !isLast
+        }
+    }
+
+    private func sync(mustWrite: Bool) {
+        do throws(SpoolFileError) {
+            if mustWrite { try writeWhileStale() }
+            guard let slot = takeDirtySlot() else { return }
+            try file.sync()
+            monitor.withLock {
+                durableSlot = slot
+                syncingSlot = nil
+                changed.broadcast()
             }
+            earliest = clocks.nanoseconds() + interval
+        } catch {
+            // What the failed sync covered is not trusted: the state goes to another slot, whole.
+            let isFirst = monitor.withLock {
+                if syncingSlot != nil { failures += 1 }
+                syncingSlot = nil
+                isStale = true
+                changed.broadcast()
+                return failures == 1
+            }
+            if isFirst {
+                logger.error("the ledger cannot be written; trying again", metadata: ["error": "\(error)"])
+            }
+            earliest = clocks.nanoseconds() + Self.retryNanoseconds
         }
     }
 

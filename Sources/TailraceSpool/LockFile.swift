@@ -32,18 +32,3 @@ final class LockFile: Sendable {
         }
     }
 }
-
-/// A pthread that can be joined once, from wherever.
-final class ThreadHandle: Sendable {
-    private let thread: Mutex<pthread_t?>
-
-    init(_ thread: pthread_t) { self.thread = Mutex(thread) }
-
-    func join() {
-        // Held while joining, so that a second caller also returns only when the thread is gone.
-        thread.withLock {
-            if let thread = $0 { pthread_join(thread, nil) }
-            $0 = nil
-        }
-    }
-}

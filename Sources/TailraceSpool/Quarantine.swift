@@ -32,7 +32,7 @@ final class Quarantine: Sendable {
     private let state = Mutex(State())
 
     init(spool: SpoolDirectory, limit: Int, logger: Logger) {
-        directory = SpoolDirectory(path: spool("quarantine"), fault: spool.fault)
+        directory = SpoolDirectory(path: spool("quarantine"), disk: spool.disk)
         self.limit = limit
         self.logger = logger
     }

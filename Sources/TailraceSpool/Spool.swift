@@ -5,14 +5,14 @@ package import Logging
 package final class Spool: Sendable {
     private let core: SpoolCore
     private let lock: LockFile
-    private let thread: ThreadHandle
+    private let worker: Worker
     /// What `open` found.
     package let recovery: RecoveryReport
 
-    private init(core: SpoolCore, lock: LockFile, thread: ThreadHandle, recovery: RecoveryReport) {
+    private init(core: SpoolCore, lock: LockFile, worker: Worker, recovery: RecoveryReport) {
         self.core = core
         self.lock = lock
-        self.thread = thread
+        self.worker = worker
         self.recovery = recovery
     }
 
@@ -23,7 +23,7 @@ package final class Spool: Sendable {
         _ configuration: SpoolConfiguration, logger: Logger
     ) throws(SpoolError) -> Spool {
         let limits = try configuration.limits()
-        let directory = SpoolDirectory(path: configuration.directory, fault: configuration.fault)
+        let directory = SpoolDirectory(path: configuration.directory, disk: configuration.environment.disk)
         let lock: LockFile
         let recovered: Recovery.Result
         let quarantine = Quarantine(spool: directory, limit: configuration.maximumQuarantineSize, logger: logger)
@@ -45,15 +45,27 @@ package final class Spool: Sendable {
         let core = SpoolCore(
             configuration: configuration, limits: limits, directory: directory, quarantine: quarantine,
             logger: logger, state: state)
-        let thread = ThreadHandle(
-            startThread("spool") {
-                SpoolWriter(
-                    core: core, nextGeneration: recovered.nextGeneration, previousEnd: recovered.previousEnd,
-                    positions: recovered.positions
-                ).run()
-            })
-        return Spool(core: core, lock: lock, thread: thread, recovery: recovered.report)
+        let worker = Self.start(core, recovered, hasThread: configuration.environment.hasThreads)
+        return Spool(core: core, lock: lock, worker: worker, recovery: recovered.report)
     }
+
+    private static func start(_ core: SpoolCore, _ recovered: Recovery.Result, hasThread: Bool) -> Worker {
+        let makeWriter = { @Sendable in
+            SpoolWriter(
+                core: core, nextGeneration: recovered.nextGeneration, previousEnd: recovered.previousEnd,
+                positions: recovered.positions)
+        }
+        guard hasThread else {
+            let writer = makeWriter()
+            return Worker { writer.step() }
+        }
+        return Worker(thread: "spool") { makeWriter().run() }
+    }
+
+    /// Without a thread (`SpoolEnvironment.hasThreads`): does a piece of the thread's work.
+    package func step() -> StepResult<UInt64> { worker.step() }
+
+    package var environment: SpoolEnvironment { core.configuration.environment }
 
     /// How far each source has been read, as of the last append.
     package func positions() -> [SourceKey: [UInt8]] { core.monitor.withLock { core.state.positions } }
@@ -67,6 +79,7 @@ package final class Spool: Sendable {
         core.monitor.lock()
         defer { core.monitor.unlock() }
         if core.state.phase == .open, !hasRoom(size.length) {
+            precondition(worker.hasThread, "who steps a spool appends with tryAppend")
             core.state.counters.appendWaits += 1
             repeat { core.space.wait() } while core.state.phase == .open && !hasRoom(size.length)
         }
@@ -165,18 +178,24 @@ package final class Spool: Sendable {
     /// not happen in time (full, failing, closed).
     @discardableResult
     package func flush(timeoutMilliseconds: Int = 10_000) -> Bool {
-        let deadline = monotonicNanoseconds() + UInt64(max(0, timeoutMilliseconds)) * 1_000_000
-        core.monitor.lock()
-        defer { core.monitor.unlock() }
-        guard core.state.phase == .open else { return false }
-        core.state.flushWanted += 1
-        let wanted = core.state.flushWanted
-        core.state.releaseChanged = true
-        core.wakeWriter()
-        while core.state.flushDone < wanted, core.state.phase != .stopped, monotonicNanoseconds() < deadline {
-            core.commit.wait(until: deadline)
+        let deadline = core.clocks.nanoseconds() + UInt64(max(0, timeoutMilliseconds)) * 1_000_000
+        let wanted = core.monitor.withLock { () -> UInt64? in
+            guard core.state.phase == .open else { return nil }
+            core.state.flushWanted += 1
+            core.state.releaseChanged = true
+            core.wakeWriter()
+            return core.state.flushWanted
         }
-        return core.state.flushDone >= wanted
+        guard let wanted else { return false }
+        worker.settle()
+        return core.monitor.withLock {
+            while worker.hasThread, core.state.flushDone < wanted, core.state.phase != .stopped,
+                core.clocks.nanoseconds() < deadline
+            {
+                core.commit.wait(until: deadline)
+            }
+            return core.state.flushDone >= wanted
+        }
     }
 
     /// Stores what is queued, stops the thread and releases the lock. Appends that wait get `.closed`. When the disk
@@ -194,7 +213,7 @@ package final class Spool: Sendable {
             core.commit.broadcast()
             core.work.signal()
         }
-        thread.join()
+        worker.join()
         lock.release()
     }
 

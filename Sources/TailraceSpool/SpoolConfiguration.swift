@@ -39,8 +39,7 @@ package struct SpoolConfiguration: Sendable {
     package var minimumNextSequence: UInt64 = 0
     /// Called on the spool thread, once per group, with the first id that is not durable yet. Must not block.
     package var onCommit: (@Sendable (_ nextSequence: UInt64) -> Void)?
-    /// For tests: makes file-system calls fail.
-    package var fault: SpoolFault?
+    package var environment = SpoolEnvironment()
 
     package init(directory: String) { self.directory = directory }
 

@@ -59,6 +59,7 @@ final class SpoolCore: @unchecked Sendable {
     let directory: SpoolDirectory
     let quarantine: Quarantine
     let logger: Logger
+    let clocks: Clocks
 
     let monitor = Monitor()
     /// The writer waits here.
@@ -75,6 +76,7 @@ final class SpoolCore: @unchecked Sendable {
         quarantine: Quarantine, logger: Logger, state: SpoolState
     ) {
         self.configuration = configuration
+        clocks = configuration.environment.clocks
         self.limits = limits
         self.directory = directory
         self.quarantine = quarantine

@@ -1,16 +1,9 @@
-import CTailrace
 import Glibc
-
-// Every file-system call of the spool is made in this file, so that faults can be injected in one place and the
-// handling of EINTR and short counts exists once.
 
 package enum SpoolFileOperation: String, Sendable, CaseIterable {
     case open, create, read, write, sync, truncate, preallocate, link, unlink, rename, list, syncDirectory,
         makeDirectory, lock
 }
-
-/// Asked before each call: 0 lets it through, any other value makes the call fail with that errno.
-package typealias SpoolFault = @Sendable (SpoolFileOperation, _ path: String) -> CInt
 
 package struct SpoolFileError: Error, Equatable, Sendable, CustomStringConvertible {
     package let operation: SpoolFileOperation
@@ -32,22 +25,14 @@ package final class SpoolFile: Sendable {
     static let probeSize = 4096
 
     package let path: String
-    let descriptor: CInt
-    let fault: SpoolFault?
+    private let descriptor: CInt
+    private let disk: any Disk
 
-    private init(path: String, descriptor: CInt, fault: SpoolFault?) {
-        self.path = path
-        self.descriptor = descriptor
-        self.fault = fault
-    }
-
-    deinit { close(descriptor) }
+    deinit { disk.close(descriptor) }
 
     package enum Mode { case read, readWrite, createNew, createOrOpen }
 
-    package static func open(
-        _ path: String, _ mode: Mode, fault: SpoolFault?
-    ) throws(SpoolFileError) -> SpoolFile {
+    package init(_ path: String, _ mode: Mode, on disk: any Disk) throws(SpoolFileError) {
         let flags: CInt
         let operation: SpoolFileOperation
         switch mode {
@@ -56,26 +41,23 @@ package final class SpoolFile: Sendable {
         case .createNew: (flags, operation) = (O_RDWR | O_CREAT | O_EXCL, .create)
         case .createOrOpen: (flags, operation) = (O_RDWR | O_CREAT, .create)
         }
-        let descriptor = try call(operation, path, fault) { Glibc.open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0o600) }
-        return SpoolFile(path: path, descriptor: descriptor, fault: fault)
+        descriptor = CInt(try Self.call(operation, path) { disk.open(path, flags | O_NOFOLLOW) })
+        self.path = path
+        self.disk = disk
     }
 
     /// Bytes in the file.
     package func size() throws(SpoolFileError) -> Int {
-        var status = stat()
-        _ = try Self.call(.open, path, fault) { fstat(descriptor, &status) }
-        return Int(status.st_size)
+        try Self.call(.open, path) { disk.size(descriptor) }
     }
 
     /// Reads until `bytes` is full or the file ends; returns how many were read.
     package func read(into bytes: UnsafeMutableRawBufferPointer, at offset: Int) throws(SpoolFileError) -> Int {
-        guard let base = bytes.baseAddress else { return 0 }
         var done = 0
         while done < bytes.count {
-            let from = done
-            let count = try Self.call(.read, path, fault) {
-                pread(descriptor, base + from, bytes.count - from, off_t(offset + from))
-            }
+            let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[done...])
+            let at = offset + done
+            let count = try Self.call(.read, path) { disk.read(descriptor, into: rest, at: at) }
             if count == 0 { break }
             done += count
         }
@@ -113,10 +95,9 @@ package final class SpoolFile: Sendable {
         var offset = offset
         var first = 0
         while first < vectors.count {
-            let start = vectors.baseAddress! + first
-            let count = CInt(min(vectors.count - first, Self.maximumVectors))
-            let at = off_t(offset)
-            var written = try Self.call(.write, path, fault) { pwritev(descriptor, start, count, at) }
+            let rest = UnsafeBufferPointer(rebasing: vectors[first...].prefix(Self.maximumVectors))
+            let at = offset
+            var written = try Self.call(.write, path) { disk.write(descriptor, rest, at: at) }
             offset += written
             while first < vectors.count, written >= vectors[first].iov_len {
                 written -= vectors[first].iov_len
@@ -131,12 +112,9 @@ package final class SpoolFile: Sendable {
 
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SpoolFileError) {
         guard let base = bytes.baseAddress else { return }
-        var done = 0
-        while done < bytes.count {
-            let from = done
-            done += try Self.call(.write, path, fault) {
-                pwrite(descriptor, base + from, bytes.count - from, off_t(offset + from))
-            }
+        var vector = iovec(iov_base: UnsafeMutableRawPointer(mutating: base), iov_len: bytes.count)
+        try withUnsafeMutablePointer(to: &vector) { vector throws(SpoolFileError) in
+            try write(UnsafeMutableBufferPointer(start: vector, count: 1), at: offset)
         }
     }
 
@@ -157,18 +135,18 @@ package final class SpoolFile: Sendable {
     }
 
     package func sync() throws(SpoolFileError) {
-        _ = try Self.call(.sync, path, fault) { fdatasync(descriptor) }
+        _ = try Self.call(.sync, path) { disk.syncData(descriptor) }
     }
 
     package func truncate(to size: Int) throws(SpoolFileError) {
-        _ = try Self.call(.truncate, path, fault) { ftruncate(descriptor, off_t(size)) }
+        _ = try Self.call(.truncate, path) { disk.truncate(descriptor, to: size) }
     }
 
     /// Reserves `size` bytes, so that "no space" is heard here and not in the middle of a frame. Where the file system
     /// cannot reserve, the file only gets its length.
     package func preallocate(_ size: Int) throws(SpoolFileError) {
         do throws(SpoolFileError) {
-            _ = try Self.call(.preallocate, path, fault) { tailrace_fallocate(descriptor, 0, Int64(size)) }
+            _ = try Self.call(.preallocate, path) { disk.preallocate(descriptor, size) }
         } catch {
             guard error.code == EOPNOTSUPP || error.code == ENOSYS else { throw error }
             try truncate(to: size)
@@ -178,7 +156,7 @@ package final class SpoolFile: Sendable {
     /// Takes the advisory lock for the life of this file; false when another process or opening has it.
     package func tryLock() throws(SpoolFileError) -> Bool {
         do throws(SpoolFileError) {
-            _ = try Self.call(.lock, path, fault) { flock(descriptor, LOCK_EX | LOCK_NB) }
+            _ = try Self.call(.lock, path) { disk.lock(descriptor) }
             return true
         } catch {
             guard error.code == EWOULDBLOCK else { throw error }
@@ -187,95 +165,17 @@ package final class SpoolFile: Sendable {
     }
 
     /// Gives the lock back at once. Closing alone would not, as long as a child between fork and exec shares the file.
-    package func unlock() { _ = flock(descriptor, LOCK_UN) }
+    package func unlock() { disk.unlock(descriptor) }
 
     /// Makes one call, again while it is interrupted.
-    fileprivate static func call<T: SignedInteger>(
-        _ operation: SpoolFileOperation, _ path: String, _ fault: SpoolFault?, _ body: () -> T
-    ) throws(SpoolFileError) -> T {
+    static func call(
+        _ operation: SpoolFileOperation, _ path: String, _ body: () -> Int
+    ) throws(SpoolFileError) -> Int {
         while true {
-            if let fault {
-                let code = fault(operation, path)
-                if code != 0 { throw SpoolFileError(operation: operation, path: path, code: code) }
-            }
             let result = body()
             if result >= 0 { return result }
-            let code = errno
+            let code = CInt(-result)
             if code != EINTR { throw SpoolFileError(operation: operation, path: path, code: code) }
-        }
-    }
-}
-
-/// The directory's own calls.
-package struct SpoolDirectory: Sendable {
-    package let path: String
-    let fault: SpoolFault?
-
-    package init(path: String, fault: SpoolFault? = nil) {
-        self.path = path
-        self.fault = fault
-    }
-
-    package func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
-
-    /// Makes the directory if it is missing; its parent must exist.
-    package func create() throws(SpoolFileError) {
-        do throws(SpoolFileError) {
-            _ = try SpoolFile.call(.makeDirectory, path, fault) { mkdir(path, 0o700) }
-        } catch {
-            guard error.code == EEXIST else { throw error }
-            return
-        }
-        try Self(path: "\(path)/..", fault: fault).sync()
-    }
-
-    package func open(_ name: String, _ mode: SpoolFile.Mode) throws(SpoolFileError) -> SpoolFile {
-        try SpoolFile.open(self(name), mode, fault: fault)
-    }
-
-    /// Gives the file a second name; fails if that name exists, so nothing is ever overwritten.
-    package func link(_ name: String, as other: String) throws(SpoolFileError) {
-        _ = try SpoolFile.call(.link, self(other), fault) { Glibc.link(self(name), self(other)) }
-    }
-
-    package func unlink(_ name: String) throws(SpoolFileError) {
-        _ = try SpoolFile.call(.unlink, self(name), fault) { Glibc.unlink(self(name)) }
-    }
-
-    /// Puts the file in the place of `other`, in one step.
-    package func rename(_ name: String, to other: String) throws(SpoolFileError) {
-        _ = try SpoolFile.call(.rename, self(other), fault) { Glibc.rename(self(name), self(other)) }
-    }
-
-    /// Makes creations, links, unlinks and renames durable.
-    package func sync() throws(SpoolFileError) {
-        let descriptor = try SpoolFile.call(.open, path, fault) {
-            Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        }
-        defer { close(descriptor) }
-        _ = try SpoolFile.call(.syncDirectory, path, fault) { fsync(descriptor) }
-    }
-
-    /// The names in the directory, in no order, without "." and "..".
-    package func names() throws(SpoolFileError) -> [String] {
-        let code = fault?(.list, path) ?? 0
-        guard code == 0 else { throw SpoolFileError(operation: .list, path: path, code: code) }
-        guard let directory = opendir(path) else {
-            throw SpoolFileError(operation: .list, path: path, code: errno)
-        }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while true {
-            errno = 0
-            guard let entry = readdir(directory) else {
-                let code = errno
-                guard code == 0 else { throw SpoolFileError(operation: .list, path: path, code: code) }
-                return names
-            }
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != "." && name != ".." { names.append(name) }
         }
     }
 }

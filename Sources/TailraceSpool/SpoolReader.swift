@@ -66,12 +66,12 @@ package final class SpoolReader: @unchecked Sendable {
     /// Waits until something beyond what was read is durable; false when the time is over, `wake()` was called, or the
     /// spool was closed.
     package func waitForMore(timeoutMilliseconds: Int) -> Bool {
-        let deadline = monotonicNanoseconds() + UInt64(max(0, timeoutMilliseconds)) * 1_000_000
+        let deadline = core.clocks.nanoseconds() + UInt64(max(0, timeoutMilliseconds)) * 1_000_000
         core.monitor.lock()
         defer { core.monitor.unlock() }
         while core.state.committed <= expected {
             if isWoken.exchange(false, ordering: .relaxed) { return false }
-            guard core.state.phase == .open, monotonicNanoseconds() < deadline else { return false }
+            guard core.state.phase == .open, core.clocks.nanoseconds() < deadline else { return false }
             core.commit.wait(until: deadline)
         }
         return true

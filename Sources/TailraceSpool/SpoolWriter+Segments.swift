@@ -10,7 +10,7 @@ extension SpoolWriter {
     func openSegment(first: UInt64, room: Int) throws(Failure) {
         let header = SegmentHeader(
             generation: nextGeneration, firstSequence: first, previousEnd: previousEnd,
-            created: wallClockMilliseconds())
+            created: core.clocks.wallMilliseconds())
         let start = Checkpoint.encode(header, positions: durablePositions)
         let wanted = start.count + room + FrameHeader.size
         let size = max(core.limits.segmentSize, (wanted + 4095) & ~4095)

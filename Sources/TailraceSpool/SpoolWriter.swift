@@ -1,7 +1,7 @@
 import Glibc
 internal import Logging
 
-/// The spool thread: takes what is queued as one group, writes it, syncs it, tells everybody; while the sync runs, the
+/// What the spool thread does: takes what is queued as one group, writes it, syncs it, tells everybody; while the sync runs, the
 /// next group gathers.
 ///
 /// A group never spans segments, and a segment is left only when everything in it is durable: so a checkpoint never
@@ -48,62 +48,85 @@ final class SpoolWriter {
 
     enum Failure: Error { case file(SpoolFileError), full }
 
+    /// What the spool's thread does.
     func run() {
-        while true {
-            switch waitForWork() {
-            case .abandoned:
-                return finish()
-            case .close:
-                closeActive()
-                return finish()
-            case .release(let flush):
-                recycleReleased()
-                if let flush { answerFlush(flush) }
-            case .write(let mustSync):
-                do throws(Failure) {
-                    try writePending(mustSync: mustSync)
-                    succeeded()
-                } catch {
-                    failed(error)
-                }
-            }
-        }
+        while perform(waitForWork()) {}
+    }
+
+    /// The same piece by piece, for who has no thread.
+    func step() -> StepResult<UInt64> {
+        let work = core.monitor.withLock { nextWork() }
+        if case .wait(let deadline) = work { return .wait(until: deadline) }
+        return perform(work) ? .again : .ended
     }
 
     // MARK: - What to do next
 
     private enum Work {
         case write(mustSync: Bool), release(flush: UInt64?), close, abandoned
+        case wait(until: UInt64?)
     }
 
     private func waitForWork() -> Work {
         core.monitor.lock()
         defer { core.monitor.unlock() }
         while true {
-            if core.state.phase == .abandoned { return .abandoned }
-            if core.state.releaseChanged {
-                core.state.releaseChanged = false
-                if core.state.trouble != nil { retryAt = nil }
-                return .release(flush: nil)
-            }
-            let closing = core.state.phase == .closing
-            let now = monotonicNanoseconds()
-            let mayTry = retryAt.map { now >= $0 } ?? true
-            // In trouble, closing makes one more attempt and then gives up.
-            if closing && !mayTry { return .close }
-            takeGroup()
-            let flushing = core.state.flushWanted > core.state.flushDone
-            let due = closing || flushing || syncIsDue(now)
-            if mayTry, written < pending.count || (written > 0 && due) { return .write(mustSync: due) }
-            if pending.isEmpty {
-                if closing { return .close }
-                if flushing { return .release(flush: core.state.flushWanted) }
-            }
+            let work = nextWork()
+            guard case .wait(let deadline) = work else { return work }
             core.state.isWriterWaiting = true
-            let deadline = mayTry ? (written > 0 ? syncDeadline : nil) : retryAt
-            core.work.wait(until: deadline == .max ? nil : deadline)
+            core.work.wait(until: deadline)
             core.state.isWriterWaiting = false
         }
+    }
+
+    /// With the monitor locked.
+    private func nextWork() -> Work {
+        if core.state.phase == .abandoned { return .abandoned }
+        if core.state.releaseChanged {
+            core.state.releaseChanged = false
+            if core.state.trouble != nil { retryAt = nil }
+            return .release(flush: nil)
+        }
+        let closing = core.state.phase == .closing
+        let now = core.clocks.nanoseconds()
+        let mayTry = retryAt.map { now >= $0 } ?? true
+        // In trouble, closing makes one more attempt and then gives up.
+        if closing && !mayTry { return .close }
+        takeGroup()
+        let flushing = core.state.flushWanted > core.state.flushDone
+        let due = closing || flushing || syncIsDue(now)
+        if mayTry, written < pending.count || (written > 0 && due) { return .write(mustSync: due) }
+        if pending.isEmpty {
+            if closing { return .close }
+            if flushing { return .release(flush: core.state.flushWanted) }
+        }
+        let deadline = mayTry ? (written > 0 ? syncDeadline : nil) : retryAt
+        return .wait(until: deadline == .max ? nil : deadline)
+    }
+
+    /// False when that was the last.
+    private func perform(_ work: Work) -> Bool {
+        switch work {
+        case .wait: break
+        case .abandoned:
+            finish()
+            return false
+        case .close:
+            closeActive()
+            finish()
+            return false
+        case .release(let flush):
+            recycleReleased()
+            if let flush { answerFlush(flush) }
+        case .write(let mustSync):
+            do throws(Failure) {
+                try writePending(mustSync: mustSync)
+                succeeded()
+            } catch {
+                failed(error)
+            }
+        }
+        return true
     }
 
     /// Moves waiting batches to `pending`, as many as make a group. With the monitor locked.
@@ -171,9 +194,9 @@ final class SpoolWriter {
             self.active = active
             written += count
             writtenBytes += bytes
-            if unsyncedSince == nil { unsyncedSince = monotonicNanoseconds() }
+            if unsyncedSince == nil { unsyncedSince = core.clocks.nanoseconds() }
         }
-        if mustSync || syncIsDue(monotonicNanoseconds()) { try commitWritten() }
+        if mustSync || syncIsDue(core.clocks.nanoseconds()) { try commitWritten() }
     }
 
     /// Makes what is written durable (unless the policy is never to), and tells.
@@ -279,7 +302,7 @@ final class SpoolWriter {
             // One failure is answered with a new segment at once, a repeated one with patience.
             let isFirst = consecutiveFailures == 1 && !error.isNoSpace
             let wait = isFirst ? 0 : core.configuration.retryInterval.nanosecondsClamped
-            retryAt = monotonicNanoseconds() + wait
+            retryAt = core.clocks.nanoseconds() + wait
         }
         let isNew = core.monitor.withLock {
             if failure.isFile { core.state.counters.writeFailures += 1 }

@@ -17,7 +17,7 @@ func framePlaces(_ directory: String) throws -> [FramePlace] {
     var places: [FramePlace] = []
     for name in names(directory, suffix: ".spool") {
         let generation = try #require(SegmentName.generation(name, suffix: ".spool"))
-        let file = try SpoolFile.open("\(directory)/\(name)", .read, fault: nil)
+        let file = try SpoolFile("\(directory)/\(name)", .read, on: SystemDisk())
         let cursor = FrameCursor()
         cursor.open(file, generation: generation, offset: SegmentHeader.size, limit: try file.size())
         var start = cursor.offset
@@ -202,7 +202,7 @@ func framePlaces(_ directory: String) throws -> [FramePlace] {
         let places = try framePlaces(settings.directory)
         let victim = try #require(places.first { $0.header.firstSequence == 10 && $0.header.kind == .records })
         let path = "\(settings.directory)/\(victim.file)"
-        let file = try SpoolFile.open(path, .readWrite, fault: nil)
+        let file = try SpoolFile(path, .readWrite, on: SystemDisk())
         try file.write([0xAA], at: victim.range.upperBound - 1)
         for _ in 0..<2 {
             let count = Int(victim.header.recordCount)
@@ -225,7 +225,7 @@ func framePlaces(_ directory: String) throws -> [FramePlace] {
         spool.close()
         // Every read of more than a page fails, and so does one page.
         let reads = Gate.Counter()
-        settings.fault = { operation, path in
+        settings.environment.disk = FaultyDisk { operation, path in
             guard operation == .read, path.hasSuffix(".spool") else { return 0 }
             return reads.next() % 10 == 3 ? EIO : 0
         }

@@ -42,7 +42,7 @@ final class Faults: Sendable {
         let directory = TemporaryDirectory()
         let faults = Faults()
         var settings = configuration(directory)
-        settings.fault = faults.hook
+        settings.environment.disk = FaultyDisk(faults.hook)
         var spool = try openSpool(settings)
         try spool.append(batch(["durable"], position: "0"))
         #expect(spool.flush())
@@ -71,7 +71,7 @@ final class Faults: Sendable {
         let directory = TemporaryDirectory()
         let faults = Faults()
         var settings = configuration(directory)
-        settings.fault = faults.hook
+        settings.environment.disk = FaultyDisk(faults.hook)
         var spool = try openSpool(settings)
         try spool.append(batch(["durable"], position: "0"))
         #expect(spool.flush())
@@ -102,7 +102,7 @@ final class Faults: Sendable {
         let directory = TemporaryDirectory()
         let faults = Faults()
         var settings = configuration(directory)
-        settings.fault = faults.hook
+        settings.environment.disk = FaultyDisk(faults.hook)
         let spool = try openSpool(settings)
         for code in [ENOSPC, EDQUOT] {
             for operation in [SpoolFileOperation.preallocate, .write] {
@@ -155,7 +155,7 @@ final class Faults: Sendable {
             var settings = configuration(directory, segment: 4 << 10, maximum: 1 << 20)
             settings.directory = directory("spool \(number)")
             settings.retryInterval = .milliseconds(1)
-            settings.fault = faults.hook
+            settings.environment.disk = FaultyDisk(faults.hook)
             let nth = number
             faults.set { call, _, _ in call == nth || (forEver && call > nth) ? code : 0 }
             var durable: UInt64 = 0

@@ -75,8 +75,10 @@ private func oldState(revision: UInt64) -> LedgerState {
                 producer: .init(groupID: -0x0102_0304_0506_0708, ownerLevel: -3)),
         ])
 
-    private func open(_ directory: TemporaryDirectory, fault: SpoolFault? = nil) throws -> Ledger {
-        try Ledger.open(directory: directory.path, name: "x.ledger", firstSequence: 0, fault: fault, logger: quiet)
+    private func open(_ directory: TemporaryDirectory, disk: any Disk = SystemDisk()) throws -> Ledger {
+        try Ledger.open(
+            directory: directory.path, name: "x.ledger", firstSequence: 0, environment: SpoolEnvironment(disk: disk),
+            logger: quiet)
     }
 
     @Test func aLedgerWrittenFromTheSpecificationIsRead() throws {
@@ -151,7 +153,7 @@ private func oldState(revision: UInt64) -> LedgerState {
             let failing = step
             faults.set { call, _, _ in call == failing ? EIO : 0 }
             do {
-                try open(directory, fault: faults.hook).close()
+                try open(directory, disk: FaultyDisk(faults.hook)).close()
                 isInterrupted = false
             } catch {
                 #expect("\(error)".contains("x.ledger") || "\(error)".contains(directory.path))
@@ -180,7 +182,7 @@ private func oldState(revision: UInt64) -> LedgerState {
                     var damaged = bytes
                     if isCut { damaged.removeSubrange(at...) } else { damaged[at] ^= 0x40 }
                     writeFile(path, damaged)
-                    let contents = try LedgerFormat.read(try SpoolFile.open(path, .read, fault: nil))
+                    let contents = try LedgerFormat.read(try SpoolFile(path, .read, on: SystemDisk()))
                     let expected: UInt64 = isCut ? UInt64(slot) : (slot == 2 ? 2 : 3)
                     #expect(
                         contents.state == (expected == 0 ? nil : oldState(revision: expected)),
@@ -217,7 +219,7 @@ private func oldState(revision: UInt64) -> LedgerState {
             changed.floor = round
             try ledger.update(changed)
             #expect(ledger.flush())
-            let contents = try LedgerFormat.read(try SpoolFile.open(directory("x.ledger"), .read, fault: nil))
+            let contents = try LedgerFormat.read(try SpoolFile(directory("x.ledger"), .read, on: SystemDisk()))
             #expect(contents.state == changed && contents.damagedSlots == 0)
         }
     }

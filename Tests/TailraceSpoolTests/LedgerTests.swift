@@ -6,10 +6,12 @@ import Testing
 @testable import TailraceSpool
 
 @Suite struct LedgerTests {
-    private func open(_ directory: TemporaryDirectory, first: UInt64 = 5, fault: SpoolFault? = nil) throws -> Ledger {
+    private func open(
+        _ directory: TemporaryDirectory, first: UInt64 = 5, disk: any Disk = SystemDisk()
+    ) throws -> Ledger {
         try Ledger.open(
             directory: directory.path, name: "hub.ledger", firstSequence: first, syncInterval: .milliseconds(1),
-            fault: fault, logger: quiet)
+            environment: SpoolEnvironment(disk: disk), logger: quiet)
     }
 
     private func state(_ number: UInt64) -> LedgerState {
@@ -49,7 +51,7 @@ import Testing
         let ledger = try open(directory)
         for number: UInt64 in 0..<100 {
             try ledger.update(state(number))
-            let file = try SpoolFile.open(directory("hub.ledger"), .read, fault: nil)
+            let file = try SpoolFile(directory("hub.ledger"), .read, on: SystemDisk())
             #expect(try LedgerFormat.read(file).state == state(number))
         }
         #expect(ledger.flush())
@@ -73,7 +75,7 @@ import Testing
                     var damaged = bytes
                     if isCut { damaged.removeSubrange(at...) } else { damaged[at] ^= 0x40 }
                     writeFile(path, damaged)
-                    let file = try SpoolFile.open(path, .read, fault: nil)
+                    let file = try SpoolFile(path, .read, on: SystemDisk())
                     let contents = try LedgerFormat.read(file)
                     if let found = contents.state {
                         #expect(known.contains(found), "byte \(at), cut: \(isCut)")
@@ -127,7 +129,7 @@ import Testing
     @Test func aFailedSyncIsAnsweredByWritingTheStateAgainElsewhere() throws {
         let directory = TemporaryDirectory()
         let faults = Faults()
-        let ledger = try open(directory, fault: faults.hook)
+        let ledger = try open(directory, disk: FaultyDisk(faults.hook))
         try ledger.update(state(1))
         #expect(ledger.flush())
         faults.set { _, operation, _ in operation == .sync ? EIO : 0 }
@@ -145,7 +147,7 @@ import Testing
     @Test func aFailedWriteIsToldAndTheStateGoesOutLater() throws {
         let directory = TemporaryDirectory()
         let faults = Faults()
-        let ledger = try open(directory, fault: faults.hook)
+        let ledger = try open(directory, disk: FaultyDisk(faults.hook))
         faults.set { _, operation, _ in operation == .write ? ENOSPC : 0 }
         #expect(throws: SpoolError.self) { try ledger.update(state(2)) }
         #expect(ledger.state == state(2))
@@ -163,10 +165,11 @@ import Testing
         let synced = Mutex<[UInt8]>([])
         let gate = Gate()
         // The hook runs before the sync: what is in the file then will be durable when the next sync begins.
-        let ledger = try open(directory) { operation, _ in
+        let disk = FaultyDisk { operation, _ in
             if operation == .sync { gate.pass() }
             return 0
         }
+        let ledger = try open(directory, disk: disk)
         var generator = SeededGenerator.fresh("aPowerCut")
         for round: UInt64 in 1...30 {
             // Everything up to here is durable.
@@ -192,7 +195,7 @@ import Testing
             }
             let crashed = directory("crashed.ledger")
             writeFile(crashed, disk)
-            let found = try LedgerFormat.read(try SpoolFile.open(crashed, .read, fault: nil)).state
+            let found = try LedgerFormat.read(try SpoolFile(crashed, .read, on: SystemDisk())).state
             #expect((found?.floor ?? 0) >= round * 10, "seed \(generator.seed)")
             #expect((found?.floor ?? 0) <= round * 10 + 5)
             gate.open()

@@ -100,7 +100,7 @@ func diskUsage(_ directory: String) -> Int {
         var settings = configuration(directory, segment: 1 << 20, maximum: 16 << 20)
         settings.queueLimit = 5
         settings.queueByteLimit = 4000
-        settings.fault = { operation, _ in
+        settings.environment.disk = FaultyDisk { operation, _ in
             if operation == .sync { gate.pass() }
             return 0
         }

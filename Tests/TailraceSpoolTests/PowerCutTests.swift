@@ -58,7 +58,7 @@ import Testing
         let directory = TemporaryDirectory()
         let gate = Gate()
         var settings = configuration(directory, segment: 32 << 10, maximum: 4 << 20)
-        settings.fault = { operation, path in
+        settings.environment.disk = FaultyDisk { operation, path in
             if operation == .sync, path.hasSuffix(".spool") { gate.pass() }
             return 0
         }

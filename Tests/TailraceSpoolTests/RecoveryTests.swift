@@ -56,7 +56,7 @@ import Testing
     private func unsyncedGroup(_ directory: TemporaryDirectory) throws -> (SpoolConfiguration, Snapshot) {
         let gate = Gate()
         var settings = configuration(directory, segment: 16 << 10)
-        settings.fault = { operation, path in
+        settings.environment.disk = FaultyDisk { operation, path in
             if operation == .sync, path.hasSuffix(".spool") { gate.pass() }
             return 0
         }
@@ -79,7 +79,7 @@ import Testing
         var bytes = readFile(path)
         for index in marker.range { bytes[index] = 0 }
         writeFile(path, bytes)
-        settings.fault = nil
+        settings.environment.disk = SystemDisk()
         return (settings, Snapshot(settings.directory))
     }
 

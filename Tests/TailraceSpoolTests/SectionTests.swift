@@ -134,7 +134,7 @@ import Testing
         let directory = TemporaryDirectory()
         let faults = Faults()
         var settings = configuration(directory)
-        settings.fault = faults.hook
+        settings.environment.disk = FaultyDisk(faults.hook)
         let spool = try openSpool(settings)
         let left = Atomic<Int>(times)
         faults.set { _, operation, path in
@@ -165,7 +165,7 @@ import Testing
         let gate = Gate()
         var settings = configuration(directory, segment: 64 << 10, maximum: 256 << 10)
         settings.queueByteLimit = 4096
-        settings.fault = { operation, path in
+        settings.environment.disk = FaultyDisk { operation, path in
             if operation == .sync, path.hasSuffix(".spool") { gate.pass() }
             return 0
         }

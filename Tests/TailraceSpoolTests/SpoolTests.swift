@@ -79,7 +79,7 @@ import Testing
         let blocked = Gate()
         let told = Mutex<[UInt64]>([])
         var settings = configuration(directory)
-        settings.fault = { operation, path in
+        settings.environment.disk = FaultyDisk { operation, path in
             if operation == .sync, path.hasSuffix(".spool") || path.hasSuffix(".new") { blocked.pass() }
             return 0
         }
@@ -183,7 +183,7 @@ import Testing
             let syncs = Atomic<Int>(0)
             var settings = configuration(directory)
             settings.sync = policy
-            settings.fault = { operation, _ in
+            settings.environment.disk = FaultyDisk { operation, _ in
                 if operation == .sync || operation == .syncDirectory { syncs.add(1, ordering: .relaxed) }
                 return 0
             }

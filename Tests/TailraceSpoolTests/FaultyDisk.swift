@@ -1,0 +1,56 @@
+import Glibc
+import Synchronization
+
+@testable import TailraceSpool
+
+/// Asked before each call: 0 lets it through, any other value makes the call fail with that errno.
+typealias SpoolFault = @Sendable (SpoolFileOperation, _ path: String) -> CInt
+
+/// The machine's disk, on which chosen calls fail.
+final class FaultyDisk: Disk {
+    private let disk = SystemDisk()
+    private let fault: SpoolFault
+    private let paths = Mutex<[CInt: String]>([:])
+
+    init(_ fault: @escaping SpoolFault) { self.fault = fault }
+
+    private func call(_ operation: SpoolFileOperation, _ path: String, _ body: () -> Int) -> Int {
+        let code = fault(operation, path)
+        return code == 0 ? body() : -Int(code)
+    }
+
+    private func call(_ operation: SpoolFileOperation, _ file: CInt, _ body: () -> Int) -> Int {
+        call(operation, paths.withLock { $0[file] ?? "" }, body)
+    }
+
+    func open(_ path: String, _ flags: CInt) -> Int {
+        call(flags & O_CREAT == 0 ? .open : .create, path) {
+            let file = disk.open(path, flags)
+            if file >= 0 { paths.withLock { $0[CInt(file)] = path } }
+            return file
+        }
+    }
+
+    func close(_ file: CInt) { disk.close(file) }
+    func size(_ file: CInt) -> Int { call(.open, file) { disk.size(file) } }
+    func read(_ file: CInt, into bytes: UnsafeMutableRawBufferPointer, at offset: Int) -> Int {
+        call(.read, file) { disk.read(file, into: bytes, at: offset) }
+    }
+    func write(_ file: CInt, _ vectors: UnsafeBufferPointer<iovec>, at offset: Int) -> Int {
+        call(.write, file) { disk.write(file, vectors, at: offset) }
+    }
+    func syncData(_ file: CInt) -> Int { call(.sync, file) { disk.syncData(file) } }
+    func sync(_ file: CInt) -> Int { call(.syncDirectory, file) { disk.sync(file) } }
+    func truncate(_ file: CInt, to size: Int) -> Int { call(.truncate, file) { disk.truncate(file, to: size) } }
+    func preallocate(_ file: CInt, _ size: Int) -> Int { call(.preallocate, file) { disk.preallocate(file, size) } }
+    func lock(_ file: CInt) -> Int { call(.lock, file) { disk.lock(file) } }
+    func unlock(_ file: CInt) { disk.unlock(file) }
+    func link(_ path: String, as other: String) -> Int { call(.link, other) { disk.link(path, as: other) } }
+    func unlink(_ path: String) -> Int { call(.unlink, path) { disk.unlink(path) } }
+    func rename(_ path: String, to other: String) -> Int { call(.rename, other) { disk.rename(path, to: other) } }
+    func makeDirectory(_ path: String) -> Int { call(.makeDirectory, path) { disk.makeDirectory(path) } }
+    func list(_ path: String, into names: inout [String]) -> Int {
+        let code = fault(.list, path)
+        return code == 0 ? disk.list(path, into: &names) : -Int(code)
+    }
+}
