@@ -35,3 +35,14 @@ package enum SpoolError: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 }
+
+extension SpoolError {
+    /// What the file system refuses in `body` becomes an error of the spool.
+    static func wrapping<T>(_ body: () throws(SpoolFileError) -> T) throws(SpoolError) -> T {
+        do throws(SpoolFileError) {
+            return try body()
+        } catch {
+            throw .file(error)
+        }
+    }
+}
