@@ -26,6 +26,9 @@ struct SpoolSurvey {
         var name: String { SegmentName.segment(generation) }
     }
 
+    /// How often a living spool is looked at again that changed too fast.
+    static let maximumAttempts = 10
+
     let directory: SpoolDirectory
     let depth: Depth
     /// Another process may be writing, and segments may go while they are looked at.
@@ -51,9 +54,19 @@ struct SpoolSurvey {
         self.directory = directory
         self.depth = depth
         self.isShared = isShared
-        let names = try SpoolError.wrapping { () throws(SpoolFileError) in try directory.names() }
-        for name in names.sorted() { try note(name) }
+        var attempt = 1
+        while try !look(progress), attempt < Self.maximumAttempts { attempt += 1 }
+    }
+
+    /// False when the newest segment went while it was looked for: what was seen is no spool that ever was.
+    private mutating func look(_ progress: (_ done: Int, _ total: Int) -> Void) throws(SpoolError) -> Bool {
+        (segments, ledgers, leftovers, foreignFiles) = ([], [], [], [])
+        (positions, claimed, cut) = ([:], 0, nil)
+        let names = try SpoolError.wrapping { () throws(SpoolFileError) in try directory.names() }.sorted()
+        for name in names { try note(name) }
         try SpoolError.wrapping { () throws(SpoolFileError) in try scan(progress) }
+        let newest = names.last { SegmentName.generation($0, suffix: ".spool") != nil }
+        return newest == nil || newest == segments.last?.name
     }
 
     /// Over all ledgers: the lowest floor.

@@ -67,6 +67,10 @@ func framePlaces(_ directory: String) throws -> [FramePlace] {
             for id in place.header.firstSequence..<place.header.endSequence { lost.insert(id) }
         }
         let expected = records.filter { !lost.contains($0.id) }
+        // Who only looks, before the start and without the lock, finds the same.
+        let stored = try StoredSpool(directory: settings.directory, everything: true)
+        #expect(try readAll(stored) == expected, what)
+        let told = stored.damage.flatMap { Array($0.ids) }.sorted()
         let spool = try openSpool(settings)
         let found = try readAll(spool)
         #expect(found == expected, what)
@@ -75,8 +79,9 @@ func framePlaces(_ directory: String) throws -> [FramePlace] {
         let statistics = spool.statistics()
         // Without the commit frame behind it, damage to the last frame looks like a torn tail.
         let next = isMarkerGone ? expected.last.map { $0.id + 1 } ?? 0 : UInt64(records.count)
-        let counted = lost.filter { $0 < next }.count
-        #expect(statistics.quarantinedRecords == UInt64(counted), what)
+        let counted = lost.filter { $0 < next }
+        #expect(statistics.quarantinedRecords == UInt64(counted.count), what)
+        #expect(told == counted.sorted(), what)
         #expect(statistics.nextSequence >= next, what)
         if lost.isEmpty { #expect(spool.positions() == positions, what) }
         // Life goes on, behind everything that was ever there.

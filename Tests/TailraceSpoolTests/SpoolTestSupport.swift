@@ -73,12 +73,22 @@ func readAll(_ spool: Spool, from sequence: UInt64? = nil) throws -> [ReadRecord
     }
     let reader = try spool.reader(from: sequence)
     var records: [ReadRecord] = []
-    while let frame = try reader.next() {
-        for index in frame.startIndex..<frame.recordCount {
-            records.append(ReadRecord(id: frame.firstSequence + UInt64(index), body: Array(frame.body(index))))
-        }
-    }
+    while let frame = try reader.next() { append(frame, to: &records) }
     return records
+}
+
+/// The same of a spool that nobody opened.
+func readAll(_ spool: StoredSpool, from sequence: UInt64 = 0) throws -> [ReadRecord] {
+    var frames = spool.frames(from: sequence)
+    var records: [ReadRecord] = []
+    while let frame = try frames.next() { append(frame, to: &records) }
+    return records
+}
+
+private func append(_ frame: SpoolFrame, to records: inout [ReadRecord]) {
+    for index in frame.startIndex..<frame.recordCount {
+        records.append(ReadRecord(id: frame.firstSequence + UInt64(index), body: Array(frame.body(index))))
+    }
 }
 
 // MARK: - Files
