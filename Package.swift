@@ -72,7 +72,8 @@ let package = Package(
         .target(
             name: "TailraceAgent",
             dependencies: [
-                "TailraceInputs", "TailraceDelivery", "TailraceSpool", "EventHubs", "Pulsar", "Transports", "CTailrace",
+                "TailraceInputs", "TailraceDelivery", "TailraceSpool", "EventHubs", "Pulsar", "Transports",
+                "OpenSSLTransport", "CTailrace",
                 nioCore, nioPosix, logging, nioHTTP1,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -80,7 +81,8 @@ let package = Package(
         .executableTarget(
             name: "tailrace",
             dependencies: [
-                "TailraceAgent", "TailraceInputs", "EventHubs", "Pulsar", "LocalHub", "OpenSSLTransport", "CTailrace",
+                "TailraceAgent", "TailraceInputs", "TailraceSpool", "EventHubs", "Pulsar", "LocalHub",
+                "OpenSSLTransport", "CTailrace",
                 nioPosix, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

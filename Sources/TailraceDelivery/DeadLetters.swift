@@ -6,8 +6,6 @@ internal import TailraceSpool
 ///
 /// Used by one drain, on its thread. Nothing is opened before the first record.
 final class DeadLetters {
-    /// The attribute that tells why a record is here.
-    static let reasonKey: StaticString = "dead_letter_reason"
     /// The attribute that tells which id the record had.
     static let sequenceKey: StaticString = "sequence"
     /// Bytes kept of a reason.
@@ -73,7 +71,7 @@ final class DeadLetters {
         for (position, index) in indices.enumerated() {
             let record = run[index]
             var attributes = Array(record.attributes)
-            reason.withUnsafeBytes { RecordAttributes.append(Self.reasonKey, $0, to: &attributes) }
+            reason.withUnsafeBytes { RecordAttributes.append(DeadLetterReason.key, $0, to: &attributes) }
             RecordAttributes.append(Self.sequenceKey, Int64(clamping: record.sequence), to: &attributes)
             guard let start = batch.copyIn(record.body), let place = attributes.withUnsafeBytes(batch.copyIn) else {
                 preconditionFailure("the batch was made large enough")
@@ -128,5 +126,20 @@ final class DeadLetters {
     func close() {
         spool?.close()
         spool = nil
+    }
+}
+
+/// Why a record is among the dead letters: one of its attributes.
+package enum DeadLetterReason {
+    static let key: StaticString = "dead_letter_reason"
+
+    /// What the attributes of a record tell.
+    package static func text(of attributes: UnsafeRawBufferPointer) -> String {
+        var text = "no reason given"
+        RecordAttributes.forEach(in: attributes) { name, value in
+            guard key.withUTF8Buffer({ name.elementsEqual($0) }), case .string(let bytes) = value else { return }
+            text = String(decoding: bytes, as: UTF8.self)
+        }
+        return text
     }
 }

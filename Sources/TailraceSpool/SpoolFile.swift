@@ -13,6 +13,7 @@ package struct SpoolFileError: Error, Equatable, Sendable, CustomStringConvertib
 
     package var isNoSpace: Bool { code == ENOSPC || code == EDQUOT }
     package var isMissing: Bool { code == ENOENT }
+    package var isForbidden: Bool { code == EACCES || code == EPERM }
 
     package var description: String { "\(operation.rawValue) \(path): \(String(cString: strerror(code)))" }
 }

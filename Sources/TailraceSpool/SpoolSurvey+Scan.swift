@@ -1,7 +1,7 @@
 // Which segments are read through, and what follows for the ids and ends of all.
 
 extension SpoolSurvey {
-    mutating func scan(_ progress: (_ done: Int, _ total: Int) -> Void) throws(SpoolFileError) {
+    mutating func scan(_ progress: Progress?) throws(SpoolFileError) {
         guard !segments.isEmpty else { return }
         let cursor = FrameCursor()
         // The newest segment that can stand alone, and whatever has to be read to know its ids.
@@ -27,7 +27,7 @@ extension SpoolSurvey {
             segments[index].scan = scan
             segments[index].scan?.positions = [:]
             done += segments[index].fileSize
-            progress(done, total)
+            progress?(done, total)
         }
         if isShared { try forgetReleased() }
         settleEnds()

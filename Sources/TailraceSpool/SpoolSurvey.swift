@@ -2,6 +2,9 @@
 ///
 /// A start, the list of positions, `spool verify` and whatever else looks at a spool see it through this one pair of eyes.
 struct SpoolSurvey {
+    /// Gets the bytes read so far and those in all.
+    typealias Progress = (_ done: Int, _ total: Int) -> Void
+
     enum Depth {
         /// As much as a start needs: the newest segment that can stand alone, and what follows it.
         case newest
@@ -48,8 +51,7 @@ struct SpoolSurvey {
 
     /// - Parameter progress: called after each segment that was read through.
     init(
-        _ directory: SpoolDirectory, depth: Depth, isShared: Bool,
-        progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+        _ directory: SpoolDirectory, depth: Depth, isShared: Bool, progress: Progress? = nil
     ) throws(SpoolError) {
         self.directory = directory
         self.depth = depth
@@ -59,7 +61,7 @@ struct SpoolSurvey {
     }
 
     /// False when the newest segment went while it was looked for: what was seen is no spool that ever was.
-    private mutating func look(_ progress: (_ done: Int, _ total: Int) -> Void) throws(SpoolError) -> Bool {
+    private mutating func look(_ progress: Progress?) throws(SpoolError) -> Bool {
         (segments, ledgers, leftovers, foreignFiles) = ([], [], [], [])
         (positions, claimed, cut) = ([:], 0, nil)
         let names = try SpoolError.wrapping { () throws(SpoolFileError) in try directory.names() }.sorted()

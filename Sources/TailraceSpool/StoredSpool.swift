@@ -33,7 +33,7 @@ package struct StoredSpool {
     ///
     /// - Parameter progress: called after each segment that was read, with the bytes read so far and those in all.
     package init(
-        directory path: String, everything: Bool = false, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+        directory path: String, everything: Bool = false, progress: ((_ done: Int, _ total: Int) -> Void)? = nil
     ) throws(SpoolError) {
         directory = path
         survey = try SpoolSurvey(

@@ -16,7 +16,7 @@ struct Explain: ParsableCommand {
 
     func run() throws {
         let path = PathExplanation.absolute(path, in: Tailrace.workingDirectory)
-        let socket = try ConfigurationLoader.controlSocket(ofConfigurationAt: common.config)
+        let socket = try ConfigurationLoader.places(ofConfigurationAt: common.config).controlSocket
         do {
             let request = ControlRequest.explain(path: path, isJSON: json)
             Tailrace.write(try ControlClient.answer(to: request, path: socket), endsLine: json)

@@ -19,7 +19,7 @@ struct PositionsList: ParsableCommand {
     var json = false
 
     func run() throws {
-        let socket = try ConfigurationLoader.controlSocket(ofConfigurationAt: common.config)
+        let socket = try ConfigurationLoader.places(ofConfigurationAt: common.config).controlSocket
         do {
             Tailrace.write(try ControlClient.answer(to: .positions(isJSON: json), path: socket), endsLine: json)
         } catch ControlError.notRunning {
@@ -52,7 +52,7 @@ struct PositionsSet: ParsableCommand {
     func run() throws {
         guard let place else { return }
         let path = PathExplanation.absolute(path, in: Tailrace.workingDirectory)
-        let socket = try ConfigurationLoader.controlSocket(ofConfigurationAt: common.config)
+        let socket = try ConfigurationLoader.places(ofConfigurationAt: common.config).controlSocket
         Tailrace.write(try ControlClient.answer(to: .setPosition(path: path, place), path: socket))
     }
 }
@@ -68,7 +68,7 @@ struct PositionsForget: ParsableCommand {
 
     func run() throws {
         let path = PathExplanation.absolute(path, in: Tailrace.workingDirectory)
-        let socket = try ConfigurationLoader.controlSocket(ofConfigurationAt: common.config)
+        let socket = try ConfigurationLoader.places(ofConfigurationAt: common.config).controlSocket
         Tailrace.write(try ControlClient.answer(to: .forgetPosition(path: path), path: socket))
     }
 }

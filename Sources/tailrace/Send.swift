@@ -119,9 +119,11 @@ struct Send: AsyncParsableCommand {
         let shared = StandardErrorLog.Shared()
         let logger = Logger(label: "send") { StandardErrorLog(label: $0, level: .warning, shared: shared) }
         let line = ProgressLine()
+        let begun = ContinuousClock.now
         do {
             let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-            let watch: (@Sendable (SendProgress) -> Void)? = line.isShown ? { @Sendable in line.show($0) } : nil
+            let watch: (@Sendable (SendProgress) -> Void)? =
+                line.isShown ? { @Sendable in line.show($0.text(after: begun.duration(to: .now))) } : nil
             let tell = { @Sendable (text: String) in
                 line.clear()
                 Tailrace.printError(text)
@@ -215,22 +217,10 @@ struct Send: AsyncParsableCommand {
     }
 }
 
-/// One line on a terminal that is written anew; nothing when standard error is no terminal.
-private final class ProgressLine: Sendable {
-    let isShown = isatty(STDERR_FILENO) == 1
-    private let begun = ContinuousClock.now
-
-    func show(_ progress: SendProgress) {
-        let seconds = begun.duration(to: .now) / .seconds(1)
-        let text =
-            "\r\(counted(progress.events, "event"))  \(SendProgress.megabytes(progress.bytes))  "
-            + "\(progress.rates(seconds: seconds))  \(progress.inFlight) in flight"
-            + (progress.retries > 0 ? "  \(progress.retries) sent again" : "") + "\u{1B}[K"
-        StandardErrorLog.writeToStandardError(Array(text.utf8))
-    }
-
-    func clear() {
-        guard isShown else { return }
-        StandardErrorLog.writeToStandardError(Array("\r\u{1B}[K".utf8))
+extension SendProgress {
+    /// For a line on a terminal, so long after the begin.
+    fileprivate func text(after time: Duration) -> String {
+        "\(counted(events, "event"))  \(SendProgress.megabytes(bytes))  \(rates(seconds: time / .seconds(1)))"
+            + "  \(inFlight) in flight" + (retries > 0 ? "  \(retries) sent again" : "")
     }
 }

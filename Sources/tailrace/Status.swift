@@ -11,7 +11,7 @@ struct Status: ParsableCommand {
     var json = false
 
     func run() throws {
-        let path = try ConfigurationLoader.controlSocket(ofConfigurationAt: common.config)
+        let path = try ConfigurationLoader.places(ofConfigurationAt: common.config).controlSocket
         Tailrace.write(try ControlClient.ask(ControlRequest.status(isJSON: json).line, path: path), endsLine: json)
     }
 }

@@ -11,7 +11,10 @@ struct Tailrace: ParsableCommand {
         commandName: "tailrace",
         abstract: "Carries log lines to Azure Event Hubs or Apache Pulsar, by a durable spool that loses nothing.",
         version: Version.text,
-        subcommands: [Run.self, Check.self, Status.self, Explain.self, Positions.self, Send.self, Demo.self, Hub.self])
+        subcommands: [
+            Run.self, Check.self, Status.self, Explain.self, Positions.self, SpoolCommand.self, Send.self, Demo.self,
+            Hub.self,
+        ])
 
     static func main() async {
         // Before anything else: anybody on this machine may read a command line.
@@ -56,16 +59,21 @@ struct Tailrace: ParsableCommand {
         Glibc.exit(1)
     }
 
-    /// Writes everything to standard output.
-    static func write(_ bytes: [UInt8], endsLine: Bool = false) {
+    /// Writes everything to standard output; false when nobody reads it any more.
+    @discardableResult
+    static func write(_ bytes: [UInt8], endsLine: Bool) -> Bool {
         var rest = (endsLine ? bytes + [UInt8(ascii: "\n")] : bytes)[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
             if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return }
+            guard count > 0 else { return false }
             rest = rest.dropFirst(count)
         }
+        return true
     }
+
+    @discardableResult
+    static func write(_ bytes: [UInt8]) -> Bool { write(bytes, endsLine: false) }
 
     static var workingDirectory: String {
         guard let path = getcwd(nil, 0) else { return "/" }

@@ -193,6 +193,6 @@ import Testing
         let descriptor = open(path, O_WRONLY | O_CREAT, 0o600)
         #expect(write(descriptor, text, text.utf8.count) == text.utf8.count)
         close(descriptor)
-        #expect(try ConfigurationLoader.controlSocket(ofConfigurationAt: path) == "/srv/t/control.sock")
+        #expect(try ConfigurationLoader.places(ofConfigurationAt: path).controlSocket == "/srv/t/control.sock")
     }
 }

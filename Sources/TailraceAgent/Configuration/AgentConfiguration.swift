@@ -16,13 +16,9 @@ package struct AgentConfiguration: Equatable, Sendable {
     /// Nothing that stops the agent, but somebody should know.
     package var warnings: [ConfigurationProblem] = []
 
-    /// Bytes: room for the name of the control socket, whose whole path may have 107.
-    package static let maximumStateDirectory = 90
-
     package init(file: String) { self.file = file }
 
-    package var controlSocket: String { "\(stateDirectory)/control.sock" }
-    package var spoolDirectory: String { "\(stateDirectory)/spool" }
+    package var places: AgentPlaces { AgentPlaces(stateDirectory: stateDirectory) }
 }
 
 package struct SpoolSettings: Equatable, Sendable {

@@ -50,19 +50,19 @@ package struct ConfigurationLoader {
         return try loader.read(root)
     }
 
-    /// The control socket of the agent with this configuration. Only `[agent]` counts: somebody may ask for the status
+    /// Where the agent with this configuration keeps what it has. Only `[agent]` counts: somebody may ask for the status
     /// who may not read the keys.
-    package static func controlSocket(ofConfigurationAt path: String) throws(ConfigurationError) -> String {
+    package static func places(ofConfigurationAt path: String) throws(ConfigurationError) -> AgentPlaces {
         let bytes = try bytes(ofConfigurationAt: path)
         let loader = ConfigurationLoader(file: path)
         if let root = try? TOMLDocument.parse(bytes) {
             var top = SettingsReader(root, name: "the file", line: 1, collector: loader.collector)
             var found = AgentConfiguration(file: path)
             loader.readAgent(loader.table("agent", of: &top), into: &found)
-            if loader.collector.problems.isEmpty { return found.controlSocket }
+            if loader.collector.problems.isEmpty { return found.places }
         }
         // Tells what is wrong when even [agent] cannot be read.
-        return try parse(bytes, file: path).controlSocket
+        return try parse(bytes, file: path).places
     }
 
     private mutating func read(_ root: TOMLTable) throws(ConfigurationError) -> AgentConfiguration {
@@ -152,9 +152,9 @@ package struct ConfigurationLoader {
             if !Self.isAbsolute(directory) {
                 reader.report(
                     "state_directory", "is not an absolute path", remedy: "write it from \"/\" on, without NUL")
-            } else if directory.utf8.count > AgentConfiguration.maximumStateDirectory {
+            } else if directory.utf8.count > AgentPlaces.maximumStateDirectory {
                 reader.report(
-                    "state_directory", "has more than \(AgentConfiguration.maximumStateDirectory) bytes",
+                    "state_directory", "has more than \(AgentPlaces.maximumStateDirectory) bytes",
                     remedy: "choose a shorter path: a socket is made in it")
             } else {
                 configuration.stateDirectory = directory

@@ -80,7 +80,7 @@ extension PositionChange {
 package enum StoppedAgent {
     package static func positions(_ configuration: AgentConfiguration) throws -> PositionsReport {
         do {
-            return PositionsReport(try Spool.storedPositions(directory: configuration.spoolDirectory))
+            return PositionsReport(try Spool.storedPositions(directory: configuration.places.spool))
         } catch SpoolError.file(let error) where error.isMissing {
             // It never ran.
             return PositionsReport([:])

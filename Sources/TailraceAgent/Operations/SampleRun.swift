@@ -8,8 +8,6 @@ internal import TailraceSpool
 ///
 /// Neither the state directory nor any output is touched.
 package enum SampleRun {
-    /// Bytes of a body that are shown.
-    private static let shownBody = 4096
     /// A last line without newline is given up after so many milliseconds beyond the input's own patience.
     private static let settlingTime: Int64 = 2000
     /// The file must have been found after so long.
@@ -98,35 +96,6 @@ package enum SampleRun {
             text.append(character)
         }
     }
-
-    // MARK: Showing
-
-    fileprivate static func lines(of body: UnsafeRawBufferPointer) -> [String] {
-        let lines = UnsafeRawBufferPointer(rebasing: body.prefix(shownBody))
-            .split(separator: 0x0A, omittingEmptySubsequences: false)
-        var shown = lines.map { line in
-            "    | "
-                + String(
-                    String.UnicodeScalarView(
-                        String(decoding: line, as: UTF8.self).unicodeScalars.map {
-                            $0.properties.generalCategory == .control && $0 != "\t" ? "\u{FFFD}" : $0
-                        }))
-        }
-        if body.count > shownBody { shown.append("    … of \(body.count) bytes") }
-        return shown
-    }
-
-    fileprivate static func properties(_ attributes: UnsafeRawBufferPointer) -> String {
-        var parts: [String] = []
-        RecordAttributes.forEach(in: attributes) { key, value in
-            let name = String(decoding: key, as: UTF8.self)
-            switch value {
-            case .integer(let number): parts.append("\(name)=\(number)")
-            case .string(let text): parts.append("\(name)=\"\(String(decoding: text, as: UTF8.self))\"")
-            }
-        }
-        return parts.joined(separator: " ")
-    }
 }
 
 /// Takes batches apart and passes each record through the input's filter alone, to tell what became of it.
@@ -196,11 +165,11 @@ private final class SampleSink: BatchSink {
         if after.undecided > before.undecided { title += ", a pattern reached its limits" }
         write(title)
         if one.recordCount > 0 {
-            let properties = SampleRun.properties(attributes) + fields
+            let properties = RecordText.properties(attributes) + fields
             if !properties.isEmpty { write("    \(properties)") }
-            for line in SampleRun.lines(of: one.body(0)) { write(line) }
+            for line in RecordText.lines(of: one.body(0)) { write(line) }
         } else {
-            for line in SampleRun.lines(of: batch.body(record)) { write(line) }
+            for line in RecordText.lines(of: batch.body(record)) { write(line) }
         }
     }
 

@@ -44,7 +44,7 @@ package final class Agent: Sendable {
         }
         let makers = try InputMakers(configuration)
         try Self.makeDirectory(configuration.stateDirectory)
-        var spoolConfiguration = SpoolConfiguration(directory: configuration.spoolDirectory)
+        var spoolConfiguration = SpoolConfiguration(directory: configuration.places.spool)
         spoolConfiguration.maximumSize = configuration.spool.maximumSize
         switch configuration.spool.sync {
         case .always: spoolConfiguration.sync = .always
@@ -67,13 +67,13 @@ package final class Agent: Sendable {
         var outputs: [any RunningOutput] = []
         for (index, output) in configuration.outputs.enumerated() {
             let ledger = try Ledger.open(
-                directory: configuration.spoolDirectory, name: "\(output.name).ledger",
+                directory: configuration.places.spool, name: "\(output.name).ledger",
                 firstSequence: spool.statistics().firstSequence, logger: logger)
             ledgers.append(ledger)
             outputs.append(
                 outlets[index].output(
                     output.name, key: output.key, spool: spool, ledger: ledger,
-                    deadLetterDirectory: "\(configuration.stateDirectory)/dead-letters-\(output.name)",
+                    deadLetterDirectory: configuration.places.deadLetters(output: output.name),
                     account: index == 0 ? account : nil, logger: logger,
                     release: { floors.set($0, output: index) }))
         }
@@ -85,7 +85,7 @@ package final class Agent: Sendable {
     /// An output that was removed or renamed leaves its ledger behind; whoever renamed it should know that the new name
     /// begins with the oldest record that is still in the spool.
     private func tellOfOrphans() {
-        guard let stream = opendir(configuration.spoolDirectory) else { return }
+        guard let stream = opendir(configuration.places.spool) else { return }
         defer { closedir(stream) }
         let known = Set(configuration.outputs.map { "\($0.name).ledger" })
         while let entry = readdir(stream) {
@@ -95,7 +95,7 @@ package final class Agent: Sendable {
             guard name.hasSuffix(".ledger"), !known.contains(name) else { continue }
             logger.warning(
                 "a ledger belongs to no output of the configuration; remove the file when its output is gone for good",
-                metadata: ["file": "\(configuration.spoolDirectory)/\(name)"])
+                metadata: ["file": "\(configuration.places.spool)/\(name)"])
         }
     }
 
@@ -122,7 +122,7 @@ package final class Agent: Sendable {
 
     /// Runs until SIGTERM or SIGINT, and returns after everything was stopped in order.
     package func run(manager: ServiceManager = ServiceManager()) async throws {
-        let control = try ControlServer.start(path: configuration.controlSocket, logger: logger) { [weak self] in
+        let control = try ControlServer.start(path: configuration.places.controlSocket, logger: logger) { [weak self] in
             self?.answer($0) ?? []
         }
         defer { control.stop() }
@@ -234,7 +234,7 @@ package final class Agent: Sendable {
         // Before the records that went on, so that none is seen as passed on and not yet as existing.
         let filtered = configuration.inputs.indices.map { sink.filterCounts($0) }
         let totals = sink.totals
-        report.spool = Self.spool(statistics, directory: configuration.spoolDirectory)
+        report.spool = Self.spool(statistics, directory: configuration.places.spool)
         report.spool.carriedOver = account.start > statistics.released ? account.start - statistics.released : 0
         let reports = inputs.reduce(into: [String: InputReport]()) { reports, input in
             reports.merge(input.reports(timeoutMilliseconds: timeoutMilliseconds)) { $1 }
