@@ -125,7 +125,7 @@ import Testing
         try makeSpool(records: 30)
         let spool = try Spool.open(SpoolConfiguration(directory: path), logger: quiet)
         defer { spool.close() }
-        let letters = DeadLetters(directory: places.deadLetters(output: "hub"), logger: quiet)
+        let letters = DeadLetters(directory: places.deadLetters(output: "hub"), environment: .init(), logger: quiet)
         let reader = try spool.reader(from: 0)
         while let frame = try reader.next() {
             #expect(letters.append(frame, 0..<1, reason: frame.firstSequence < 10 ? "too large" : "not allowed"))
