@@ -97,6 +97,64 @@ import Testing
         #expect(sink.texts(log) == lines(2...39))
     }
 
+    @Test func whatWasReadBeforeItWasCompressedIsNotReadAgainThoughAnOlderArchiveIsFound() throws {
+        let sink = FakeSink()
+        let patterns = input(log)
+        append(1...10)
+        var running = try RunningTailer([patterns], sink)
+        #expect(sink.wait { $0.lineCount == 10 })
+        running.stop()
+        // The first generation cannot be found for a while.
+        rename(log, directory("first"))
+        nextTick(after: directory("first"))
+        append(11...20)
+        var limits = FileTailLimits.test
+        limits.finalAfter = .seconds(2)
+        running = try RunningTailer([patterns], sink, limits: limits)
+        #expect(sink.wait { $0.lineCount == 20 })
+        // The second one is read, and compressed while it is open.
+        try rotate(0)
+        nextTick(after: "\(log).1.gz")
+        append(21...30)
+        #expect(sink.wait { _ in running.tailer.statistics.openFiles == 1 && sink.lineCount == 30 })
+        running.stop()
+        rename(directory("first"), "\(log).2")
+        try gzip("\(log).2")
+        append(31...31)
+        for _ in 0..<2 {
+            running = try RunningTailer([patterns], sink)
+            #expect(sink.wait { $0.lineCount >= 31 })
+            #expect(sink.wait { _ in running.tailer.statistics.openFiles == 1 })
+            running.stop()
+        }
+        #expect(sink.texts(log) == lines(1...31))
+    }
+
+    @Test func archivesThatOnlyBeginAsTheLogDidAreToldApart() throws {
+        let sink = FakeSink()
+        let banner = (1...20).map { "# A banner that begins every log of this program, line \($0)" }
+        func begin(_ first: Int, _ last: Int) {
+            write((banner + lines(first...last)).map { $0 + "\n" }.joined(), to: log)
+        }
+        begin(1, 3)
+        var running = try RunningTailer([input(log)], sink)
+        #expect(sink.wait { $0.lineCount == 23 })
+        running.stop()
+        append(4...6)
+        for generation in 1...2 {
+            nextTick(after: log)
+            try rotate(generation)
+            nextTick(after: "\(log).1.gz")
+            begin(generation * 10, generation * 10 + 9)
+        }
+        for _ in 0..<2 {
+            running = try RunningTailer([input(log)], sink)
+            #expect(sink.wait { $0.lineCount >= 86 })
+            running.stop()
+        }
+        #expect(sink.texts(log) == banner + lines(1...6) + banner + lines(10...19) + banner + lines(20...29))
+    }
+
     @Test func anArchiveThatIsStillWrittenIsWaitedFor() throws {
         let sink = FakeSink()
         append(1...100)

@@ -1,5 +1,6 @@
 import Glibc
 import Logging
+import TailraceSpool
 import TestSupport
 import Testing
 
@@ -250,18 +251,42 @@ import Testing
         #expect(sink.texts(log) == ["one", "two", "three", "four", "five"])
     }
 
-    @Test func aCopyThatWasRenamedBeforeItWasLookedAtIsNotTakenForTheOneThatHasItsNameNow() throws {
+    // MARK: - Step by step
+
+    /// What a tailer's thread owns, without the thread: events come when a test has it take them.
+    private func makeEngine(_ pattern: String = "*.log", positions: [SourceKey: [UInt8]]? = nil) throws
+        -> FileTailEngine
+    {
         var logger = Logger(label: "tail")
         logger.logLevel = .error
         let engine = FileTailEngine(
-            inputs: [input(directory("logs/*.log"))], limits: .test, host: "h", positions: sink.positions, sink: sink,
-            logger: logger, shared: try FileTailShared())
-        func step() {
-            engine.lookAround(FileTailEngine.monotonic())
-            _ = engine.readRound()
-            engine.flushPositions()
+            inputs: [input(directory("logs/\(pattern)"))], limits: .test, host: "h",
+            positions: positions ?? sink.positions, sink: sink, logger: logger, shared: try FileTailShared())
+        for _ in 0..<100 { step(engine) }
+        return engine
+    }
+
+    private func step(_ engine: FileTailEngine) {
+        engine.lookAround(FileTailEngine.monotonic())
+        _ = engine.readRound()
+        engine.flushPositions()
+    }
+
+    private func finish(_ engine: FileTailEngine) {
+        for _ in 0..<1000 {
+            step(engine)
+            usleep(1000)
         }
-        for _ in 0..<100 { step() }
+    }
+
+    /// Has the name looked at as after an event, before the events that are still to come.
+    private func look(at name: String, _ engine: FileTailEngine) throws {
+        engine.touch(try #require(engine.directories[directory("logs")]), name)
+        engine.settleTouched()
+    }
+
+    @Test func aCopyThatWasRenamedBeforeItWasLookedAtIsNotTakenForTheOneThatHasItsNameNow() throws {
+        let engine = try makeEngine()
         write("four\n", to: log)
         copyAndTruncate(to: log + ".1")
         write("five\n", to: log)
@@ -269,13 +294,54 @@ import Testing
         copyAndTruncate(to: log + ".1")
         write("six\n", to: log)
         // As after the event of the first copy's creation: by now the name is the second copy's. Then come the others.
-        engine.touch(try #require(engine.directories[directory("logs")]), "a.log.1")
-        engine.settleTouched()
-        for _ in 0..<1000 {
-            step()
-            usleep(1000)
-        }
+        try look(at: "a.log.1", engine)
+        finish(engine)
         #expect(sink.texts(log) == ["one", "two", "three", "four", "five", "six"])
         #expect(sink.lineCount == 6)
+    }
+
+    @Test func aCopyIsToldThoughItsLogHasGrownPastWhatWasReadBeforeTheTruncationWasSeen() throws {
+        let engine = try makeEngine("*.log*")
+        copyAndTruncate(to: log + ".1")
+        write("four, and more than was read of the log before\n", to: log)
+        try look(at: "a.log.1", engine)
+        finish(engine)
+        #expect(sink.texts(log) == ["one", "two", "three", "four, and more than was read of the log before"])
+        #expect(Array(sink.lines.keys) == [log])
+    }
+
+    @Test func aCopyThatHasTheNameToWhichALogWasRenamedIsNotTakenForTheLog() throws {
+        let engine = try makeEngine()
+        rename(log, log + ".2")
+        nextTick(after: log + ".2")
+        write("four\n", to: log)
+        copy(to: log + ".1")
+        // As after the event of a rename to the name that the copy has by now.
+        engine.renamedLabels[log + ".1"] = log
+        try look(at: "a.log.1", engine)
+        for _ in 0..<10 { step(engine) }
+        truncate(log, 0)
+        write("five\n", to: log)
+        finish(engine)
+        #expect(sink.texts(log) == ["one", "two", "three", "four", "five"])
+        #expect(Array(sink.lines.keys) == [log])
+    }
+
+    @Test func whatWasRotatedBeforeAnEmptyLogWasNotedIsReadAfterAKill() throws {
+        rename(log, log + ".2")
+        nextTick(after: log + ".2")
+        write("four\n", to: log)
+        rename(log, log + ".1")
+        nextTick(after: log + ".1")
+        write("", to: log)
+        // The agent came to note the empty log, and not to the generation before it.
+        let empty = FilePosition(
+            identity: try #require(FileStatus(path: log)).identity, generation: 0, offset: 0, head: .empty,
+            marker: .empty, label: log, path: log)
+        var positions = sink.positions
+        positions[empty.key] = empty.value
+        write("five\n", to: log)
+        finish(try makeEngine(positions: positions))
+        #expect(sink.texts(log) == ["one", "two", "three", "four", "five"])
     }
 }

@@ -132,7 +132,8 @@ import Testing
                 let at = zip(got, log.expected).prefix { $0 == $1 }.count
                 Issue.record(
                     """
-                    seed \(seeded.seed) inotify \(limits.usesInotify) glob \(matchesRotated): \(log.path) differs at \(at): got \(got.count) lines \
+                    seed \(seeded.seed) inotify \(limits.usesInotify) glob \(matchesRotated): \(log.path) differs at \(at): \
+                    got \(got.count) lines \
                     \(got.dropFirst(at).prefix(3)), expected \(log.expected.count) \(log.expected.dropFirst(at).prefix(3))
                     """)
             }

@@ -8,6 +8,9 @@ final class ArchiveReader {
     private(set) var window: [UInt8] = []
     private(set) var start: UInt64 = 0
     var end: UInt64 { start + UInt64(window.count) }
+    /// The first bytes of the content, and hashes of it where a position may have a mark: before the powers of two.
+    private var beginning: [UInt8] = []
+    private var marks: [ContentHash] = []
     /// The content up to the position is that of the file that was read.
     var isChecked = false
     /// The beginning of a line too long for a batch, whether that is all of it, and its length so far.
@@ -25,7 +28,35 @@ final class ArchiveReader {
         }
         let made = if case .bytes(let made) = outcome { made } else { 0 }
         window.removeLast(count - made)
+        if beginning.count < FilePosition.maximumHead {
+            beginning += window[old...].prefix(FilePosition.maximumHead - beginning.count)
+        }
+        while let mark = hash(from: nextMark - UInt64(ContentMarks.length), length: ContentMarks.length) {
+            marks.append(mark)
+        }
         return outcome
+    }
+
+    /// Makes more until there are so many bytes, or no more come.
+    func extend(to length: Int) -> GzipStream.Outcome {
+        var outcome = GzipStream.Outcome.bytes(0)
+        while end < UInt64(length), case .bytes = outcome { outcome = extend(by: length - Int(end)) }
+        return outcome
+    }
+
+    private var nextMark: UInt64 { UInt64(ContentMarks.length) << UInt64(marks.count) }
+
+    /// Whether the content is what was read up to the position, as far as it has been made.
+    ///
+    /// - Parameter isWhole: there is no more of it. When that is less than what was read, a mark must prove it.
+    func agrees(with position: FilePosition, isWhole: Bool) -> Bool {
+        let length = Int(position.head.length)
+        guard length > 0 else { return false }
+        if isWhole, end < position.offset {
+            return position.copy(ofSize: end) { hash(from: $0, length: $1) } != nil
+        }
+        return hash(from: 0, length: length) == position.head
+            && position.marks.agree(within: end) { hash(from: $0, length: $1) }
     }
 
     /// Forgets what is not needed for a position at `offset`.
@@ -37,10 +68,19 @@ final class ArchiveReader {
         start += UInt64(count)
     }
 
-    /// Nil when those bytes are not at hand.
+    /// Nil when nothing is kept of those bytes.
     func hash(from offset: UInt64, length: Int) -> ContentHash? {
-        guard offset >= start, offset + UInt64(length) <= end else { return nil }
-        let from = Int(offset - start)
-        return window.withUnsafeBytes { ContentHash(of: UnsafeRawBufferPointer(rebasing: $0[from..<(from + length)])) }
+        if offset >= start, offset + UInt64(length) <= end {
+            let from = Int(offset - start)
+            return window.withUnsafeBytes {
+                ContentHash(of: UnsafeRawBufferPointer(rebasing: $0[from..<(from + length)]))
+            }
+        }
+        if offset == 0, length <= beginning.count {
+            return beginning.withUnsafeBytes { ContentHash(of: UnsafeRawBufferPointer(rebasing: $0[..<length])) }
+        }
+        let place = offset + UInt64(length), first = UInt64(ContentMarks.length)
+        guard length == ContentMarks.length, place < nextMark, place.nonzeroBitCount == 1 else { return nil }
+        return marks[place.trailingZeroBitCount - first.trailingZeroBitCount]
     }
 }

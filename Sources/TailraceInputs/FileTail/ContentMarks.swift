@@ -46,6 +46,12 @@ struct ContentMarks: Equatable, Sendable {
         }
     }
 
+    /// Whether the content is the same at all places within its first `size` bytes, if there are any.
+    func agree(within size: UInt64, hash: (_ from: UInt64, _ length: Int) -> ContentHash?) -> Bool {
+        guard !hashes.isEmpty, last >> UInt64(hashes.count - 1) <= size else { return true }
+        return proven(within: size, hash: hash) != nil
+    }
+
     /// The last place within the first `size` bytes, when the content is the same at all places there; else nil.
     func proven(within size: UInt64, hash: (_ from: UInt64, _ length: Int) -> ContentHash?) -> UInt64? {
         var place = last

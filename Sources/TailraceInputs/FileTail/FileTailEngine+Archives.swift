@@ -4,9 +4,10 @@ internal import TailraceSpool
 
 /// Logs that were rotated and compressed before they were read to their end: the rest is read out of the archive.
 ///
-/// An archive is told by its name and by the first bytes of its content, which must be those of a known position whose
-/// file is gone, or of a log before it was truncated whose copy has not been found. Archives of generations that nobody has
-/// seen are read too, when they are younger than such a one. All other compressed files are left alone.
+/// An archive is told by its name and by its content, which must be that of a known position whose file is gone, or of a log
+/// before it was truncated whose copy has not been found: its beginning before it is taken in, and the bytes before the
+/// position when that has been reached. Archives of generations that nobody has seen are read too, when they are younger than
+/// such a one; what was read to its end and is gone is remembered for that. All other compressed files are left alone.
 extension FileTailEngine {
     struct ArchiveName {
         var directory: WatchedDirectory
@@ -14,6 +15,16 @@ extension FileTailEngine {
         var status: FileStatus
         /// The logs of which it may be a generation.
         var labels: [String]
+    }
+
+    /// Bytes of an archive's content that tell what it is.
+    private static let archiveBeginning = 65_536
+    private static let maximumRefuted = 1000
+
+    /// An archive that only began as what was read up to a position did.
+    struct Refutation: Hashable {
+        var archive: FileIdentity
+        var source: SourceKey
     }
 
     static let compressedSuffixes = [".gz", ".xz", ".bz2", ".zst", ".lz4", ".Z"]
@@ -25,14 +36,14 @@ extension FileTailEngine {
         guard name.hasSuffix(".gz"), !saved.isEmpty || !lost.isEmpty || !abandoned.isEmpty else { return [] }
         let stem = String(name.dropLast(3))
         return ([stem] + RotatedName.originals(of: stem)).map { directory.path(of: $0) }
-            .filter { label in abandoned[label] != nil || !missingPositions(of: label).isEmpty }
+            .filter { !missingPositions(of: $0).isEmpty }
     }
 
-    /// Positions of generations of a log whose files cannot be found.
+    /// Positions of generations of a log whose files cannot be found, and which may not have been read to their end.
     private func missingPositions(of label: String) -> [FilePosition] {
-        var result: [FilePosition] = []
+        var result = abandoned[label, default: []].map(\.position)
         if savedLabels[label] != nil {
-            result = saved.values.joined().filter { $0.label == label && $0.head.length > 0 }
+            result += saved.values.joined().filter { $0.label == label && $0.head.length > 0 }
         }
         for file in lost.values
         where file.label == label && file.descriptor < 0 && file.size > file.offset && file.head.length > 0 {
@@ -46,17 +57,18 @@ extension FileTailEngine {
         // What is a copy as it lies there needs no archive.
         for label in Set(archives.flatMap(\.labels)) { settleCopies(of: label) }
         var known: [(archive: ArchiveName, label: String)] = []
+        var unknown: [ArchiveName] = []
         for archive in archives where files[archive.status.identity] == nil {
-            for label in archive.labels {
-                if let position = position(in: archive, of: label) {
-                    adopt(archive, position, label)
-                    known.append((archive, label))
-                    break
-                }
+            switch content(of: archive) {
+            case .rest(let position, let label):
+                adopt(archive, position, label)
+                known.append((archive, label))
+            case .unknown: unknown.append(archive)
+            case .nothing: break
             }
         }
         for (first, label) in known {
-            for archive in archives
+            for archive in unknown
             where archive.labels.contains(label) && archive.directory === first.directory
                 && files[archive.status.identity] == nil && archive.status.modified >= first.status.modified
                 && RotatedName.isOlder(String(first.name.dropLast(3)), than: String(archive.name.dropLast(3)))
@@ -66,28 +78,45 @@ extension FileTailEngine {
         }
     }
 
-    /// The missing position that the archive's content begins with.
-    private func position(in archive: ArchiveName, of label: String) -> FilePosition? {
+    private enum ArchiveContent {
+        /// That of a missing generation of the log.
+        case rest(FilePosition, label: String)
+        /// Of no generation that is known.
+        case unknown
+        /// Of one that is at hand, or was read to its end; or it cannot be told yet.
+        case nothing
+    }
+
+    private func content(of archive: ArchiveName) -> ArchiveContent {
         let path = archive.directory.path(of: archive.name)
         let descriptor = path.withSystemPath { Glibc.open($0, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY) }
-        guard descriptor >= 0 else { return nil }
+        guard descriptor >= 0 else { return .nothing }
         defer { Glibc.close(descriptor) }
         let reader = ArchiveReader(descriptor: descriptor)
-        let outcome = reader.extend(by: FilePosition.maximumHead)
-        // A copy was modified last after its log was last looked at.
-        let copied = (abandoned[label] ?? []).filter { $0.seen <= archive.status.modified }
-        for position in missingPositions(of: label) + copied
-        where reader.hash(from: 0, length: Int(position.head.length)) == position.head {
-            return position
+        let outcome = reader.extend(to: Self.archiveBeginning)
+        func isKnown(_ position: FilePosition) -> Bool {
+            reader.agrees(with: position, isWhole: outcome == .finished)
+                && !refuted.contains(Refutation(archive: archive.status.identity, source: position.key))
         }
-        if outcome == .waiting || reader.window.count < FilePosition.maximumHead, outcome != .finished,
-            wallClockMilliseconds() - archive.status.modified / 1_000_000 < limits.forgetAfter.nanoseconds / 1_000_000,
-            unfinishedArchives.count < 1000
-        {
-            let key = TouchedKey(directory: ObjectIdentifier(archive.directory), name: archive.name)
-            unfinishedArchives[key] = (archive.directory, archive.name)
+        for label in archive.labels {
+            if let position = missingPositions(of: label).first(where: isKnown) { return .rest(position, label: label) }
         }
-        return nil
+        let isHeld = archive.labels.contains { label in
+            retired[label, default: []].contains { isKnown($0.position) }
+                || files.values.contains { $0.label == label && $0.candidateLabel == nil && isKnown($0.position) }
+        }
+        if isHeld { return .nothing }
+        switch outcome {
+        case .bytes, .finished: return .unknown
+        case .damaged: return .nothing
+        case .waiting:
+            let age = wallClockMilliseconds() - archive.status.modified / 1_000_000
+            if age < limits.forgetAfter.nanoseconds / 1_000_000, unfinishedArchives.count < 1000 {
+                let key = TouchedKey(directory: ObjectIdentifier(archive.directory), name: archive.name)
+                unfinishedArchives[key] = (archive.directory, archive.name)
+            }
+            return .nothing
+        }
     }
 
     private func adopt(_ archive: ArchiveName, _ position: FilePosition?, _ label: String) {
@@ -135,7 +164,7 @@ extension FileTailEngine {
         if !reader.isChecked {
             let length = Int(file.marker.length)
             guard reader.hash(from: file.offset - UInt64(length), length: length) == file.marker else {
-                return endArchive(file, "its content is not what was read up to offset \(file.offset)")
+                return refute(file)
             }
             reader.isChecked = true
         }
@@ -243,7 +272,10 @@ extension FileTailEngine {
     private func goOn(_ file: TailedFile, _ outcome: GzipStream.Outcome) -> Outcome {
         switch outcome {
         case .bytes: return .more
-        case .finished: return endArchive(file, "it ends before offset \(file.offset)")
+        case .finished:
+            // A copy that was made before all of that was written has nothing new.
+            let isKnown = file.archive?.agrees(with: file.position, isWhole: true) ?? false
+            return isKnown ? endArchive(file, nil) : refute(file)
         case .damaged(let reason): return endArchive(file, "it is damaged: \(reason)")
         case .waiting:
             let status = FileStatus(descriptor: file.descriptor)
@@ -259,13 +291,31 @@ extension FileTailEngine {
         }
     }
 
-    /// It has been read, or cannot be: its position is of no more use.
+    /// It only began as what was read did: that is still missing, and the archive something else.
+    private func refute(_ file: TailedFile) -> Outcome {
+        let position = file.position
+        logger.info(
+            "\(file.path) is no archive of what was read of \(file.label) up to offset \(file.offset): its content differs"
+        )
+        if refuted.count >= Self.maximumRefuted { refuted = [] }
+        refuted.insert(Refutation(archive: file.identity, source: position.key))
+        saved[position.identity.withoutDevice, default: []].append(position)
+        savedInodes.insert(position.identity.inode)
+        let directory = file.directory
+        discard(file)
+        // What it is, and which archive is the one, is looked for again.
+        if let directory { scan(directory) }
+        settleTouched()
+        return .held
+    }
+
+    /// It has been read, or cannot be.
     private func endArchive(_ file: TailedFile, _ reason: String?) -> Outcome {
         if let reason {
             statistics.readErrors += 1
             logger.warning("\(file.path) of \(file.label) cannot be read on at offset \(file.offset): \(reason)")
         }
-        remove(file)
+        retire(file)
         return .held
     }
 }

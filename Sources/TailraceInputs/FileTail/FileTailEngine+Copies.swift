@@ -17,26 +17,24 @@ extension FileTailEngine {
     /// The content up to this position is gone from the log: a copy of it may turn up, also after a restart.
     func abandon(_ position: FilePosition) {
         guard position.offset > 0, !position.isCopy else { return forget(position) }
-        var positions = abandoned[position.label] ?? []
-        positions.removeAll { $0.key == position.key }
-        positions.append(position)
-        positions.sort { ($0.identity.birth, $0.generation) < ($1.identity.birth, $1.generation) }
-        while positions.count > Self.maximumAbandoned { forget(positions.removeFirst()) }
-        abandoned[position.label] = positions
+        var past = abandoned[position.label] ?? []
+        past.removeAll { $0.position.key == position.key }
+        past.append(PastPosition(position: position, since: Self.monotonic()))
+        past.sort {
+            ($0.position.identity.birth, $0.position.generation) < ($1.position.identity.birth, $1.position.generation)
+        }
+        while past.count > Self.maximumAbandoned { forget(past.removeFirst().position) }
+        abandoned[position.label] = past
     }
 
     /// False when it is not among them.
     func takeAbandoned(_ position: FilePosition) -> Bool {
-        guard let index = abandoned[position.label]?.firstIndex(of: position) else { return false }
+        guard let index = abandoned[position.label]?.firstIndex(where: { $0.position == position }) else {
+            return false
+        }
         abandoned[position.label]?.remove(at: index)
         if abandoned[position.label]?.isEmpty == true { abandoned[position.label] = nil }
         return true
-    }
-
-    /// After so long a time no copy comes any more.
-    func forgetAbandoned() {
-        for position in abandoned.values.joined() { forget(position) }
-        abandoned = [:]
     }
 
     // MARK: - Candidates
@@ -76,7 +74,10 @@ extension FileTailEngine {
         guard !log.isRemoved, log.descriptor >= 0 || log.directory != nil else { return }
         let (size, modified) = (log.size, log.modified)
         let generation = log.generation
-        _ = lookAt(log)
+        // Where there is more than was read it may be a truncated log that has grown past that.
+        if lookAt(log) == nil, log.offset > 0, !log.contentMatches(log.position) {
+            _ = restart(log, because: "the bytes before offset \(log.offset) are not those that were read there")
+        }
         if log.size != size || log.modified != modified || log.generation != generation { enqueue(log) }
     }
 
@@ -93,7 +94,7 @@ extension FileTailEngine {
     /// What the file is a copy of, by its content: of several, that of which it has most.
     private func proof(_ file: TailedFile, of label: String) -> (FilePosition, FilePosition.Copy)? {
         guard file.descriptor >= 0 || open(file) else { return nil }
-        var positions = abandoned[label] ?? []
+        var positions = abandoned[label, default: []].map(\.position)
         positions += saved.values.joined().filter { $0.label == label && !$0.isCopy }
         var best: (FilePosition, FilePosition.Copy)?
         for position in positions {

@@ -11,11 +11,14 @@ extension FileTailEngine {
             file.encoding = encoding
             return
         }
-        guard file.size > 0 else { return }
+        if file.size > 0 { file.encoding = Self.encoding(beginning: file.descriptor) }
+    }
+
+    /// Nil when the first bytes do not tell yet.
+    private static func encoding(beginning descriptor: Int32) -> TextEncoding? {
         withUnsafeTemporaryAllocation(byteCount: 2, alignment: 2) { buffer in
-            let count = readFully(file.descriptor, into: buffer, count: buffer.count, offset: 0)
-            guard count > 0 else { return }
-            file.encoding = TextEncoding(beginning: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            let count = readFully(descriptor, into: buffer, count: buffer.count, offset: 0)
+            return count > 0 ? TextEncoding(beginning: UnsafeRawBufferPointer(rebasing: buffer[..<count])) : nil
         }
     }
 
@@ -28,11 +31,7 @@ extension FileTailEngine {
 
     /// The same for a file that may not be open.
     func encoding(of file: TailedFile, _ descriptor: Int32) -> TextEncoding {
-        if let encoding = file.encoding ?? inputs[file.input].encoding { return encoding }
-        return withUnsafeTemporaryAllocation(byteCount: 2, alignment: 2) { buffer in
-            let count = max(0, readFully(descriptor, into: buffer, count: buffer.count, offset: 0))
-            return TextEncoding(beginning: UnsafeRawBufferPointer(rebasing: buffer[..<count])) ?? .utf8
-        }
+        file.encoding ?? inputs[file.input].encoding ?? Self.encoding(beginning: descriptor) ?? .utf8
     }
 
     /// A position that was made with another encoding in mind may lie within a code unit, behind the first byte of a

@@ -31,11 +31,18 @@ final class FileTailEngine {
     var saved: [FileIdentity: [FilePosition]] = [:]
     /// The saved positions by label, for recognising rotations made while nobody looked.
     var savedLabels: [String: FilePosition] = [:]
+    /// Birth of the oldest generation of each label that is among them.
+    var savedElders: [String: Int64] = [:]
     var savedInodes: Set<UInt64> = []
     /// What a log was before it was truncated, the oldest first: by it a copy is told.
-    var abandoned: [String: [FilePosition]] = [:]
-    /// Monotonic nanoseconds at which they were last forgotten, all together.
-    var abandonedSweep: Int64 = 0
+    var abandoned: [String: [PastPosition]] = [:]
+    /// Generations of a log that were read to their end and are gone: an archive of one has nothing new.
+    var retired: [String: [PastPosition]] = [:]
+    struct PastPosition {
+        var position: FilePosition
+        /// Monotonic nanoseconds.
+        var since: Int64
+    }
     /// Files that may be copies of a log, by its label.
     var candidates: [String: [TailedFile]] = [:]
     /// Files that look like rotations and hold nothing of their logs: not looked at again until they change.
@@ -56,6 +63,7 @@ final class FileTailEngine {
         var renamedFrom: String?
     }
     var archives: [ArchiveName] = []
+    var refuted: Set<Refutation> = []
     /// Archives of which too little is there yet to tell what they are.
     var unfinishedArchives: [TouchedKey: (directory: WatchedDirectory, name: String)] = [:]
     /// Names to look at after this pass over the events, each once, in order.
@@ -138,6 +146,7 @@ final class FileTailEngine {
             saved[position.identity.withoutDevice, default: []].append(position)
             savedInodes.insert(position.identity.inode)
             if position.isCopy { continue }
+            savedElders[position.label] = min(savedElders[position.label] ?? .max, position.identity.birth)
             if let other = savedLabels[position.label], other.identity.birth >= position.identity.birth { continue }
             savedLabels[position.label] = position
         }

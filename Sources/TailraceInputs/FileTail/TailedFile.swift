@@ -127,10 +127,16 @@ final class TailedFile {
         self.name = name
     }
 
+    /// Whether this is the older one of two generations of a log. Of those that came to be in one tick of the clock the names
+    /// tell.
+    func isOlder(than other: TailedFile) -> Bool {
+        order != other.order ? order < other.order : RotatedName.isOlder(name, than: other.name)
+    }
+
     /// Puts `older` before this file, among the generations that must be read first.
     func insertPredecessor(_ older: TailedFile) {
         var node = self
-        while let before = node.predecessor, before.order > older.order { node = before }
+        while let before = node.predecessor, older.isOlder(than: before) { node = before }
         if node === older || node.predecessor === older { return }
         older.predecessor = node.predecessor
         node.predecessor = older

@@ -1,0 +1,24 @@
+import Testing
+
+@testable import TailraceInputs
+
+@Suite struct TailedFileTests {
+    private func file(_ name: String, age: Int64) -> TailedFile {
+        let identity = FileIdentity(device: 1, inode: 1, birth: age)
+        return TailedFile(
+            identity: identity, keyIdentity: identity, input: 0, age: age, directory: WatchedDirectory(path: "/logs"),
+            name: name)
+    }
+
+    /// From the youngest on.
+    private func names(_ file: TailedFile) -> [String] { [file.name] + (file.predecessor.map(names) ?? []) }
+
+    @Test func generationsOfOneTickOfTheClockAreInTheOrderOfTheirNames() {
+        for order in [[1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]] {
+            let log = file("a.log", age: 5)
+            for number in order { log.insertPredecessor(file("a.log.\(number)", age: 5)) }
+            log.insertPredecessor(file("a.log.0", age: 4))
+            #expect(names(log) == ["a.log", "a.log.1", "a.log.2", "a.log.3", "a.log.0"])
+        }
+    }
+}
