@@ -45,7 +45,9 @@ let package = Package(
         .target(name: "Producing", dependencies: [nioCore, logging], swiftSettings: strict),
         .target(
             name: "EventHubs",
-            dependencies: ["AMQP", "Producing", "Transports", "OpenSSLTransport", nioCore, nioPosix, logging],
+            dependencies: [
+                "AMQP", "CTailrace", "Producing", "Transports", "OpenSSLTransport", nioCore, nioPosix, logging,
+            ],
             swiftSettings: strict),
         .target(
             name: "Pulsar",

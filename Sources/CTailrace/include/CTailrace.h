@@ -3,6 +3,7 @@
 #define TAILRACE_CTAILRACE_H
 
 #include "bytes.h"
+#include "cache.h"
 #include "children.h"
 #include "crc32c.h"
 #include "datagrams.h"

@@ -1,4 +1,5 @@
 internal import AMQP
+internal import CTailrace
 import Glibc
 package import NIOCore
 
@@ -123,10 +124,17 @@ package enum BatchEnvelope {
             body.withUnsafeReadableBytes { bytes in
                 if let from = bytes.baseAddress { memcpy(to, from, length) }
             }
+            // Where the next event is likely to lie. Batches grow by turns, in memory that no cache holds: the next atomic
+            // instruction would wait until that event's bytes have got there, 7 % of a sender's processor time at 1 KiB.
+            if fetchedAhead.contains(size) { tailrace_will_write(start + size, min(size, target.count - size)) }
             return size
         }
         return true
     }
+
+    /// Bytes of events that are worth it: a shorter one is there soon enough, a longer one is more than a processor fetches
+    /// at once.
+    private static var fetchedAhead: ClosedRange<Int> { 512...4096 }
 
     /// Descriptor, constructor and length of a data section. Returns the place after them.
     @inline(__always)

@@ -16,19 +16,40 @@ extension EventHubBufferedProducerClient {
         _ event: EventData, partitionID: String? = nil, partitionKey: String? = nil, timeout: Duration? = nil
     ) async throws {
         guard let table = choice.table else {
-            let deadline = timeout.map { ContinuousClock.now.advanced(by: $0) }
-            let table = try await core.prepared(until: deadline)
-            let (index, key) = try choice.place(table, event, partitionID, partitionKey)
-            let item = BufferedEvent(event: event, partitionKey: key)
-            return try await core.wait(.event(item), table.partitions[index], until: deadline)
+            return try await connectAndWait(event, partitionID, partitionKey, timeout)
         }
+        guard let full = try take(event, table, partitionID, partitionKey) else { return }
+        try await wait(event, full.key, table.partitions[full.index], timeout)
+    }
+
+    // What most events do not need is apart: a function that waits in few places is called with less ado.
+
+    private nonisolated(nonsending) func connectAndWait(
+        _ event: EventData, _ partitionID: String?, _ partitionKey: String?, _ timeout: Duration?
+    ) async throws {
+        let deadline = timeout.map { ContinuousClock.now.advanced(by: $0) }
+        let table = try await core.prepared(until: deadline)
         let (index, key) = try choice.place(table, event, partitionID, partitionKey)
         let item = BufferedEvent(event: event, partitionKey: key)
-        switch try table.add(item, to: index) {
-        case .taken: return
+        try await core.wait(.event(item), table.partitions[index], until: deadline)
+    }
+
+    private nonisolated(nonsending) func wait(
+        _ event: EventData, _ key: String?, _ partition: PartitionTable.Partition, _ timeout: Duration?
+    ) async throws {
+        let item = BufferedEvent(event: event, partitionKey: key)
+        try await core.wait(.event(item), partition, until: timeout.map { .now.advanced(by: $0) })
+    }
+
+    /// Nil: taken. Otherwise the partition that has no room for it, and the key to annotate.
+    private func take(
+        _ event: EventData, _ table: PartitionTable, _ partitionID: String?, _ partitionKey: String?
+    ) throws(EventHubsError) -> (index: Int, key: String?)? {
+        let place = try choice.place(table, event, partitionID, partitionKey)
+        switch try table.add(BufferedEvent(event: event, partitionKey: place.key), to: place.index) {
+        case .taken: return nil
+        case .full: return place
         case .closed: throw BufferedCore.closedError
-        case .full:
-            try await core.wait(.event(item), table.partitions[index], until: timeout.map { .now.advanced(by: $0) })
         }
     }
 
@@ -44,12 +65,7 @@ extension EventHubBufferedProducerClient {
             try core.prepareInBackground()
             return false
         }
-        let (index, key) = try choice.place(table, event, partitionID, partitionKey)
-        switch try table.add(BufferedEvent(event: event, partitionKey: key), to: index) {
-        case .taken: return true
-        case .full: return false
-        case .closed: throw BufferedCore.closedError
-        }
+        return try take(event, table, partitionID, partitionKey) == nil
     }
 
     /// Takes events into the buffer one after the other, each as `enqueue` of one event does: without id and key every
