@@ -23,7 +23,8 @@ package final class Drain<D: Destination>: Sendable {
     ///   - ledger: of this output alone.
     ///   - deadLetterDirectory: where the records go that the service refuses for good; made when needed, its parent
     ///     must exist.
-    ///   - release: told the id below which this output needs nothing any more (`SpoolFloors.set`).
+    ///   - release: told the id below which this output needs nothing any more (`SpoolFloors.set`), once the ledger's disk
+    ///     knows it.
     package init(
         _ configuration: DrainConfiguration, destination: D, spool: Spool, ledger: Ledger,
         deadLetterDirectory: String, logger: Logger, release: @escaping @Sendable (UInt64) -> Void
@@ -38,15 +39,16 @@ package final class Drain<D: Destination>: Sendable {
         guard state.floor <= present.nextSequence else {
             throw DrainError.ledgerAhead(floor: state.floor, next: present.nextSequence)
         }
-        // What was released was acknowledged, though a power cut may have taken the ledger's last word on it.
-        state.floor = max(state.floor, present.firstSequence)
+        // What was released was acknowledged, also when an older ledger has come back.
+        let gone = state.floor..<max(state.floor, present.firstSequence)
+        state.floor = gone.upperBound
         Self.route(&state, configuration.key.kind, partitions: count, destination.name, logger)
-        let resumption = Self.resume(&state, destination, spool.recovery.nextSequence, logger)
+        let resumption = Self.resume(&state, destination, spool.recovery.nextSequence, gone: gone, logger)
         parts = DrainParts(
             configuration: configuration, destination: destination, spool: spool, ledger: ledger, state: state,
             resumption: resumption, reader: try spool.reader(from: state.floor),
-            deadLetterDirectory: deadLetterDirectory, logger: logger,
-            release: release)
+            deadLetterDirectory: deadLetterDirectory, logger: logger)
+        ledger.tellDurable(release)
     }
 
     /// Holds the ledger's routing against the one in force. What a partition has had acknowledged says nothing of the
@@ -71,7 +73,7 @@ package final class Drain<D: Destination>: Sendable {
     }
 
     private static func resume(
-        _ state: inout LedgerState, _ destination: D, _ end: UInt64, _ logger: Logger
+        _ state: inout LedgerState, _ destination: D, _ end: UInt64, gone: Range<UInt64>, _ logger: Logger
     ) -> Resumption {
         guard let positions = destination.positions else {
             // Records that go without numbers leave the numbers behind that the ledger has.
@@ -82,7 +84,8 @@ package final class Drain<D: Destination>: Sendable {
             return Resumption(partitions: state.partitions.count)
         }
         var doubts = 0
-        let resumption = Resumption(&state, positions, destination.numbering, end: end) { partition, reason in
+        let resumption = Resumption(&state, positions, destination.numbering, end: end, gone: gone) {
+            partition, reason in
             doubts += 1
             guard doubts <= 10 else { return }
             logger.warning(
@@ -171,7 +174,6 @@ final class DrainParts<D: Destination>: Sendable {
     let reader: SpoolReader
     let deadLetterDirectory: String
     let logger: Logger
-    let release: @Sendable (UInt64) -> Void
     var clocks: Clocks { spool.environment.clocks }
     let signal = Signal()
     let control = DrainControl()
@@ -179,8 +181,7 @@ final class DrainParts<D: Destination>: Sendable {
 
     init(
         configuration: DrainConfiguration, destination: D, spool: Spool, ledger: Ledger, state: LedgerState,
-        resumption: Resumption, reader: SpoolReader, deadLetterDirectory: String, logger: Logger,
-        release: @escaping @Sendable (UInt64) -> Void
+        resumption: Resumption, reader: SpoolReader, deadLetterDirectory: String, logger: Logger
     ) {
         self.configuration = configuration
         self.destination = destination
@@ -191,7 +192,6 @@ final class DrainParts<D: Destination>: Sendable {
         self.reader = reader
         self.deadLetterDirectory = deadLetterDirectory
         self.logger = logger
-        self.release = release
         let now = spool.environment.clocks.instant()
         published = Mutex(
             DrainStatistics(partitions: destination.partitionCount, startedAt: state.floor, now: now))

@@ -327,7 +327,15 @@ final class DrainLoop<D: Destination> {
                     now, .error, "the service refuses a batch for good; it is tried again in parts", reason,
                     ["partition": "\(partition)", "records": "\(item.records)"])
                 parts.destination.noteRefusal(partition)
-                return self.refused.split(item.tag, partition, item.records, routes)
+                do {
+                    return try self.refused.split(item.tag, partition, item.records, routes)
+                } catch {
+                    // The service minds one record, and the others must not go with it: it is asked again until they can
+                    // be told apart.
+                    statistics.localFailures += 1
+                    log(now, .error, "cannot read refused records again", "\(error)")
+                    return [item]
+                }
             },
             settle: { partition, item, settlement in
                 switch settlement {
@@ -377,7 +385,6 @@ final class DrainLoop<D: Destination> {
         statistics.floor = floor
         do {
             try ledger.save(floor: floor, now: now)
-            parts.release(floor)
         } catch {
             statistics.localFailures += 1
             log(now, .error, "cannot write the ledger; acknowledged records stay in the spool", "\(error)")

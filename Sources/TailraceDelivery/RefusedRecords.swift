@@ -18,10 +18,10 @@ struct RefusedRecords<D: Destination> {
 
     func close() { deadLetters.close() }
 
-    /// A refused batch in halves; empty when it cannot be divided.
+    /// A refused batch in halves; empty when it cannot be divided. Throws when the spool cannot be read now.
     func split(
         _ span: RecordSpan, _ partition: Int, _ records: Int, _ routes: RouteTable<D.Encoder.Header>
-    ) -> [LaneEngine<D, RecordSpan>.Item] {
+    ) throws -> [LaneEngine<D, RecordSpan>.Item] {
         guard records > 1 else { return [] }
         let half = (records + 1) / 2
         // The lane's own encoder may be in the middle of a batch.
@@ -34,33 +34,28 @@ struct RefusedRecords<D: Destination> {
             pieces.append(.init(batch: encoder.seal(), tag: piece.span, bytes: size, records: piece.records))
             piece.records = 0
         }
-        do {
-            let reader = try parts.spool.reader(from: span.first)
-            while let view = try reader.next(), view.firstSequence < span.end {
-                let (context, key, place) = routes.decode(view.context)
-                guard place == partition else { continue }
-                let header = encoder.prepare(context, key: key)
-                var (index, end) = span.indices(of: view)
-                while index < end {
-                    if piece.records == 0 {
-                        encoder.begin(header)
-                        piece.span.first = view.firstSequence + UInt64(index)
-                    }
-                    let run = RecordRun(view, index..<min(end, index + half - piece.records))
-                    var taken = encoder.append(run, header)
-                    if taken == 0, piece.records == 0 {
-                        guard encoder.appendCut(run[index], header) != nil else { return [] }
-                        taken = 1
-                    }
-                    index += taken
-                    piece.records += taken
-                    piece.span.end = view.firstSequence + UInt64(index)
-                    if piece.records == half || index < end { sealPiece() }
+        let reader = try parts.spool.reader(from: span.first)
+        while let view = try reader.next(), view.firstSequence < span.end {
+            let (context, key, place) = routes.decode(view.context)
+            guard place == partition else { continue }
+            let header = encoder.prepare(context, key: key)
+            var (index, end) = span.indices(of: view)
+            while index < end {
+                if piece.records == 0 {
+                    encoder.begin(header)
+                    piece.span.first = view.firstSequence + UInt64(index)
                 }
+                let run = RecordRun(view, index..<min(end, index + half - piece.records))
+                var taken = encoder.append(run, header)
+                if taken == 0, piece.records == 0 {
+                    guard encoder.appendCut(run[index], header) != nil else { return [] }
+                    taken = 1
+                }
+                index += taken
+                piece.records += taken
+                piece.span.end = view.firstSequence + UInt64(index)
+                if piece.records == half || index < end { sealPiece() }
             }
-        } catch {
-            parts.logger.error("cannot read refused records again", metadata: ["reason": "\(error)"])
-            return []
         }
         sealPiece()
         return pieces

@@ -41,10 +41,12 @@ struct Resumption: Sendable {
     ///
     /// - Parameters:
     ///   - end: the spool's next id when it was opened.
+    ///   - gone: ids that were acknowledged and are gone, without the ledger's knowing. How many of them are a partition's
+    ///     nobody can tell any more, nor how many records behind them the service has.
     ///   - doubt: told the partitions whose positions do not fit, with the reason; nothing is skipped there.
     init(
         _ state: inout LedgerState, _ positions: [ServicePosition], _ numbering: ServiceNumbering = .wrapping,
-        end: UInt64, doubt: (_ partition: Int, _ reason: String) -> Void
+        end: UInt64, gone: Range<UInt64> = 0..<0, doubt: (_ partition: Int, _ reason: String) -> Void
     ) {
         precondition(positions.count == state.partitions.count)
         self.init(positions, end: end)
@@ -56,6 +58,8 @@ struct Resumption: Sendable {
             guard ledger.producer?.groupID == position.producer.groupID else { continue }
             let held = end > ledger.acknowledged ? end - ledger.acknowledged : 0
             switch numbering.distance(from: ledger.serviceNumber, to: service) {
+            case let ahead? where ahead > 0 && !gone.isEmpty && ledger.acknowledged < gone.upperBound:
+                doubt(index, "it has \(ahead) records more than the ledger, and some of them left the spool")
             case let ahead? where UInt64(ahead) <= held:
                 remaining[index] = Int(ahead)
                 // So that the numbers meet the base when the skipping ends, also in a run that goes on with it.

@@ -6,7 +6,7 @@ enum Checkpoint {
     /// What one position takes in a checkpoint.
     static func size(key: SourceKey, value: [UInt8]) -> Int { 8 + key.bytes.count + value.count }
 
-    /// A segment's first bytes, a multiple of 8 long.
+    /// A segment's first bytes, a multiple of 8 long; the same for the same positions.
     static func encode(_ segment: SegmentHeader, positions: [SourceKey: [UInt8]]) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: SegmentHeader.size)
         bytes.withUnsafeMutableBytes { segment.encode(into: $0.baseAddress!) }
@@ -28,7 +28,7 @@ enum Checkpoint {
             block.removeAll(keepingCapacity: true)
             piece += 1
         }
-        for (key, value) in positions {
+        for (key, value) in positions.sorted(by: { $0.key.bytes.lexicographicallyPrecedes($1.key.bytes) }) {
             if !block.isEmpty, block.count + size(key: key, value: value) > pieceSize { finishPiece(isLast: false) }
             let start = block.count
             block.append(contentsOf: repeatElement(0, count: 8))

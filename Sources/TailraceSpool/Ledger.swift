@@ -52,6 +52,11 @@ package final class Ledger: Sendable {
                         "the ledger's format was upgraded",
                         metadata: ["ledger": "\(file.path)", "version": "\(contents.version)"])
                 }
+                // After a kill the page cache alone may have it, and after a failed sync for good. Only what is on the disk
+                // may be the one good copy.
+                try file.write(
+                    LedgerFormat.encode(state, revision: contents.revision), at: contents.slot * LedgerFormat.slotSize)
+                try file.sync()
                 let core = LedgerCore(
                     file: file, state: state, revision: contents.revision, durable: contents.slot,
                     interval: syncInterval, clocks: environment.clocks, logger: logger)
@@ -118,6 +123,10 @@ package final class Ledger: Sendable {
     /// Stores `state`: in the page cache when this returns, on disk within `syncInterval` and a sync. When it throws,
     /// the state counts in memory and goes out with the next update.
     package func update(_ state: LedgerState) throws(SpoolError) { try core.update(state) }
+
+    /// From now on `tell` is told the floor that is on the disk: at once, and whenever another one has got there, on the
+    /// ledger's thread. Must not block. Only what is below may be given up: a power cut takes what was not synced.
+    package func tellDurable(_ tell: @escaping @Sendable (_ floor: UInt64) -> Void) { core.tellDurable(tell) }
 
     /// Waits until the last update is on disk; false when the disk refuses or the time is over.
     @discardableResult

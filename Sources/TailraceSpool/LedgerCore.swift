@@ -23,6 +23,12 @@ final class LedgerCore: @unchecked Sendable {
     private var syncingSlot: Int?
     /// The slot that was written since the last sync began.
     private var dirtySlot: Int?
+    /// The floors in these slots.
+    private var durableFloor: UInt64
+    private var syncingFloor: UInt64 = 0
+    private var dirtyFloor: UInt64 = 0
+    /// Told the floor that is on the disk, whenever it has got there.
+    private var onDurable: (@Sendable (_ floor: UInt64) -> Void)?
     /// A thread is writing the dirty slot.
     private var isWriting = false
     /// The state has changed since the last write began.
@@ -40,6 +46,7 @@ final class LedgerCore: @unchecked Sendable {
         self.state = state
         self.revision = revision
         durableSlot = durable
+        durableFloor = state.floor
         self.interval = interval.nanosecondsClamped
         self.clocks = clocks
         self.logger = logger
@@ -79,6 +86,7 @@ final class LedgerCore: @unchecked Sendable {
                 let slot = dirtySlot ?? (0..<LedgerFormat.slotCount).first { $0 != durableSlot && $0 != syncingSlot }
                 guard let slot else { preconditionFailure("three slots, of which two are taken") }
                 dirtySlot = slot
+                dirtyFloor = state.floor
                 return (state, revision, slot)
             }
             guard let next else { return }
@@ -111,6 +119,14 @@ final class LedgerCore: @unchecked Sendable {
             flushesWaiting -= 1
             return isDurable
         }
+    }
+
+    func tellDurable(_ tell: @escaping @Sendable (_ floor: UInt64) -> Void) {
+        let floor = monitor.withLock {
+            onDurable = tell
+            return durableFloor
+        }
+        tell(floor)
     }
 
     private var isDurable: Bool { dirtySlot == nil && syncingSlot == nil && !isWriting && !isStale }
@@ -180,8 +196,14 @@ final class LedgerCore: @unchecked Sendable {
             if mustWrite { try writeWhileStale() }
             guard let slot = takeDirtySlot() else { return }
             try file.sync()
-            monitor.withLock {
+            let (floor, onDurable) = monitor.withLock {
                 durableSlot = slot
+                durableFloor = syncingFloor
+                return (durableFloor, self.onDurable)
+            }
+            // Before those who wait for the sync go on.
+            onDurable?(floor)
+            monitor.withLock {
                 syncingSlot = nil
                 changed.broadcast()
             }
@@ -207,6 +229,7 @@ final class LedgerCore: @unchecked Sendable {
         monitor.withLock {
             while isWriting { changed.wait() }
             syncingSlot = dirtySlot
+            syncingFloor = dirtyFloor
             dirtySlot = nil
             return syncingSlot
         }

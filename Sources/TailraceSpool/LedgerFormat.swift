@@ -95,7 +95,7 @@ enum LedgerFormat {
             length <= slot.count - envelopeSize,
             base.load(at: 8, as: UInt32.self)
                 == checksum(of: UnsafeRawBufferPointer(rebasing: slot[12..<(envelopeSize + length)]))
-        else { return slot.allSatisfy { $0 == 0 } ? .empty : .damaged }
+        else { return slot.isZero ? .empty : .damaged }
         let version = base.load(at: 16, as: UInt8.self)
         guard version <= Self.version else { return .newer(version: version) }
         let size = partitionSize(version: version)

@@ -1,4 +1,5 @@
 import CTailrace
+import Glibc
 
 extension UnsafeRawPointer {
     /// A little-endian integer that need not be aligned. The caller has checked the bounds.
@@ -11,6 +12,14 @@ extension UnsafeMutableRawPointer {
     /// Stores a little-endian integer that need not be aligned. The caller has checked the bounds.
     func store<T: FixedWidthInteger>(_ value: T, at offset: Int) {
         storeBytes(of: value.littleEndian, toByteOffset: offset, as: T.self)
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Nothing but zeros: the first byte is, and each of the others is like the one before.
+    var isZero: Bool {
+        guard let base = baseAddress, let first else { return true }
+        return first == 0 && memcmp(base, base + 1, count - 1) == 0
     }
 }
 

@@ -20,7 +20,10 @@
 // 7. Writing goes on in a new segment, never in a recovered one.
 // 8. Positions come from the newest segment with a whole checkpoint and the frames from there on. Older segments are
 //    not read at the start; their damage is found by the readers, by the same rules.
-// 9. A segment whose header is damaged is read from its frames: its name tells its generation.
+// 9. A kill leaves frames in the page cache alone, and after a sync that failed they may be there for good. What D does not
+//    prove is therefore written again to the same place and synced before anybody sees it: otherwise the next segment
+//    could speak for records that a power cut then takes.
+// 10. A segment whose header is damaged is read from its frames: its name tells its generation.
 
 /// What `Spool.open` found.
 package struct RecoveryReport: Equatable, Sendable {
@@ -67,6 +70,8 @@ struct Recovery {
     let directory: SpoolDirectory
     let quarantine: Quarantine
     let minimumNextSequence: UInt64
+    /// Something is to survive a power cut.
+    let isSyncing: Bool
 
     func run() throws(SpoolError) -> Result {
         let survey = try SpoolSurvey(directory, depth: .newest, isShared: false)
@@ -112,12 +117,23 @@ struct Recovery {
         return report
     }
 
-    /// Rules 4 and 5.
+    /// Rules 4, 5 and 9.
     private func finish(_ last: SpoolSurvey.Segment, cut: Range<Int>?) throws(SpoolFileError) {
-        guard cut != nil || last.limit < last.fileSize else { return }
+        let unproven = isSyncing ? last.scan?.unprovenBytes : nil
+        guard cut != nil || unproven != nil || last.limit < last.fileSize else { return }
         let file = try directory.open(last.name, .readWrite)
         if let cut { _ = quarantine.copy(from: file, generation: last.generation, range: cut) }
+        if let unproven { try makeDurable(unproven, of: file) }
         // Only saves space: the next segment's header ends this one, so it need not be durable.
         if last.limit < last.fileSize { try file.truncate(to: last.limit) }
+    }
+
+    private func makeDurable(_ range: Range<Int>, of file: SpoolFile) throws(SpoolFileError) {
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: range.count, alignment: 16)
+        defer { bytes.deallocate() }
+        // Not around what the disk cannot deliver: zeros must not take the place of records.
+        let count = try file.read(into: bytes, at: range.lowerBound)
+        try file.write(UnsafeRawBufferPointer(rebasing: bytes[..<count]), at: range.lowerBound)
+        try file.sync()
     }
 }

@@ -20,6 +20,10 @@ struct SegmentScan {
     var end: UInt64
     /// Bytes up to the end of the last whole frame.
     var validEnd = 0
+    /// Bytes up to the end of the last frame whose records were all durable when the last whole frame was written.
+    private var provenEnd = 0
+    /// Whole frames behind them: where each ends, and the id after its last record.
+    private var unproven: [(end: Int, sequence: UInt64)] = []
     /// Everything below was durable when the last whole frame was written.
     var durable: UInt64
     /// The highest id that any whole header speaks of, plus one.
@@ -29,6 +33,9 @@ struct SegmentScan {
     var records: UInt64 = 0
     var hasCheckpoint = false
     var positions: [SourceKey: [UInt8]]
+
+    /// Whole frames that may have come no further than the page cache.
+    var unprovenBytes: Range<Int>? { provenEnd < validEnd ? provenEnd..<validEnd : nil }
 
     /// The first damage that no later frame proves to have been durable before.
     var firstUncommittedHole: Hole? { holes.first { $0.expected >= durable && !$0.isHarmless } }
@@ -67,6 +74,7 @@ struct SegmentScan {
                 }
                 scan.validEnd = cursor.offset
                 scan.durable = max(scan.durable, header.committed)
+                scan.prove(cursor.offset, header.endSequence)
                 scan.claimed = max(scan.claimed, header.endSequence, header.committed)
                 scan.end = header.endSequence
                 scan.records += UInt64(header.recordCount)
@@ -92,6 +100,15 @@ struct SegmentScan {
                 }
             }
         }
+    }
+
+    /// A frame ends at `end` and before the id `sequence`.
+    private mutating func prove(_ end: Int, _ sequence: UInt64) {
+        unproven.append((end, sequence))
+        let proven = unproven.prefix { $0.sequence <= durable }
+        guard let last = proven.last else { return }
+        provenEnd = last.end
+        unproven.removeFirst(proven.count)
     }
 
     private mutating func finishCheckpoint(_ checkpoint: [SourceKey: [UInt8]], isComplete: Bool) {

@@ -34,7 +34,8 @@ package final class Spool: Sendable {
         }
         lock = try LockFile.take(in: directory)
         recovered = try Recovery(
-            directory: directory, quarantine: quarantine, minimumNextSequence: configuration.minimumNextSequence
+            directory: directory, quarantine: quarantine, minimumNextSequence: configuration.minimumNextSequence,
+            isSyncing: configuration.sync != .never
         ).run()
         recovered.report.log(to: logger)
         let state = SpoolState(
@@ -113,7 +114,7 @@ package final class Spool: Sendable {
             guard sequence <= core.state.nextSequence else {
                 throw .beyondEnd(wanted: sequence, next: core.state.nextSequence)
             }
-            guard sequence >= core.state.firstSequence else {
+            guard !core.state.isReleased(sequence) else {
                 throw .released(wanted: sequence, first: core.state.firstSequence)
             }
         }

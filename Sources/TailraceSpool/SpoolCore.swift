@@ -44,6 +44,10 @@ struct SpoolState {
     var bytesOnDisk: Int { segments.reduce(spareBytes) { $0 + $1.size } }
     var firstSequence: UInt64 { segments.first?.first ?? committed }
 
+    /// Whether records from `sequence` on are gone. Ids that a recovery skipped may lie before the first segment: no record
+    /// is missing for who has read up to them.
+    func isReleased(_ sequence: UInt64) -> Bool { sequence < firstSequence && sequence < released }
+
     mutating func setPosition(_ position: SourcePosition) {
         let old = positions[position.source].map { Checkpoint.size(key: position.source, value: $0) } ?? 0
         positions[position.source] = position.value.isEmpty ? nil : position.value

@@ -12,15 +12,20 @@ package struct SpoolDirectory: Sendable {
 
     package func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
 
-    /// Makes the directory if it is missing; its parent must exist.
+    /// Makes the directory if it is missing; its parent must exist. Its name is durable then, also when who made it ended
+    /// before that.
     package func create() throws(SpoolFileError) {
         do throws(SpoolFileError) {
             _ = try SpoolFile.call(.makeDirectory, path) { disk.makeDirectory(path) }
         } catch {
             guard error.code == EEXIST else { throw error }
-            return
         }
-        try Self(path: "\(path)/..", disk: disk).sync()
+        do throws(SpoolFileError) {
+            try Self(path: "\(path)/..", disk: disk).sync()
+        } catch {
+            // A parent that is not ours to read was not changed by us either.
+            guard error.code == EACCES else { throw error }
+        }
     }
 
     package func open(_ name: String, _ mode: SpoolFile.Mode) throws(SpoolFileError) -> SpoolFile {

@@ -99,7 +99,7 @@ package final class SpoolReader: @unchecked Sendable {
             {
                 return expected < same.end ? same : nil
             }
-            guard expected >= core.state.firstSequence else {
+            guard !core.state.isReleased(expected) else {
                 throw .released(wanted: expected, first: core.state.firstSequence)
             }
             if let next = core.state.segments.first(where: { $0.end > expected }) { return next }
@@ -192,7 +192,7 @@ package final class SpoolReader: @unchecked Sendable {
     }
 
     private func throwIfReleased() throws(SpoolError) {
-        let first = core.monitor.withLock { core.state.firstSequence }
-        if expected < first { throw .released(wanted: expected, first: first) }
+        let (first, isReleased) = core.monitor.withLock { (core.state.firstSequence, core.state.isReleased(expected)) }
+        if isReleased { throw .released(wanted: expected, first: first) }
     }
 }
