@@ -5,6 +5,7 @@ EVENT_LOAD = .build/release/event-load
 PULSAR_LOAD = .build/release/pulsar-load
 FILE_LOAD = .build/release/file-load
 SYSLOG_LOAD = .build/release/syslog-load
+WORLDS = .build/release/worlds
 VENV = .build/venv
 # The beta of the official client that numbers its events needs packages of its own.
 BETA = .build/venv-idempotent
@@ -18,8 +19,8 @@ RELEASE_FLAGS = -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -
 	-Xlinker --no-export-dynamic -Xlinker --icf=all -Xlinker -z -Xlinker now \
 	-Xlinker -T -Xlinker packaging/no-unwind-tables.ld
 
-.PHONY: demo test test-debug test-release release lint format bench clean \
-	$(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD)
+.PHONY: demo test test-debug test-release release lint format bench crash clean \
+	$(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) $(WORLDS)
 
 demo: release  ## Build, then watch lines go file -> spool -> hub, with a kill -9 in the middle.
 	$(RELEASE) demo
@@ -27,7 +28,7 @@ demo: release  ## Build, then watch lines go file -> spool -> hub, with a kill -
 release: dependencies-build
 	swift build $(RELEASE_FLAGS) --product tailrace
 
-$(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD): release  ## Loads for benchmarks and memory tests.
+$(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) $(WORLDS): release  ## Loads for benchmarks and memory tests; worlds.
 	swift build $(RELEASE_FLAGS) --product $(notdir $@)
 
 test: test-debug test-release  ## Everything: unit tests, real peers, crashes; then the release binary.
@@ -53,6 +54,11 @@ $(BETA)/.ready: Tests/IntegrationTests/Python/requirements-idempotent.txt
 	python3 -m venv $(BETA)
 	$(BETA)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
+
+# Simulated worlds: `make crash`, `make crash SEEDS=100000`, `make crash SECONDS=3600`, `make crash SEED=42 TRACE=1`.
+crash: $(WORLDS)  ## Spool, ledger and drain in thousands of worlds full of faults, each from one seed.
+	$(WORLDS) $(if $(SEED),--seed $(SEED)) $(if $(TRACE),--trace) $(if $(SEEDS),--seeds $(SEEDS)) \
+		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(FIRST),--first $(FIRST))
 
 lint:
 	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks

@@ -115,6 +115,12 @@ let package = Package(
             name: "pulsar-broker", dependencies: ["PulsarBroker", "Pulsar", nioCore], path: "Tests/pulsar-broker",
             swiftSettings: strict),
 
+        // A spool and a drain on a simulated disk, clock and service, and a command for long runs; not shipped.
+        .target(
+            name: "World", dependencies: ["TailraceDelivery", "TailraceSpool", "Producing", "TestSupport", logging],
+            path: "Tests/World", swiftSettings: strict),
+        .executableTarget(name: "worlds", dependencies: ["World"], path: "Tests/worlds", swiftSettings: strict),
+
         // Tests: one folder per target, then the real peers and the crashes.
         .target(
             name: "TestSupport", dependencies: [nioCore, nioPosix], path: "Tests/TestSupport", swiftSettings: strict),
@@ -173,7 +179,7 @@ let package = Package(
             name: "CrashTests",
             dependencies: [
                 "tailrace", "TailraceInputs", "TailraceSpool", "LocalHub", "AMQP", "PulsarBroker", "pulsar-broker",
-                "TestSupport", logging,
+                "TestSupport", "World", logging,
             ],
             swiftSettings: strict),
     ]

@@ -1,0 +1,279 @@
+import Glibc
+import Logging
+import TailraceDelivery
+import TailraceSpool
+import TestSupport
+
+/// How a world went.
+package struct WorldResult: Sendable {
+    package var seed: UInt64
+    package var violations: [String]
+    /// The same for the same seed.
+    package var hash: UInt64
+    package var steps: Int
+    package var records: Int
+    package var lives: Int
+    package var diskFailures: Int
+
+    /// Reruns it.
+    package var command: String { "TAILRACE_WORLD=\(seed) Tests/run --filter WorldTests" }
+}
+
+/// A spool, a ledger and a drain on a simulated disk, clock and service, from one seed: their processes are killed, their
+/// machine loses its power, their disk fails and their service misbehaves; at the end all troubles are lifted, and what
+/// must have arrived must have arrived. One thread runs everything.
+package final class World {
+    private let seed: UInt64
+    private let plan: WorldPlan
+    private var random: SeededGenerator
+    private let disk: SimulatedDisk
+    private let service: SimulatedService
+    private let actors: Actors
+    private let clocks: Clocks
+    private var expectations: Expectations
+    private var trace: WorldTrace
+    private var life: WorldLife?
+    /// Raised when the present process is no more.
+    private var isGone = Flag()
+    private var lives = 0
+    private var diesAtCall: Int?
+    private var diesWithPower = false
+
+    package static func run(seed: UInt64, prints: Bool = false) -> WorldResult {
+        World(seed: seed, prints: prints).run()
+    }
+
+    private init(seed: UInt64, prints: Bool) {
+        self.seed = seed
+        random = SeededGenerator(seed: seed)
+        plan = WorldPlan(&random)
+        disk = SimulatedDisk(seed: random.next())
+        service = SimulatedService(plan.kind, partitions: plan.partitions, seed: random.next())
+        let actors = Actors(seed: random.next())
+        self.actors = actors
+        let beginning = ContinuousClock.now
+        nonisolated(unsafe) let clock = actors
+        clocks = Clocks(
+            nanoseconds: { clock.now }, instant: { beginning.advanced(by: .nanoseconds(Int64(clock.now))) },
+            wallMilliseconds: { 1_700_000_000_000 + Int64(clock.now / 1_000_000) })
+        expectations = Expectations(isExact: plan.kind != .plain)
+        trace = WorldTrace(prints: prints)
+        if prints { print(plan) }
+    }
+
+    // MARK: - The course of the world
+
+    private func run() -> WorldResult {
+        watch()
+        for life in plan.lives { run(life) }
+        runLast()
+        disk.onCall = nil
+        disk.onResult = nil
+        service.onFate = nil
+        service.onTake = nil
+        service.onStore = nil
+        service.onRefusal = nil
+        actors.removeAll()
+        return WorldResult(
+            seed: seed, violations: expectations.violations, hash: trace.hash, steps: actors.steps,
+            records: Int(expectations.promised), lives: lives, diskFailures: disk.failures)
+    }
+
+    private func watch() {
+        disk.onCall = { [unowned self] operation, path in
+            if let at = diesAtCall, disk.calls >= at, !disk.isDead { die(withPower: diesWithPower) }
+            guard plan.interleaving > 0, !disk.isDead, life != nil else { return }
+            if Int.random(in: 0..<100, using: &random) < plan.interleaving { actors.interlude() }
+        }
+        disk.onResult = { [unowned self] operation, path, result in
+            trace.note(actors.now, "disk", "\(operation.rawValue) \(path)", result)
+            if DiskTrouble.changes.contains(operation) { actors.wakeOthers() }
+        }
+        service.onFate = { [unowned self] fate, partition, batch in
+            let first = batch.records.first?.id ?? 0
+            trace.note(actors.now, "service", first, UInt64(batch.records.count), "\(fate), partition \(partition)")
+        }
+        service.onTake = { [unowned self] in actors.wakeOthers() }
+        service.onStore = { [unowned self] record, _ in expectations.store(record) }
+        actors.onStep = { [unowned self] name in trace.note(actors.now, name) }
+    }
+
+    private func die(withPower: Bool) {
+        trace.note(actors.now, "the end of the process", withPower ? 1 : 0)
+        if withPower { disk.cutPower() } else { disk.kill() }
+        service.forgetSender()
+    }
+
+    private func run(_ plan: WorldPlan.Life) {
+        lives += 1
+        service.manners = plan.manners
+        diesAtCall = plan.endsAtCall.map { disk.calls + $0 }
+        diesWithPower = plan.end == .powerCut
+        disk.trouble = plan.troubled.contains(0) ? plan.trouble : DiskTrouble()
+        guard begin(batches: plan.batches) else { return end() }
+        for step in 0..<plan.steps where !disk.isDead {
+            if step == plan.troubled.lowerBound, step < plan.troubled.upperBound { disk.trouble = plan.trouble }
+            if step == plan.troubled.upperBound { disk.trouble = DiskTrouble() }
+            if Int.random(in: 0..<50, using: &random) == 0 { disk.writeBack() }
+            guard actors.stepOne() else { break }
+            checkBalance()
+        }
+        if plan.end == .stop, !disk.isDead { stop() }
+        if !disk.isDead, plan.end != .stop { die(withPower: plan.end == .powerCut) }
+        end()
+    }
+
+    /// A life without trouble, in which everything arrives.
+    private func runLast() {
+        service.manners = SimulatedService.Manners()
+        disk.trouble = DiskTrouble()
+        diesAtCall = nil
+        lives += 1
+        guard begin(batches: 2) else { return expectations.violate("it cannot be opened without any trouble") }
+        var left = 20_000
+        while let life, !life.isDrained, left > 0, actors.stepOne() {
+            left -= 1
+            checkBalance()
+        }
+        guard let life, life.isDrained else {
+            return expectations.violate("it stands still: \(life.map { "\($0.drain.statistics)" } ?? "no process")")
+        }
+        stop()
+        checkFiles()
+        let dead = disk.failures == 0 ? life.deadLetters() : nil
+        let positions = life.durablePositions()
+        end()
+        expectations.finish(
+            plan, positions: positions, partitions: (0..<plan.partitions).map { service.stored($0) }, dead: dead,
+            diskFailures: disk.failures)
+    }
+
+    // MARK: - A process
+
+    /// False when the process could not be started, or did not live to be.
+    private func begin(batches: Int) -> Bool {
+        disk.restart()
+        let isGone = Flag()
+        self.isGone = isGone
+        do {
+            life = try WorldLife(
+                plan, batches: batches, disk: disk, clocks: clocks, service: service, seed: random.next(),
+                isGone: { [disk] in disk.isDead || isGone.value }, events: self)
+        } catch {
+            trace.note(actors.now, "it could not be opened", 0, 0, "\(error)")
+            if disk.trouble.chance == 0, !disk.isDead { expectations.violate("it could not be opened: \(error)") }
+            return false
+        }
+        guard !disk.isDead, let life else { return false }
+        let trouble = disk.trouble
+        disk.trouble = DiskTrouble()
+        let now = life.spool.statistics()
+        let records = life.records()
+        guard !disk.isDead else { return false }
+        expectations.open(records, first: now.firstSequence, next: now.nextSequence)
+        disk.trouble = trouble
+        for (source, what) in plan.sources.enumerated() where what.isDelayable {
+            expectations.resume(source: source, position: life.input.positions[source])
+        }
+        let weights = (0..<5).map { _ in [1, 4, 16].randomElement(using: &random) ?? 1 }
+        actors.add("input", weight: weights[0]) { life.input.step(now: self.actors.now) }
+        actors.add("writer", weight: weights[1]) { life.spool.step() }
+        let ledger = actors.add("ledger", weight: weights[2]) { life.ledger.step() }
+        // A record that is given up has to be in the ledger, on the disk, before the drain goes on.
+        let hasPoison = plan.sources.contains { $0.poisonEvery > 0 }
+        actors.add("drain", weight: weights[3], waitsFor: hasPoison ? ledger : nil) {
+            switch life.drain.step() {
+            case .again: return .again
+            case .wait(let until):
+                return .wait(until: until.map(self.nanoseconds))
+            case .ended:
+                life.hasDrainEnded = true
+                return .ended
+            }
+        }
+        actors.add("service", weight: weights[4]) { self.service.step(now: self.actors.now) }
+        return true
+    }
+
+    /// The time of the world at `instant`; what lies between two nanoseconds counts as the later.
+    private func nanoseconds(_ instant: ContinuousClock.Instant) -> UInt64 {
+        let (seconds, attoseconds) = clocks.instant().duration(to: instant).components
+        let away = seconds * 1_000_000_000 + (attoseconds + 999_999_999) / 1_000_000_000
+        return UInt64(max(0, Int64(actors.now) + away))
+    }
+
+    /// As the command does: what is in flight may still be answered, then everything is written down.
+    private func stop() {
+        guard let life else { return }
+        life.drain.beginStop(within: .seconds(5))
+        actors.wakeOthers()
+        var left = 10_000
+        while !life.hasDrainEnded, !disk.isDead, left > 0 {
+            if !actors.stepOne() { actors.pass(100_000_000) }
+            left -= 1
+        }
+        if left == 0 { expectations.violate("the drain does not end") }
+        checkBalance()
+        guard !disk.isDead else { return }
+        life.close()
+    }
+
+    private func end() {
+        actors.removeAll()
+        life?.abandon()
+        life = nil
+        if !disk.isDead {
+            disk.kill()
+            service.forgetSender()
+        }
+        expectations.processEnded()
+        isGone.value = true
+    }
+
+    // MARK: - Checks
+
+    /// Promise 7, for what the drain has read.
+    private func checkBalance() {
+        guard let life, actors.steps % 4 == 0 else { return }
+        let now = life.drain.statistics
+        if !now.balances { expectations.violate("the drain's balance does not close: \(now)") }
+    }
+
+    /// When everything is acknowledged, one segment is left, which holds the positions.
+    private func checkFiles() {
+        let segments = disk.names(in: WorldLife.spoolDirectory).filter { $0.hasSuffix(".spool") }
+        if segments.count > 1 { expectations.violate("\(segments.count) segments are left: \(segments)") }
+    }
+}
+
+/// A truth that others hold on to.
+private final class Flag {
+    var value = false
+}
+
+extension World: WorldEvents {
+    func noteCommit(_ end: UInt64) {
+        guard !disk.isDead else { return }
+        trace.note(actors.now, "durable", end)
+        expectations.promise(below: end)
+        actors.wakeOthers()
+    }
+
+    func noteRelease(_ floor: UInt64) {
+        guard !disk.isDead else { return }
+        trace.note(actors.now, "floor", floor)
+        expectations.release(below: floor)
+    }
+
+    func noteAppend(_ records: [WorldRecord], first: UInt64, position: Int?) {
+        guard !disk.isDead, let record = records.first else { return }
+        trace.note(actors.now, "append", first, UInt64(records.count), "from \(record)")
+        expectations.give(records, first: first, position: position)
+    }
+}
+
+extension DrainStatistics {
+    var balances: Bool {
+        read - startedAt == alreadyAcknowledged + acknowledged + deadLettered + dropped + damaged + unused + queued
+    }
+}

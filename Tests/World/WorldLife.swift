@@ -1,0 +1,126 @@
+import Logging
+import TailraceDelivery
+import TailraceSpool
+import TestSupport
+
+/// Who is told what a process does.
+protocol WorldEvents: AnyObject {
+    func noteCommit(_ end: UInt64)
+    func noteRelease(_ floor: UInt64)
+    func noteAppend(_ records: [WorldRecord], first: UInt64, position: Int?)
+}
+
+/// The parts of one process: the real spool, ledger and drain, and an input and a way to the service that are not.
+final class WorldLife {
+    static let spoolDirectory = "/spool"
+    private static let deadLetterDirectory = "/dead-letter"
+    private static let quiet = Logger(label: "world") { _ in SwiftLogNoOpLogHandler() }
+
+    let spool: Spool
+    let ledger: Ledger
+    let drain: Drain<SimulatedDestination>
+    let input: WorldInput
+    var hasDrainEnded = false
+    private let environment: SpoolEnvironment
+
+    init(
+        _ plan: WorldPlan, batches: Int, disk: SimulatedDisk, clocks: Clocks, service: SimulatedService, seed: UInt64,
+        isGone: @escaping () -> Bool, events: any WorldEvents
+    ) throws {
+        environment = SpoolEnvironment(disk: disk, clocks: clocks, hasThreads: false)
+        nonisolated(unsafe) weak let events = events
+        var configuration = SpoolConfiguration(directory: Self.spoolDirectory)
+        configuration.environment = environment
+        configuration.maximumSize = SpoolConfiguration.minimumSize
+        configuration.segmentSize = plan.segmentSize
+        configuration.spareLimit = plan.spareLimit
+        configuration.queueLimit = plan.queueLimit
+        configuration.groupByteLimit = plan.groupByteLimit
+        configuration.sync = plan.sync
+        configuration.onCommit = { events?.noteCommit($0) }
+        let spool = try Spool.open(configuration, logger: Self.quiet)
+        self.spool = spool
+        do {
+            ledger = try Ledger.open(
+                directory: Self.spoolDirectory, name: "out.ledger", firstSequence: spool.statistics().firstSequence,
+                environment: environment, logger: Self.quiet)
+        } catch {
+            spool.abandon()
+            throw error
+        }
+        var random = SeededGenerator(seed: seed)
+        input = WorldInput(plan.sources, spool, batches: batches, largestBody: plan.largestBody, seed: random.next()) {
+            events?.noteAppend($0, first: $1, position: $2)
+        }
+        let destination = SimulatedDestination(
+            service, ledger: ledger.state, batchLimit: plan.batchLimit, now: clocks.nanoseconds, isGone: isGone)
+        let partitions = plan.partitions
+        var settings = DrainConfiguration(name: "out") { key, _ in (Int(key) ?? 0) % partitions }
+        settings.key = .source
+        settings.window = plan.window
+        settings.retry = .init(first: .milliseconds(5), cap: .milliseconds(200))
+        settings.memoryLimit = 16 << 10
+        settings.laneLimit = 4 << 10
+        let jitter = random.next()
+        settings.random = { SeededGenerator(seed: jitter) }
+        do {
+            drain = try Drain(
+                settings, destination: destination, spool: spool, ledger: ledger,
+                deadLetterDirectory: Self.deadLetterDirectory, logger: Self.quiet
+            ) { floor in
+                events?.noteRelease(floor)
+                spool.release(below: floor)
+            }
+        } catch {
+            ledger.close()
+            spool.abandon()
+            throw error
+        }
+    }
+
+    /// All that was brought is durable, delivered and noted.
+    var isDrained: Bool {
+        let now = spool.statistics()
+        guard input.isOver, now.committed == now.nextSequence else { return false }
+        return drain.statistics.floor == now.nextSequence && spool.flush() && ledger.flush()
+    }
+
+    func close() {
+        ledger.close()
+        spool.close()
+    }
+
+    /// What is left when the process is no more: nothing that it does has an effect.
+    func abandon() {
+        spool.abandon()
+        ledger.close()
+    }
+
+    // MARK: After the end
+
+    /// By source.
+    func durablePositions() -> [Int: Int] { WorldInput.decode(spool.positions()) }
+
+    func deadLetters() -> [WorldRecord] {
+        var configuration = SpoolConfiguration(directory: Self.deadLetterDirectory)
+        configuration.environment = environment
+        guard let spool = try? Spool.open(configuration, logger: Self.quiet) else { return [] }
+        defer { spool.close() }
+        return Self.records(of: spool).map(\.record)
+    }
+
+    /// All that the spool holds.
+    func records() -> [Numbered] { Self.records(of: spool) }
+
+    static func records(of spool: Spool) -> [Numbered] {
+        var records: [Numbered] = []
+        guard let reader = try? spool.reader(from: spool.statistics().firstSequence) else { return [] }
+        while let frame = try? reader.next() {
+            for index in frame.startIndex..<frame.recordCount {
+                guard let record = WorldRecord(frame.body(index)) else { continue }
+                records.append(Numbered(id: frame.firstSequence + UInt64(index), record: record))
+            }
+        }
+        return records
+    }
+}

@@ -1,0 +1,32 @@
+import World
+
+/// What has been run so far.
+struct Tally {
+    private(set) var worlds: UInt64 = 0
+    private(set) var failed = 0
+    private var records = 0
+    private var lives = 0
+    private var diskFailures = 0
+    private let beginning = ContinuousClock.now
+    private var told = ContinuousClock.now
+
+    /// In seconds.
+    var elapsed: Double { beginning.duration(to: .now) / .seconds(1) }
+
+    var isTimeToTell: Bool { told.duration(to: .now) > .seconds(10) }
+
+    mutating func add(_ result: WorldResult) {
+        worlds += 1
+        if !result.violations.isEmpty { failed += 1 }
+        records += result.records
+        lives += result.lives
+        diskFailures += result.diskFailures
+    }
+
+    mutating func tell() {
+        told = .now
+        print(
+            "\(worlds) worlds, \(failed) failed; \(lives) lives, \(records) records, \(diskFailures) failed disk calls; "
+                + "\(Int(Double(worlds) / elapsed)) worlds/s")
+    }
+}

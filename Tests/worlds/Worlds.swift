@@ -1,0 +1,69 @@
+import Glibc
+import Synchronization
+import World
+
+/// `worlds [--seeds N] [--seconds N] [--first SEED] [--seed SEED [--trace]]`: runs simulated worlds on all processors, tells
+/// what went wrong in them, and how fast they were.
+@main
+struct Worlds {
+    static func main() {
+        var arguments = Arguments(CommandLine.arguments.dropFirst())
+        if let seed = arguments.number("--seed") {
+            let result = World.run(seed: seed, prints: arguments.has("--trace"))
+            report(result)
+            exit(result.violations.isEmpty ? 0 : 1)
+        }
+        let seconds = arguments.number("--seconds").map(Double.init) ?? .infinity
+        let seeds = arguments.number("--seeds") ?? (seconds.isFinite ? .max : 2000)
+        let first = arguments.number("--first") ?? UInt64.random(in: 0...1 << 40)
+        exit(run(first: first, seeds: seeds, seconds: seconds) ? 0 : 1)
+    }
+
+    private static func run(first: UInt64, seeds: UInt64, seconds: Double) -> Bool {
+        let tally = Mutex(Tally())
+        let begun = Atomic<UInt64>(0)
+        let jobs = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        tellTheWorldsOfATrap(jobs)
+        let threads = (0..<jobs).map { job in
+            WorldThread {
+                while tally.withLock({ $0.elapsed }) < seconds {
+                    let number = begun.add(1, ordering: .relaxed).oldValue
+                    guard number < seeds else { return }
+                    running[job] = first &+ number
+                    let result = World.run(seed: first &+ number)
+                    tally.withLock { tally in
+                        report(result)
+                        tally.add(result)
+                        if tally.isTimeToTell { tally.tell() }
+                    }
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+        return tally.withLock { tally in
+            tally.tell()
+            return tally.failed == 0
+        }
+    }
+
+    private static func report(_ result: WorldResult) {
+        for violation in result.violations { print("  \(violation)") }
+        if !result.violations.isEmpty { print(result.command) }
+    }
+
+    /// The worlds that run, for who looks into a trap.
+    nonisolated(unsafe) private static var running = UnsafeMutableBufferPointer<UInt64>(start: nil, count: 0)
+
+    /// A broken invariant traps: tells in which of these worlds, before the process ends. Run alone, one of them shows where.
+    private static func tellTheWorldsOfATrap(_ jobs: Int) {
+        running = .allocate(capacity: jobs)
+        running.initialize(repeating: 0)
+        for number in [SIGILL, SIGTRAP, SIGABRT] {
+            signal(number) { number in
+                let message = "a trap in one of these worlds (make crash SEED=...): \(Array(Worlds.running))\n"
+                _ = message.withCString { write(STDERR_FILENO, $0, strlen($0)) }
+                signal(number, SIG_DFL)
+            }
+        }
+    }
+}
