@@ -1,6 +1,6 @@
 /// What a drain has done since it started, and how it stands. The balance of an output:
-/// `read − startedAt = alreadyAcknowledged + acknowledged + deadLettered + dropped + damaged + unused + queued`, and what
-/// is between `read` and the spool's end waits.
+/// `read − startedAt = alreadyAcknowledged + acknowledged + deadLettered + dropped + damaged + unused + queued + passedOver`,
+/// and what is between `read` and the spool's end waits.
 package struct DrainStatistics: Equatable, Sendable {
     package struct Partition: Equatable, Sendable {
         /// Everything of this partition below this id is acknowledged (or dead-lettered).
@@ -19,7 +19,7 @@ package struct DrainStatistics: Equatable, Sendable {
     package var startedAt: UInt64
     /// Everything below is acknowledged (or dead-lettered) in all partitions; what the ledger and `release` are told.
     package var floor: UInt64
-    /// The first id not yet put into a batch.
+    /// The first id not yet put into a batch, nor passed over.
     package var read: UInt64
 
     /// Records that the ledger or the service said were acknowledged before the start.
@@ -48,6 +48,9 @@ package struct DrainStatistics: Equatable, Sendable {
     /// Bytes of those batches.
     package var queuedBytes = 0
 
+    /// Records of slow partitions that the others went past: they are in the spool, and read again.
+    package var passedOver: UInt64 = 0
+
     package var transmissions: UInt64 = 0
     package var retries: UInt64 = 0
     /// Retries of batches that the service may have got.
@@ -67,5 +70,5 @@ package struct DrainStatistics: Equatable, Sendable {
     }
 
     /// Durable records not yet in a batch.
-    package func waiting(committed: UInt64) -> UInt64 { committed > read ? committed - read : 0 }
+    package func waiting(committed: UInt64) -> UInt64 { passedOver + (committed > read ? committed - read : 0) }
 }

@@ -54,7 +54,7 @@ import Testing
 
     @Test func framesThatCameMeanwhileShareABatch() async throws {
         let bench = try Workbench()
-        let hub = FakeHub(partitions: 1, answer: nil)
+        let hub = FakeHub(partitions: 1, answer: { _, _ in nil })
         let drain = try bench.drain(hub)
         drain.start()
         try bench.append(["first"], source: "p0/a")
@@ -178,7 +178,7 @@ import Testing
 
     @Test func theFloorWaitsForTheSlowestPartitionAlone() async throws {
         let bench = try Workbench()
-        let hub = FakeHub(partitions: 8, answer: nil)
+        let hub = FakeHub(partitions: 8, answer: { _, _ in nil })
         let drain = try bench.drain(hub)
         drain.start()
         try bench.append(["slow 0", "slow 1"], source: "p2/slow")
@@ -202,7 +202,7 @@ import Testing
 
     @Test func afterARestartOnlyWhatIsNotAcknowledgedIsSent() async throws {
         let bench = try Workbench()
-        let hub = FakeHub(partitions: 4, answer: nil)
+        let hub = FakeHub(partitions: 4, answer: { _, _ in nil })
         let first = try bench.drain(hub)
         first.start()
         try bench.append(["0", "1"], source: "p1/a")
@@ -228,7 +228,7 @@ import Testing
 
     @Test func aStopWaitsForWhatIsInFlight() async throws {
         let bench = try Workbench()
-        let hub = FakeHub(partitions: 1, answer: nil)
+        let hub = FakeHub(partitions: 1, answer: { _, _ in nil })
         let drain = try bench.drain(hub)
         drain.start()
         try bench.append(["0"], source: "p0/a")
@@ -257,7 +257,7 @@ import Testing
 
     @Test func memoryIsBoundedWhileTheHubIsAway() async throws {
         let bench = try Workbench()
-        let hub = FakeHub(partitions: 4, maximumSize: 2000, answer: nil)
+        let hub = FakeHub(partitions: 4, maximumSize: 2000, answer: { _, _ in nil })
         let body = [UInt8](repeating: 1, count: 80)
         for index in 0..<200 { try bench.append([[UInt8]](repeating: body, count: 10), source: "p\(index % 4)/a") }
         let drain = try bench.drain(hub) {
@@ -266,7 +266,8 @@ import Testing
         }
         drain.start()
         await hub.held.wait { $0.count == 4 }
-        while drain.statistics.queuedBytes < 12_000 { await Task.yield() }
+        // Half of the memory is kept for whoever comes; the lanes share the other.
+        while drain.statistics.queuedBytes < 6000 { await Task.yield() }
         #expect(drain.statistics.queuedBytes < 12_000 + 2000)
         #expect(drain.statistics.read < 200)
         #expect(drain.statistics.balances)

@@ -91,14 +91,14 @@ final class FakeHub: Destination {
     let maximumSize: Int
     let stored: Watched<FakeStore>
     let held = Watched<[Transmission]>([])
-    private let answer: (@Sendable (FakeBatch, Int) -> (SendOutcome, isStored: Bool))?
+    private let answer: @Sendable (FakeBatch, Int) -> (SendOutcome, isStored: Bool)?
 
     /// - Parameters:
     ///   - stored: what an earlier hub had.
-    ///   - answer: nil to hold every transmission.
+    ///   - answer: nil to hold a transmission.
     init(
         partitions: Int, maximumSize: Int = 1 << 20, stored: Watched<FakeStore>? = nil,
-        answer: (@Sendable (FakeBatch, Int) -> (SendOutcome, isStored: Bool))? = { _, _ in (.accepted, true) }
+        answer: @escaping @Sendable (FakeBatch, Int) -> (SendOutcome, isStored: Bool)? = { _, _ in (.accepted, true) }
     ) {
         partitionCount = partitions
         self.maximumSize = maximumSize
@@ -109,8 +109,7 @@ final class FakeHub: Destination {
     func makeEncoder() -> FakeEncoder { FakeEncoder(limit: maximumSize) }
 
     func send(_ batch: FakeBatch, partition: Int, completion: @escaping @Sendable (SendOutcome) -> Void) {
-        if let answer {
-            let (outcome, isStored) = answer(batch, partition)
+        if let (outcome, isStored) = answer(batch, partition) {
             if isStored { store(batch, partition) }
             completion(outcome)
         } else {

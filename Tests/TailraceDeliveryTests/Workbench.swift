@@ -125,6 +125,7 @@ final class Workbench {
 extension DrainStatistics {
     /// Promise 7, for what this drain has read.
     var balances: Bool {
-        read - startedAt == alreadyAcknowledged + acknowledged + deadLettered + dropped + damaged + unused + queued
+        read - startedAt
+            == alreadyAcknowledged + acknowledged + deadLettered + dropped + damaged + unused + queued + passedOver
     }
 }

@@ -140,7 +140,8 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
         report.spooled = next &- statistics.unused
         report.acknowledged = statistics.startedAt &+ statistics.alreadyAcknowledged &+ statistics.acknowledged
         report.inFlight = statistics.inFlight
-        report.waiting = (statistics.queued &- statistics.inFlight) &+ (next &- statistics.read)
+        report.waiting =
+            (statistics.queued &- statistics.inFlight) &+ statistics.passedOver &+ (next &- statistics.read)
         report.deadLettered = statistics.deadLettered
         report.dropped = statistics.dropped &+ statistics.damaged
         report.resent = statistics.unknownOutcomes
