@@ -69,6 +69,12 @@ package struct DrainStatistics: Equatable, Sendable {
         lastProgress = now
     }
 
+    /// Promise 7, for what this drain has read.
+    package var balances: Bool {
+        read - startedAt
+            == alreadyAcknowledged + acknowledged + deadLettered + dropped + damaged + unused + queued + passedOver
+    }
+
     /// Durable records not yet in a batch.
     package func waiting(committed: UInt64) -> UInt64 { passedOver + (committed > read ? committed - read : 0) }
 }

@@ -28,13 +28,13 @@ import World
         check(World.run(seed: seed))
     }
 
-    /// As many as `make test` has time for: 2,000 from a fresh seed on, or the one that is asked for.
+    /// As many as `make test` has time for, or the one that is asked for. The same each time, so that what is red was made so
+    /// by a change; `make crash` lives in new ones.
     @Test func whateverHappensWhatWasPromisedArrives() {
         if let seed = getenv("TAILRACE_WORLD").flatMap({ UInt64(String(cString: $0)) }) {
             return check(World.run(seed: seed))
         }
-        let first = UInt64.random(in: 0...1 << 40)
-        print("worlds from seed \(first) on")
+        let first: UInt64 = 1
         // A world is of one thread alone; the machine has more.
         let next = Atomic<UInt64>(first)
         let results = Mutex<[WorldResult]>([])

@@ -121,11 +121,3 @@ final class Workbench {
         return letters
     }
 }
-
-extension DrainStatistics {
-    /// Promise 7, for what this drain has read.
-    var balances: Bool {
-        read - startedAt
-            == alreadyAcknowledged + acknowledged + deadLettered + dropped + damaged + unused + queued + passedOver
-    }
-}

@@ -271,9 +271,3 @@ extension World: WorldEvents {
         expectations.give(records, first: first, position: position)
     }
 }
-
-extension DrainStatistics {
-    var balances: Bool {
-        read - startedAt == alreadyAcknowledged + acknowledged + deadLettered + dropped + damaged + unused + queued
-    }
-}
