@@ -125,7 +125,7 @@ package enum BatchEnvelope {
                 if let from = bytes.baseAddress { memcpy(to, from, length) }
             }
             // Where the next event is likely to lie. Batches grow by turns, in memory that no cache holds: the next atomic
-            // instruction would wait until that event's bytes have got there, 7 % of a sender's processor time at 1 KiB.
+            // instruction would wait until that event's bytes have got there.
             if fetchedAhead.contains(size) { tailrace_will_write(start + size, min(size, target.count - size)) }
             return size
         }
