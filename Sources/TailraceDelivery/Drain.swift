@@ -23,11 +23,14 @@ package final class Drain<D: Destination>: Sendable {
     ///   - ledger: of this output alone.
     ///   - deadLetterDirectory: where the records go that the service refuses for good; made when needed, its parent
     ///     must exist.
+    ///   - sentBelow: ids from here on cannot have been sent by an earlier drain; nil: those that came into the spool since
+    ///     it was opened.
     ///   - release: told the id below which this output needs nothing any more (`SpoolFloors.set`), once the ledger's disk
     ///     knows it.
     package init(
         _ configuration: DrainConfiguration, destination: D, spool: Spool, ledger: Ledger,
-        deadLetterDirectory: String, logger: Logger, release: @escaping @Sendable (UInt64) -> Void
+        deadLetterDirectory: String, sentBelow: UInt64? = nil, logger: Logger,
+        release: @escaping @Sendable (UInt64) -> Void
     ) throws {
         let count = destination.partitionCount
         guard count > 0, count <= Self.maximumPartitions else {
@@ -42,8 +45,9 @@ package final class Drain<D: Destination>: Sendable {
         // What was released was acknowledged, also when an older ledger has come back.
         let gone = state.floor..<max(state.floor, present.firstSequence)
         state.floor = gone.upperBound
-        Self.route(&state, configuration.key.kind, partitions: count, destination.name, logger)
-        let resumption = Self.resume(&state, destination, spool.recovery.nextSequence, gone: gone, logger)
+        Self.route(&state, configuration.key, partitions: count, destination.name, logger)
+        let resumption = Self.resume(
+            &state, destination, sentBelow ?? spool.recovery.nextSequence, gone: gone, logger)
         parts = DrainParts(
             configuration: configuration, destination: destination, spool: spool, ledger: ledger, state: state,
             resumption: resumption, reader: try spool.reader(from: state.floor),
@@ -51,25 +55,29 @@ package final class Drain<D: Destination>: Sendable {
         ledger.tellDurable(release)
     }
 
-    /// Holds the ledger's routing against the one in force. What a partition has had acknowledged says nothing of the
-    /// partition that its records would go to by another routing, so then everything counts from the floor again.
+    /// Holds the ledger's routing against the one that is to be (`LedgerState.step`). What a partition has had acknowledged
+    /// says nothing of the partition that its records would go to by another routing, so then everything counts from the
+    /// floor again.
     private static func route(
-        _ state: inout LedgerState, _ kind: LedgerState.KeyKind, partitions count: Int, _ name: String, _ logger: Logger
+        _ state: inout LedgerState, _ key: RoutingKey, partitions count: Int, _ name: String, _ logger: Logger
     ) {
-        defer { state.keyKind = kind }
-        // Before format 2 the ledger did not tell the kind: then it is taken for the one of now.
-        let isSameKind = state.keyKind == kind || state.keyKind == .unknown
-        guard state.partitions.count != count || !isSameKind else { return }
-        if !state.partitions.isEmpty {
-            logger.warning(
-                "the routing has changed: keys move, and records in flight then may arrive twice",
-                metadata: [
-                    "destination": "\(name)", "partitions_before": "\(state.partitions.count)",
-                    "partitions_now": "\(count)", "key_changed": "\(!isSameKind)",
-                ])
-            state.generation += 1
+        defer { state.keyKind = key.kind }
+        let wanted = Routing(key: key, partitions: count)
+        guard let before = state.routing(else: key), before != wanted else {
+            if state.partitions.isEmpty { state.begin(wanted) }
+            return
         }
-        state.partitions = Array(repeating: LedgerState.Partition(acknowledged: state.floor), count: count)
+        logger.warning(
+            "the routing has changed while records waited: keys move, and some records may arrive twice",
+            metadata: [
+                "destination": "\(name)", "partitions_before": "\(before.partitions)", "partitions_now": "\(count)",
+                "key_before": "\(before.key.rawValue)", "key_now": "\(key.rawValue)",
+            ])
+        state.begin(wanted)
+        // Which of the numbers belong to records that wait nobody can tell: other producers begin.
+        for index in state.partitions.indices {
+            state.partitions[index] = LedgerState.Partition(acknowledged: state.floor)
+        }
     }
 
     private static func resume(
@@ -120,10 +128,24 @@ package final class Drain<D: Destination>: Sendable {
         let parts = parts
         guard parts.control.begin() else { preconditionFailure("a drain runs once") }
         let thread = startThread("drain \(parts.configuration.name)") {
-            DrainLoop(parts).run()
-            parts.control.end()
+            let loop = DrainLoop(parts)
+            loop.run()
+            parts.control.end(isFinished: loop.isFinished)
         }
         pthread_detach(thread)
+    }
+
+    /// From now on nothing is read from `end` on, which is at or behind the spool's next id: when all before it is
+    /// acknowledged, and the ledger's disk knows it, the drain ends by itself. The lowest `end` counts.
+    package func finish(below end: UInt64) {
+        parts.control.finish(below: end)
+        parts.wake()
+    }
+
+    /// Waits for the end of a drain that was started. True when it has come to what `finish` told it.
+    package func end() async -> Bool {
+        await parts.control.waitForEnd()
+        return parts.control.isFinished
     }
 
     /// Instead of `start` and `run`: does a piece of the work. For simulations, on one thread alone.
@@ -136,9 +158,14 @@ package final class Drain<D: Destination>: Sendable {
         switch loop.step() {
         case .again: return .again
         case .wait(let until, _): return .wait(until: until)
-        case .ended: return .ended
+        case .ended:
+            parts.control.end(isFinished: loop.isFinished)
+            return .ended
         }
     }
+
+    /// What `end` returns, for who steps.
+    package var isFinished: Bool { parts.control.isFinished }
 
     /// Begins what `stop` awaits: for who steps.
     package func beginStop(within limit: Duration) {
@@ -219,12 +246,17 @@ final class DrainControl: Sendable {
     private struct State {
         var hasBegun = false
         var hasEnded = false
+        var isFinished = false
         var stop: Stop?
+        var finish: UInt64?
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
     private let state = Mutex(State())
 
     var stop: Stop? { state.withLock { $0.stop } }
+    /// A stop, and the id from which on nothing is read.
+    var orders: (stop: Stop?, finish: UInt64?) { state.withLock { ($0.stop, $0.finish) } }
+    var isFinished: Bool { state.withLock { $0.isFinished } }
 
     /// An earlier deadline wins.
     func request(_ stop: Stop) {
@@ -237,6 +269,8 @@ final class DrainControl: Sendable {
         }
     }
 
+    func finish(below end: UInt64) { state.withLock { $0.finish = min($0.finish ?? end, end) } }
+
     /// False when it has begun before.
     func begin() -> Bool {
         state.withLock { state in
@@ -245,9 +279,10 @@ final class DrainControl: Sendable {
         }
     }
 
-    func end() {
+    func end(isFinished: Bool) {
         let waiters = state.withLock { state in
             state.hasEnded = true
+            state.isFinished = isFinished
             defer { state.waiters = [] }
             return state.waiters
         }

@@ -32,12 +32,18 @@ final class DrainLoop<D: Destination> {
     var statistics: DrainStatistics
     var failureLog = LogLimiter(interval: .seconds(10))
     private var phase: Phase
+    /// Nothing is read from here on (`Drain.finish`).
+    private var readingEnd: UInt64?
+    /// All before `readingEnd` is acknowledged, and the ledger's disk knows it.
+    private(set) var isFinished = false
 
     private enum Phase {
         /// Before the first record goes out, the disk must know whose numbers it gets: after a power cut, the producer of
         /// an older ledger would not be ours.
         case notingProducers
         case draining
+        /// All is acknowledged that was to be; the disk is to know it.
+        case finishing
         /// Nothing new is sent; what is in flight may still be answered.
         case ending
         case ended
@@ -88,10 +94,13 @@ final class DrainLoop<D: Destination> {
 
     func step() -> Next {
         let now = parts.clocks.instant()
-        if let stop = parts.control.stop { return end(stop, now) }
+        let orders = parts.control.orders
+        if let stop = orders.stop { return end(stop, now) }
+        readingEnd = orders.finish
         switch phase {
         case .notingProducers: return noteProducers(now)
         case .draining: return drain(now)
+        case .finishing: return finish(now)
         case .ending, .ended: return .ended
         }
     }
@@ -110,14 +119,33 @@ final class DrainLoop<D: Destination> {
         poll(now)
         if ledger.isBehind, now >= ledger.due { saveLedger(now) }
         if now >= sweepAt { sweep(now) }
-        if frame == nil { frame = nextFrame(now) }
-        let hasPlaced = frame != nil && placeFrame(now)
+        if frame == nil, !isPastEnd { frame = nextFrame(now) }
+        let hasPlaced = frame != nil && !isPastEnd && placeFrame(now)
         let hasCaughtUp = !laggards.isEmpty && catchUp(now)
         if hasPlaced || hasCaughtUp { return .again }
-        let forMore = frame == nil && readAgainAt == nil
+        let forMore = frame == nil && readAgainAt == nil && !isPastEnd
         sealIdleLanes(now)
         publish()
+        if let readingEnd, statistics.floor >= readingEnd {
+            phase = .finishing
+            return .again
+        }
         return .wait(until: deadline(now), forMore: forMore)
+    }
+
+    private var isPastEnd: Bool { readingEnd.map { cursor >= $0 } ?? false }
+
+    private func finish(_ now: ContinuousClock.Instant) -> Next {
+        saveLedger(now)
+        guard !ledger.isBehind, ledger.flush(timeoutMilliseconds: 5000) else {
+            publish()
+            return .wait(until: now.advanced(by: configuration.readRetryInterval), forMore: false)
+        }
+        publish()
+        refused.close()
+        isFinished = true
+        phase = .ended
+        return .ended
     }
 
     /// When something is due.

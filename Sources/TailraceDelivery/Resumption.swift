@@ -101,8 +101,10 @@ struct Resumption: Sendable {
 extension LedgerState {
     /// The producers that a new run goes on with, one per partition; nil where there is none, or where the routing has
     /// changed, so that another producer must begin.
-    package func producers(key: RoutingKey, partitions count: Int) -> [Producer?] {
-        guard partitions.count == count, keyKind == key.kind else { return Array(repeating: nil, count: count) }
+    package func producers(_ routing: Routing) -> [Producer?] {
+        guard partitions.count == routing.partitions, keyKind == routing.key.kind else {
+            return Array(repeating: nil, count: routing.partitions)
+        }
         return partitions.map(\.producer)
     }
 }

@@ -24,6 +24,10 @@ struct NumberedStore: Sendable {
     var count: Int { partitions.reduce(0) { $0 + $1.records.count } }
     var sequences: [UInt64] { partitions.flatMap { $0.records.map(\.sequence) }.sorted() }
 
+    mutating func grow(to count: Int) {
+        partitions += Array(repeating: Partition(), count: count - partitions.count)
+    }
+
     /// As the attach of a link: the producer asked for, or a new one. Asked at the level that it had, then at the next.
     mutating func attach(_ partition: Int, _ producer: LedgerState.Producer?, startAt: Int32) -> ServicePosition {
         var producer = producer ?? .init(groupID: nextGroup, ownerLevel: 0)
@@ -106,17 +110,18 @@ final class NumberedHub: Destination {
     private let fate: @Sendable (FakeBatch, Int) -> Fate
     private let numberings: Mutex<[Numbering]>
 
-    /// Attaches to every partition with the producers of `ledger`.
+    /// Attaches to every partition, or to the first so many, with the producers of `ledger`.
     init(
-        _ stored: Watched<NumberedStore>, ledger: LedgerState, key: RoutingKey = .source, maximumSize: Int = 1 << 20,
-        startAt: Int32 = -1, fate: @escaping @Sendable (FakeBatch, Int) -> Fate = { _, _ in .stored }
+        _ stored: Watched<NumberedStore>, ledger: LedgerState, key: RoutingKey = .source, partitions: Int? = nil,
+        maximumSize: Int = 1 << 20, startAt: Int32 = -1,
+        fate: @escaping @Sendable (FakeBatch, Int) -> Fate = { _, _ in .stored }
     ) {
         self.stored = stored
         self.fate = fate
         self.maximumSize = maximumSize
-        let count = stored.value.partitions.count
+        let count = partitions ?? stored.value.partitions.count
         partitionCount = count
-        let producers = ledger.producers(key: key, partitions: count)
+        let producers = ledger.producers(Routing(key: key, partitions: count))
         let positions = stored.update { store in
             producers.indices.map { store.attach($0, producers[$0], startAt: startAt) }
         }

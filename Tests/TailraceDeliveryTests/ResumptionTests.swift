@@ -130,8 +130,8 @@ import Testing
 
     @Test func anotherRoutingBeginsWithOtherProducers() {
         let state = ledger(number: 7)
-        #expect(state.producers(key: .host, partitions: 1) == [.init(groupID: 5, ownerLevel: 1)])
-        #expect(state.producers(key: .source, partitions: 1) == [nil])
-        #expect(state.producers(key: .host, partitions: 2) == [nil, nil])
+        #expect(state.producers(Routing(key: .host, partitions: 1)) == [.init(groupID: 5, ownerLevel: 1)])
+        #expect(state.producers(Routing(key: .source, partitions: 1)) == [nil])
+        #expect(state.producers(Routing(key: .host, partitions: 2)) == [nil, nil])
     }
 }

@@ -59,6 +59,17 @@ package enum OutputSettings: Equatable, Sendable {
         case .pulsar(let settings): settings.key
         }
     }
+
+    /// How often the service is asked whether it has more partitions.
+    package var partitionCheck: Duration {
+        switch self {
+        case .eventHubs(let settings): settings.partitionCheck
+        case .pulsar(let settings): settings.partitionCheck
+        }
+    }
+
+    package static let defaultPartitionCheck = Duration.seconds(60)
+    package static let partitionChecks: ClosedRange<Duration> = .seconds(1)...(.seconds(86_400))
 }
 
 /// `[output.NAME]` of type "eventhubs".
@@ -86,6 +97,7 @@ package struct EventHubsOutputSettings: Equatable, Sendable {
     package var customEndpoint: String?
     package var idempotent = Idempotent.auto
     package var key = RoutingKey.host
+    package var partitionCheck = OutputSettings.defaultPartitionCheck
 
     package init(name: String, connectionString: Secret<EventHubsConnectionString>?) {
         self.name = name

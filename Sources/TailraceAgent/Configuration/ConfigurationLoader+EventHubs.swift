@@ -26,6 +26,7 @@ extension ConfigurationLoader {
             output.idempotent = mode
         }
         if let key = readRoutingKey(&reader) { output.key = key }
+        if let check = readPartitionCheck(&reader) { output.partitionCheck = check }
         reader.finish()
         checkEndpoint(output, reader)
         return output

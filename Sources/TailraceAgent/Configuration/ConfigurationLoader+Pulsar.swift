@@ -38,6 +38,7 @@ extension ConfigurationLoader {
             output.batchRecords = Int(records)
         }
         if let key = readRoutingKey(&reader) { output.key = key }
+        if let check = readPartitionCheck(&reader) { output.partitionCheck = check }
         if let producer = reader.string("producer_name"), !producer.isEmpty {
             if producer.utf8.count <= 255, producer.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) {
                 output.producerName = producer

@@ -250,6 +250,10 @@ package struct ConfigurationLoader {
         reader.choice("key", of: RoutingKey.allCases.map(\.rawValue)).flatMap { RoutingKey(rawValue: $0) }
     }
 
+    func readPartitionCheck(_ reader: inout SettingsReader) -> Duration? {
+        reader.duration("partition_check", in: OutputSettings.partitionChecks)
+    }
+
     /// The PEM file of the authorities to trust; nil for the system's store.
     func readAuthorities(_ reader: inout SettingsReader) -> String? {
         guard let file = reader.string("ca_file"), !file.isEmpty else { return nil }

@@ -22,6 +22,7 @@ package struct PulsarOutputSettings: Equatable, Sendable {
     package var batchSize = 1 << 20
     package var batchRecords = 50_000
     package var key = RoutingKey.host
+    package var partitionCheck = OutputSettings.defaultPartitionCheck
     /// What brokers know this output by: by this name they tell what they have, so that it must stay, and no other
     /// producer of the topic may have it.
     package var producerName: String

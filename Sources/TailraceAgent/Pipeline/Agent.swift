@@ -72,7 +72,7 @@ package final class Agent: Sendable {
             ledgers.append(ledger)
             outputs.append(
                 outlets[index].output(
-                    output.name, key: output.key, spool: spool, ledger: ledger,
+                    output.name, key: output.key, partitionCheck: output.partitionCheck, spool: spool, ledger: ledger,
                     deadLetterDirectory: configuration.places.deadLetters(output: output.name),
                     account: index == 0 ? account : nil, logger: logger,
                     release: { floors.set($0, output: index) }))

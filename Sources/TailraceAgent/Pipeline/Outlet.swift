@@ -14,8 +14,16 @@ protocol Outlet: Sendable {
     var eventLoop: any EventLoop { get }
 
     /// One attempt to get there: until the service has told its partitions and is ready to take records. The connections
-    /// may stay when it fails.
-    func connect(_ ledger: Ledger, _ health: OutputHealth, _ account: InputAccount?) async throws -> Target
+    /// may stay when it fails. Destinations that came before are closed.
+    ///
+    /// - Parameter route: given how many partitions the service has, says by which routing records go: so many of the
+    ///   partitions, from the first on, are opened.
+    func connect(
+        _ ledger: Ledger, _ health: OutputHealth, _ account: InputAccount?,
+        route: @Sendable (_ partitions: Int) throws -> Routing
+    ) async throws -> Target
+    /// How many partitions the service has now.
+    func partitionCount() -> EventLoopFuture<Int>
     /// What an error of `connect` means for people.
     func trouble(_ error: any Error) -> OutputTrouble
     /// The partition of a key: the same in every process, for ever.
@@ -36,6 +44,8 @@ protocol OutletDestination: Destination {
     var maximumBatchRecords: Int { get }
     /// What stands in the way now, where sending goes on by itself and tells nobody.
     func trouble(_ partition: Int) -> OutputTrouble?
+    /// Gives up its producers, so that others may be opened in their place. Nothing is sent any more.
+    func close() async
 }
 
 /// What stands between an output and its service.

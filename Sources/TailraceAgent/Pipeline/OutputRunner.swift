@@ -10,12 +10,14 @@ protocol RunningOutput: Service {
     func report() -> StatusReport.Output
 }
 
-/// Connects until the service has told its partitions, then drains the spool into it.
+/// Connects until the service has told its partitions, then drains the spool into it: by one routing after the other,
+/// when partitions come or another key is configured.
 ///
 /// The agent runs without the network: until the service answers, records wait in the spool.
 final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
     private let name: String
     private let key: RoutingKey
+    private let partitionCheck: Duration
     private let outlet: Way
     private let spool: Spool
     private let ledger: Ledger
@@ -25,16 +27,19 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
     private let logger: Logger
     private let health = OutputHealth()
     private let running = Mutex<(drain: Drain<Way.Target>, destination: Way.Target)?>(nil)
+    private let past = Mutex(PastDrains())
 
     /// - Parameters:
     ///   - account: told what is taken out of the spool; of one output only.
     ///   - release: told the id below which this output needs nothing any more.
     init(
-        _ name: String, key: RoutingKey, outlet: Way, spool: Spool, ledger: Ledger, deadLetterDirectory: String,
-        account: InputAccount?, logger: Logger, release: @escaping @Sendable (UInt64) -> Void
+        _ name: String, key: RoutingKey, partitionCheck: Duration, outlet: Way, spool: Spool, ledger: Ledger,
+        deadLetterDirectory: String, account: InputAccount?, logger: Logger,
+        release: @escaping @Sendable (UInt64) -> Void
     ) {
         self.name = name
         self.key = key
+        self.partitionCheck = partitionCheck
         self.outlet = outlet
         self.spool = spool
         self.ledger = ledger
@@ -51,10 +56,16 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
         let stop = outlet.eventLoop.makePromise(of: Void.self)
         defer { stop.succeed() }
         try await withTaskCancellationOrGracefulShutdownHandler {
-            guard let destination = await connect(stop: stop.futureResult) else { return }
-            let drain = try start(destination)
-            try? await stop.futureResult.get()
-            await drain.stop(within: OutputLimits.stop)
+            var isFinished = false
+            while let (destination, course) = await connect(isFinished: isFinished, stop: stop.futureResult) {
+                let drain = try start(destination, course.routing)
+                stop.futureResult.whenComplete { [weak drain] _ in drain?.beginStop(within: OutputLimits.stop) }
+                let watch = watchPartitions(course, drain)
+                isFinished = await drain.end()
+                watch.cancel()
+                guard isFinished else { break }
+                await destination.close()
+            }
         } onCancelOrGracefulShutdown: {
             stop.succeed()
         }
@@ -63,28 +74,90 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
         ledger.flush(timeoutMilliseconds: 5000)
     }
 
-    private func start(_ destination: Way.Target) throws -> Drain<Way.Target> {
+    private func start(_ destination: Way.Target, _ routing: Routing) throws -> Drain<Way.Target> {
         var configuration = DrainConfiguration(name: name) { Way.partition(of: $0, count: $1) }
-        configuration.key = key
+        configuration.key = routing.key
         configuration.window = Way.Target.window
         configuration.maximumBatchRecords = destination.maximumBatchRecords
         let drain = try Drain(
             configuration, destination: destination, spool: spool, ledger: ledger,
-            deadLetterDirectory: deadLetterDirectory, logger: logger, release: release)
+            deadLetterDirectory: deadLetterDirectory, sentBelow: hasDrained ? spool.statistics().nextSequence : nil,
+            logger: logger, release: release)
+        if let before = running.withLock({ $0?.drain.statistics }) { past.withLock { $0.add(before) } }
         running.withLock { $0 = (drain, destination) }
         drain.start()
         return drain
     }
 
+    private var hasDrained: Bool { running.withLock { $0 != nil } }
+
+    /// Ends the drain, in order, when its routing is not the one that is wanted: what waits goes by it first.
+    private func watchPartitions(_ course: Course, _ drain: Drain<Way.Target>) -> RepeatedTask {
+        if !course.isWanted { drain.finish(below: spool.statistics().nextSequence) }
+        let pause = TimeAmount(partitionCheck)
+        return outlet.eventLoop.scheduleRepeatedAsyncTask(initialDelay: pause, delay: pause) { [outlet, spool] _ in
+            outlet.partitionCount().map { count in
+                // A failure is met again, or not, the next time; a topic or hub with fewer is another one.
+                if count > course.routing.partitions { drain.finish(below: spool.statistics().nextSequence) }
+            }
+        }
+    }
+
+    /// The routing by which a drain works.
+    private struct Course {
+        var routing: Routing
+        /// As the configuration and the service want it; otherwise what waits goes by it, and no more.
+        var isWanted = true
+    }
+
+    /// The routing by which the next drain is to work; goes over to it when nothing is in the way.
+    ///
+    /// - Parameter isFinished: see `LedgerState.step`.
+    private func choose(partitions count: Int, isFinished: Bool) throws -> Course {
+        let wanted = Routing(key: key, partitions: count)
+        switch ledger.state.step(to: wanted, next: spool.statistics().nextSequence, isFinished: isFinished) {
+        case .keep, .startOver: return Course(routing: wanted)
+        case .finish(let first):
+            logger.notice(
+                "the routing changes; what waits goes by the old one first",
+                metadata: [
+                    "output": "\(name)", "partitions_before": "\(first.partitions)", "partitions_now": "\(count)",
+                    "key_before": "\(first.key.rawValue)", "key_now": "\(key.rawValue)",
+                ])
+            return Course(routing: first, isWanted: false)
+        case .begin:
+            var state = ledger.state
+            state.begin(wanted)
+            try ledger.update(state)
+            guard ledger.flush(timeoutMilliseconds: 5000) else {
+                throw AgentError("output \(name): the ledger cannot be written; check the state directory's disk")
+            }
+            logger.notice(
+                "records go by another routing from here on",
+                metadata: [
+                    "output": "\(name)", "partitions": "\(count)", "key": "\(key.rawValue)",
+                    "sequence": "\(state.floor)",
+                ])
+            return Course(routing: wanted)
+        }
+    }
+
     /// Nil when `stop` came first.
-    private func connect(stop: EventLoopFuture<Void>) async -> Way.Target? {
+    private func connect(isFinished: Bool, stop: EventLoopFuture<Void>) async -> (Way.Target, Course)? {
         var longest = OutputLimits.pauses.first
         while true {
             do {
                 let opening = outlet.eventLoop.makeFutureWithTask { [self] in
-                    try await outlet.connect(ledger, health, account)
+                    let chosen = Mutex<Course?>(nil)
+                    let destination = try await outlet.connect(ledger, health, account) { count in
+                        let course = try choose(partitions: count, isFinished: isFinished)
+                        chosen.withLock { $0 = course }
+                        return course.routing
+                    }
+                    guard let course = chosen.withLock({ $0 }) else { preconditionFailure("connected by no routing") }
+                    return (destination, course)
                 }
-                guard let destination = try await opening.value(unless: stop) else { return nil }
+                guard let (destination, course) = try await opening.value(unless: stop) else { return nil }
                 health.noteConnected()
                 var facts: Logger.Metadata = [
                     "output": "\(name)", "to": "\(outlet.place)", "partitions": "\(destination.partitionCount)",
@@ -92,7 +165,7 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
                 ]
                 for fact in destination.facts { facts[fact.name] = "\(fact.value)" }
                 logger.info("connected", metadata: facts)
-                return destination
+                return (destination, course)
             } catch {
                 let trouble = outlet.trouble(error)
                 health.note(trouble)
@@ -137,14 +210,16 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
             report.waiting = next &- ledger.state.floor
             return report
         }
-        report.spooled = next &- statistics.unused
-        report.acknowledged = statistics.startedAt &+ statistics.alreadyAcknowledged &+ statistics.acknowledged
+        let past = past.withLock { $0 }
+        report.spooled = next &- statistics.unused &- past.unused
+        report.acknowledged =
+            statistics.startedAt &+ statistics.alreadyAcknowledged &+ statistics.acknowledged &- past.unacknowledged
         report.inFlight = statistics.inFlight
         report.waiting =
             (statistics.queued &- statistics.inFlight) &+ statistics.passedOver &+ (next &- statistics.read)
-        report.deadLettered = statistics.deadLettered
-        report.dropped = statistics.dropped &+ statistics.damaged
-        report.resent = statistics.unknownOutcomes
+        report.deadLettered = statistics.deadLettered &+ past.deadLettered
+        report.dropped = statistics.dropped &+ statistics.damaged &+ past.dropped
+        report.resent = statistics.unknownOutcomes &+ past.resent
         report.partitions = statistics.partitions.enumerated().map { index, partition in
             var part = StatusReport.Partition()
             part.id = running.destination.partitionIDs[index]
@@ -159,12 +234,13 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
 extension Outlet {
     /// An output that goes this way.
     func output(
-        _ name: String, key: RoutingKey, spool: Spool, ledger: Ledger, deadLetterDirectory: String,
-        account: InputAccount?, logger: Logger, release: @escaping @Sendable (UInt64) -> Void
+        _ name: String, key: RoutingKey, partitionCheck: Duration, spool: Spool, ledger: Ledger,
+        deadLetterDirectory: String, account: InputAccount?, logger: Logger,
+        release: @escaping @Sendable (UInt64) -> Void
     ) -> any RunningOutput {
         OutputRunner(
-            name, key: key, outlet: self, spool: spool, ledger: ledger, deadLetterDirectory: deadLetterDirectory,
-            account: account, logger: logger, release: release)
+            name, key: key, partitionCheck: partitionCheck, outlet: self, spool: spool, ledger: ledger,
+            deadLetterDirectory: deadLetterDirectory, account: account, logger: logger, release: release)
     }
 }
 

@@ -48,7 +48,7 @@ final class SimulatedDestination: Destination, @unchecked Sendable {
             (positions, numberings) = (nil, [])
             return
         }
-        let producers = ledger.producers(key: .source, partitions: partitionCount)
+        let producers = ledger.producers(Routing(key: .source, partitions: partitionCount))
         let positions = producers.indices.map { service.attach($0, producers[$0]) }
         self.positions = positions
         numberings = positions.map {

@@ -24,7 +24,7 @@ final class EventHubsDestination: OutletDestination {
     private nonisolated(unsafe) let storage = EncoderStorage()
 
     /// - Parameters:
-    ///   - partitionIDs: all partitions of the hub in force for this output, in the service's order.
+    ///   - partitionIDs: of the partitions that records are spread over, in the service's order.
     ///   - producers: an idempotent producer for each of them, and where it stands; nil: events go without numbers.
     ///   - maximumSize: bytes of a message.
     init(
@@ -72,4 +72,6 @@ final class EventHubsDestination: OutletDestination {
     func noteRefusal(_ partition: Int) { publishing?[partition].noteRefusal() }
 
     func hasLostProducer(_ partition: Int) -> Bool { publishing?[partition].isTakenOver ?? false }
+
+    func close() async { publishing?.forEach { $0.close() } }
 }

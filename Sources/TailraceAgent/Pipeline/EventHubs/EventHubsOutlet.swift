@@ -31,12 +31,17 @@ final class EventHubsOutlet: Outlet {
 
     var eventLoop: any EventLoop { client.eventLoop }
 
-    func connect(_ ledger: Ledger, _ health: OutputHealth, _ account: InputAccount?) async throws
-        -> EventHubsDestination
-    {
-        let partitionIDs = try await client.askEventHubProperties().get().partitionIDs
-        let size = try await client.askMaximumMessageSize(partitionID: partitionIDs[0]).get()
-        let producers = try await producers(partitionIDs, ledger)
+    func partitionCount() -> EventLoopFuture<Int> { client.askEventHubProperties().map { $0.partitionIDs.count } }
+
+    func connect(
+        _ ledger: Ledger, _ health: OutputHealth, _ account: InputAccount?,
+        route: @Sendable (_ partitions: Int) throws -> Routing
+    ) async throws -> EventHubsDestination {
+        let all = try await client.askEventHubProperties().get().partitionIDs
+        let size = try await client.askMaximumMessageSize(partitionID: all[0]).get()
+        let routing = try route(all.count)
+        let partitionIDs = Array(all.prefix(routing.partitions))
+        let producers = try await producers(partitionIDs, routing, ledger)
         return EventHubsDestination(
             name: place, client: client, partitionIDs: partitionIDs, producers: producers,
             guarantee: producers.map { Producers.describe($0) } ?? atLeastOnce,
@@ -44,9 +49,11 @@ final class EventHubsOutlet: Outlet {
     }
 
     /// Nil: events go without numbers.
-    private func producers(_ partitionIDs: [String], _ ledger: Ledger) async throws -> [Producers.Opened]? {
+    private func producers(
+        _ partitionIDs: [String], _ routing: Routing, _ ledger: Ledger
+    ) async throws -> [Producers.Opened]? {
         guard settings.idempotent != .never else { return nil }
-        let stored = ledger.state.producers(key: settings.key, partitions: partitionIDs.count)
+        let stored = ledger.state.producers(routing)
         let opened = try await Producers(
             client: client, partitionIDs: partitionIDs, stored: stored, logger: logger,
             note: { try self.note($0, ledger) }

@@ -58,6 +58,8 @@ final class PublishingLane: Sendable {
     /// The drain has heard of a refusal.
     func noteRefusal() { eventLoop.execute { self.unheard.withLock { $0 -= 1 } } }
 
+    func close() { publisher.close() }
+
     static func takenOverError(_ error: EventHubsError, partitionID: String) -> EventHubsError {
         EventHubsError(
             .producerDisconnected,

@@ -59,5 +59,11 @@ final class PulsarDestination: OutletDestination {
 
     func hasLostProducer(_ partition: Int) -> Bool { lanes[partition].isTakenOver }
 
+    func close() async {
+        await withTaskGroup(of: Void.self) { group in
+            for lane in lanes { group.addTask { await lane.close() } }
+        }
+    }
+
     func trouble(_ partition: Int) -> OutputTrouble? { lanes[partition].trouble.map { OutputTrouble($0) } }
 }

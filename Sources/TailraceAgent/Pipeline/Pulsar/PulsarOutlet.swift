@@ -14,7 +14,8 @@ final class PulsarOutlet: Outlet {
     private let settings: PulsarOutputSettings
     private let client: PulsarClient
     private let topic: TopicName
-    private let lanes = Mutex<[PulsarLane]>([])
+    /// The newest.
+    private let destination = Mutex<PulsarDestination?>(nil)
 
     /// Producers that are opened at the same time.
     private static let opensAtATime = 64
@@ -38,9 +39,16 @@ final class PulsarOutlet: Outlet {
         place = "topic \(topic) at \(client.serviceURL)"
     }
 
-    func connect(_ ledger: Ledger, _ health: OutputHealth, _ account: InputAccount?) async throws -> PulsarDestination {
+    func partitionCount() -> EventLoopFuture<Int> { client.source.partitions(of: topic).map { max(1, $0) } }
+
+    func connect(
+        _ ledger: Ledger, _ health: OutputHealth, _ account: InputAccount?,
+        route: @Sendable (_ partitions: Int) throws -> Routing
+    ) async throws -> PulsarDestination {
+        // 0: the topic has none, and is as good as one.
         let count = try await client.source.partitions(of: topic).get()
-        let topics = count == 0 ? [topic] : (0..<count).map { topic.partition($0) }
+        let routing = try route(max(1, count))
+        let topics = count == 0 ? [topic] : (0..<routing.partitions).map { topic.partition($0) }
         let producers = try topics.map { try make($0) }
         let opened = try await open(producers)
         if let exhausted = opened.indices.first(where: { opened[$0].lastSequenceID > Self.highestNumber }) {
@@ -59,11 +67,12 @@ final class PulsarOutlet: Outlet {
                 producers[index], lastNumber: positions[index].base, guarantee: guarantee, health: health,
                 eventLoop: eventLoop, make: { try self.make(topics[index]) })
         }
-        self.lanes.withLock { $0 = lanes }
-        return PulsarDestination(
+        let destination = PulsarDestination(
             name: place, producerName: settings.producerName, lanes: lanes, positions: positions,
             guarantee: guarantee, maximumSize: producers.compactMap(\.encoder?.maximumBatchSize).min() ?? 0,
             batchSize: settings.batchSize, batchRecords: settings.batchRecords, account: account)
+        self.destination.withLock { $0 = destination }
+        return destination
     }
 
     private func make(_ topic: TopicName) throws -> BatchProducer {
@@ -145,11 +154,9 @@ final class PulsarOutlet: Outlet {
 
     func close() -> EventLoopFuture<Void> {
         // Told to the brokers, so that the next run finds no producer of this one.
-        let lanes = lanes.withLock { $0 }
+        let destination = destination.withLock { $0 }
         return eventLoop.makeFutureWithTask {
-            await withTaskGroup(of: Void.self) { group in
-                for lane in lanes { group.addTask { await lane.close() } }
-            }
+            await destination?.close()
             await self.client.close()
         }
     }
