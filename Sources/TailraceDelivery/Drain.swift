@@ -43,8 +43,8 @@ package final class Drain<D: Destination>: Sendable {
             throw DrainError.ledgerAhead(floor: state.floor, next: present.nextSequence)
         }
         // What was released was acknowledged, also when an older ledger has come back.
-        let gone = state.floor..<max(state.floor, present.firstSequence)
-        state.floor = gone.upperBound
+        let gone = state.floor..<max(state.floor, present.removedEnd)
+        state.floor = max(state.floor, present.firstSequence)
         Self.route(&state, configuration.key, partitions: count, destination.name, logger)
         let resumption = Self.resume(
             &state, destination, sentBelow ?? spool.recovery.nextSequence, gone: gone, logger)

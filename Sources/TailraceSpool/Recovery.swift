@@ -85,7 +85,9 @@ struct Recovery {
         result.segments = survey.segments.compactMap { segment in
             guard let first = segment.first, let end = segment.end else { return nil }
             return SegmentInfo(
-                generation: segment.generation, first: first, end: end, limit: segment.limit,
+                generation: segment.generation, previousEnd: min(segment.header?.previousEnd ?? first, first),
+                first: first,
+                end: end, limit: segment.limit,
                 size: (segment.limit + 4095) & ~4095, isSealed: true)
         }
         let end = survey.segments.last?.end ?? 0

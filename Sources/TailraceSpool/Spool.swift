@@ -157,6 +157,7 @@ package final class Spool: Sendable {
         return core.monitor.withLock {
             var result = core.state.counters
             result.firstSequence = core.state.firstSequence
+            result.removedEnd = core.state.removedEnd
             result.nextSequence = core.state.nextSequence
             result.committed = core.state.committed
             result.released = core.state.released

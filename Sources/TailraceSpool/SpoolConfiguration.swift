@@ -85,6 +85,8 @@ package enum SpoolTrouble: Equatable, Sendable {
 package struct SpoolStatistics: Equatable, Sendable {
     /// The first id that is still there.
     package var firstSequence: UInt64 = 0
+    /// Records below were removed; ids from here up to `firstSequence` never had one.
+    package var removedEnd: UInt64 = 0
     /// The id that the next record gets.
     package var nextSequence: UInt64 = 0
     package var committed: UInt64 = 0

@@ -3,6 +3,8 @@ internal import Logging
 /// A segment as everybody but the writer sees it.
 struct SegmentInfo: Equatable, Sendable {
     let generation: UInt64
+    /// Where the ids before it end: from here up to `first` no id ever had a record.
+    let previousEnd: UInt64
     /// Id of its first record.
     var first: UInt64
     /// Id after its last durable record.
@@ -43,6 +45,8 @@ struct SpoolState {
     var queued: Int { queue.count - queueHead }
     var bytesOnDisk: Int { segments.reduce(spareBytes) { $0 + $1.size } }
     var firstSequence: UInt64 { segments.first?.first ?? committed }
+    /// Records below had their segments removed.
+    var removedEnd: UInt64 { segments.first?.previousEnd ?? committed }
 
     /// Whether records from `sequence` on are gone. Ids that a recovery skipped may lie before the first segment: no record
     /// is missing for who has read up to them.

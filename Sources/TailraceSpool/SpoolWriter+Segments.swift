@@ -42,8 +42,8 @@ extension SpoolWriter {
         core.monitor.withLock {
             core.state.segments.append(
                 SegmentInfo(
-                    generation: header.generation, first: first, end: first, limit: start.count, size: size,
-                    isSealed: false))
+                    generation: header.generation, previousEnd: header.previousEnd, first: first, end: first,
+                    limit: start.count, size: size, isSealed: false))
         }
         removeDiscarded()
     }

@@ -41,13 +41,26 @@ final class Workbench {
 
     /// Ends the process, as it were, and begins the next one.
     ///
-    /// - Parameter minimumNextSequence: above what was given out: the ids between are skipped.
-    func restart(minimumNextSequence: UInt64 = 0) throws {
+    /// - Parameters:
+    ///   - minimumNextSequence: above what was given out: the ids between are skipped.
+    ///   - oldLedger: what a power cut left of the ledger (`ledgerBytes`); nil: all of it.
+    func restart(minimumNextSequence: UInt64 = 0, oldLedger: [UInt8]? = nil) throws {
         ledger.close()
         spool.abandon()
+        if let oldLedger { try ledgerFile(.readWrite).write(oldLedger, at: 0) }
         spool = try Self.openSpool(directory, minimumNextSequence: minimumNextSequence)
         ledger = try Self.openLedger(directory, spool)
         floor = Watched(0)
+    }
+
+    private func ledgerFile(_ mode: SpoolFile.Mode) throws -> SpoolFile {
+        try SpoolDirectory(path: directory("spool")).open("out.ledger", mode)
+    }
+
+    /// The ledger's file as it is now.
+    func ledgerBytes() throws -> [UInt8] {
+        let file = try ledgerFile(.read)
+        return try file.read(file.size(), at: 0)
     }
 
     /// One frame of one source, durable when this returns.
