@@ -67,6 +67,9 @@ struct Recovery {
         var report = RecoveryReport()
     }
 
+    /// Bytes that are held in memory at once of those that are written again.
+    static let maximumPiece = 1 << 20
+
     let directory: SpoolDirectory
     let quarantine: Quarantine
     let minimumNextSequence: UInt64
@@ -86,9 +89,7 @@ struct Recovery {
             guard let first = segment.first, let end = segment.end else { return nil }
             return SegmentInfo(
                 generation: segment.generation, previousEnd: min(segment.header?.previousEnd ?? first, first),
-                first: first,
-                end: end, limit: segment.limit,
-                size: (segment.limit + 4095) & ~4095, isSealed: true)
+                first: first, end: end, limit: segment.limit, size: (segment.limit + 4095) & ~4095, isSealed: true)
         }
         let end = survey.segments.last?.end ?? 0
         result.nextSequence = max(
@@ -130,12 +131,17 @@ struct Recovery {
         if last.limit < last.fileSize { try file.truncate(to: last.limit) }
     }
 
+    /// In pieces, however much was never synced.
     private func makeDurable(_ range: Range<Int>, of file: SpoolFile) throws(SpoolFileError) {
-        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: range.count, alignment: 16)
+        let size = min(range.count, Self.maximumPiece)
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 16)
         defer { bytes.deallocate() }
-        // Not around what the disk cannot deliver: zeros must not take the place of records.
-        let count = try file.read(into: bytes, at: range.lowerBound)
-        try file.write(UnsafeRawBufferPointer(rebasing: bytes[..<count]), at: range.lowerBound)
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: size) {
+            let piece = UnsafeMutableRawBufferPointer(rebasing: bytes[..<min(size, range.upperBound - start)])
+            // Not around what the disk cannot deliver: zeros must not take the place of records.
+            let count = try file.read(into: piece, at: start)
+            try file.write(UnsafeRawBufferPointer(rebasing: piece[..<count]), at: start)
+        }
         try file.sync()
     }
 }

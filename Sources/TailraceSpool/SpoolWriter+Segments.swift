@@ -29,8 +29,8 @@ extension SpoolWriter {
                 // Opened by its name, so that errors tell that name.
                 file = try core.directory.open(name, .readWrite)
             } catch {
-                try? core.directory.unlink(new)
-                try? core.directory.unlink(name)
+                discard(new, size: size)
+                discard(name, size: size)
                 throw error
             }
             active = Active(
@@ -57,22 +57,28 @@ extension SpoolWriter {
             let spare = spares.remove(at: index)
             core.monitor.withLock { core.state.spareBytes -= spare.size }
             let spareName = SegmentName.spare(spare.generation)
-            try core.directory.link(spareName, as: name)
-            try? core.directory.unlink(spareName)
-            return try core.directory.open(name, .readWrite)
+            do throws(SpoolFileError) {
+                try core.directory.link(spareName, as: name)
+                discard(spareName, size: 0)
+                return try core.directory.open(name, .readWrite)
+            } catch {
+                discard(spareName, size: 0)
+                discard(name, size: size)
+                throw error
+            }
         }
         while !hasSpace(for: size) {
             guard let spare = spares.popLast() else {
                 throw SpoolFileError(operation: .preallocate, path: core.directory.path, code: Self.fullMarker)
             }
-            removeFile(SegmentName.spare(spare.generation))
             core.monitor.withLock { core.state.spareBytes -= spare.size }
+            discard(SegmentName.spare(spare.generation), size: spare.size)
         }
         let file = try core.directory.open(name, .createNew)
         do throws(SpoolFileError) {
             try file.preallocate(size)
         } catch {
-            try? core.directory.unlink(name)
+            discard(name, size: size)
             throw error
         }
         return file
@@ -89,38 +95,51 @@ extension SpoolWriter {
         }
     }
 
-    /// Takes away segments that every output is past, oldest first. The last one stays: it holds the positions.
+    /// Takes away segments that every output is past, oldest first, and none before an older one: whoever opens the spool
+    /// takes a hole for a loss. What cannot be taken away now is tried again later. The last one stays: it holds the
+    /// positions.
     func recycleReleased() {
-        var gone: [SegmentInfo] = []
-        core.monitor.withLock {
-            while core.state.segments.count > 1, core.state.segments[0].isSealed,
-                core.state.segments[0].end <= core.state.released
-            {
-                gone.append(core.state.segments.removeFirst())
+        removeAgainAt = nil
+        removeLeftovers()
+        var isChanged = false
+        while let segment = takeReleased() {
+            let isSpare =
+                segment.size == core.limits.segmentSize && spares.count < core.configuration.spareLimit
+                && makeSpare(segment.generation)
+            guard isSpare || removeFile(SegmentName.segment(segment.generation)) else {
+                core.monitor.withLock {
+                    core.state.segments.insert(segment, at: 0)
+                    core.state.spareBytes -= segment.size
+                }
+                tryAgainToRemove()
+                break
             }
-            // Until the files are gone their bytes count.
-            core.state.spareBytes += gone.reduce(0) { $0 + $1.size }
-        }
-        guard !gone.isEmpty else { return }
-        for segment in gone {
+            isChanged = true
             discarded.removeAll { $0 == segment.generation }
-            if segment.size == core.limits.segmentSize, spares.count < core.configuration.spareLimit,
-                makeSpare(segment.generation)
-            {
-                spares.append((segment.generation, segment.size))
-                core.monitor.withLock { core.state.counters.segmentsRecycled += 1 }
-            } else {
-                removeFile(SegmentName.segment(segment.generation))
-                core.monitor.withLock { core.state.spareBytes -= segment.size }
+            if isSpare { spares.append((segment.generation, segment.size)) }
+            core.monitor.withLock {
+                if isSpare { core.state.counters.segmentsRecycled += 1 } else { core.state.spareBytes -= segment.size }
             }
         }
-        if core.configuration.sync != .never { try? core.directory.sync() }
+        if isChanged, core.configuration.sync != .never { try? core.directory.sync() }
+    }
+
+    /// The oldest segment, when nobody needs it: from now on no reader takes it for one. Until its file is gone its bytes
+    /// count.
+    private func takeReleased() -> SegmentInfo? {
+        core.monitor.withLock {
+            guard core.state.segments.count > 1, let oldest = core.state.segments.first, oldest.isSealed,
+                oldest.end <= core.state.released
+            else { return nil }
+            core.state.spareBytes += oldest.size
+            return core.state.segments.removeFirst()
+        }
     }
 
     private func makeSpare(_ generation: UInt64) -> Bool {
         do throws(SpoolFileError) {
-            try core.directory.link(SegmentName.segment(generation), as: SegmentName.spare(generation))
-            try core.directory.unlink(SegmentName.segment(generation))
+            // No other file can have that name: generations are used once, and a start removes what is left of them.
+            try core.directory.rename(SegmentName.segment(generation), to: SegmentName.spare(generation))
             return true
         } catch {
             return false
@@ -136,17 +155,46 @@ extension SpoolWriter {
                 }
                 return core.state.segments.remove(at: index).size
             }
-            if size != nil { removeFile(SegmentName.segment(generation)) }
+            if let size { discard(SegmentName.segment(generation), size: size) }
         }
         discarded = []
     }
 
-    private func removeFile(_ name: String) {
+    /// Removes a file that nobody needs: now, or later when the disk refuses. Until then its bytes count.
+    private func discard(_ name: String, size: Int) {
+        guard !removeFile(name) else { return }
+        leftovers.append((name, size))
+        core.monitor.withLock { core.state.spareBytes += size }
+        tryAgainToRemove()
+    }
+
+    private func removeLeftovers() {
+        let found = leftovers
+        leftovers = []
+        for (name, size) in found {
+            core.monitor.withLock { core.state.spareBytes -= size }
+            discard(name, size: size)
+        }
+    }
+
+    private func tryAgainToRemove() {
+        removeAgainAt = core.clocks.nanoseconds() + core.configuration.retryInterval.nanosecondsClamped
+    }
+
+    /// False when the file is still there.
+    private func removeFile(_ name: String) -> Bool {
         do throws(SpoolFileError) {
             try core.directory.unlink(name)
         } catch {
+            guard !error.isMissing else { return true }
             core.monitor.withLock { core.state.counters.cleanupFailures += 1 }
-            core.logger.warning("a released segment could not be removed", metadata: ["error": "\(error)"])
+            if !isRemovalFailing {
+                core.logger.warning("a file of the spool could not be removed", metadata: ["error": "\(error)"])
+            }
+            isRemovalFailing = true
+            return false
         }
+        isRemovalFailing = false
+        return true
     }
 }

@@ -37,6 +37,12 @@ final class SpoolWriter {
     private var unsyncedSince: UInt64?
     private var consecutiveFailures = 0
     private var retryAt: UInt64?
+    /// Files that could not be removed yet, and the bytes that count for each.
+    var leftovers: [(name: String, size: Int)] = []
+    /// When what could not be removed is tried again; nil when there is nothing.
+    var removeAgainAt: UInt64?
+    /// The last file that was to be removed is still there, which was told.
+    var isRemovalFailing = false
     private var encoder = FrameEncoder()
 
     init(core: SpoolCore, nextGeneration: UInt64, previousEnd: UInt64, positions: [SourceKey: [UInt8]]) {
@@ -82,13 +88,13 @@ final class SpoolWriter {
     /// With the monitor locked.
     private func nextWork() -> Work {
         if core.state.phase == .abandoned { return .abandoned }
-        if core.state.releaseChanged {
+        let closing = core.state.phase == .closing
+        let now = core.clocks.nanoseconds()
+        if core.state.releaseChanged || (!closing && removeAgainAt.map { now >= $0 } ?? false) {
             core.state.releaseChanged = false
             if core.state.trouble != nil { retryAt = nil }
             return .release(flush: nil)
         }
-        let closing = core.state.phase == .closing
-        let now = core.clocks.nanoseconds()
         let mayTry = retryAt.map { now >= $0 } ?? true
         // In trouble, closing makes one more attempt and then gives up.
         if closing && !mayTry { return .close }
@@ -100,7 +106,7 @@ final class SpoolWriter {
             if closing { return .close }
             if flushing { return .release(flush: core.state.flushWanted) }
         }
-        let deadline = mayTry ? (written > 0 ? syncDeadline : nil) : retryAt
+        let deadline = min((mayTry ? (written > 0 ? syncDeadline : nil) : retryAt) ?? .max, removeAgainAt ?? .max)
         return .wait(until: deadline == .max ? nil : deadline)
     }
 

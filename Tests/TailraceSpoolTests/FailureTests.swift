@@ -127,6 +127,44 @@ final class Faults: Sendable {
         #expect(try readAll(spool).count == 120)
     }
 
+    /// Some of a spool's acknowledged segments cannot be removed: those behind them stay too, or the next start would take
+    /// what is missing between for lost. They go when they can.
+    @Test(arguments: [0, 4]) func noSegmentGoesBeforeAnOlderOne(_ spareLimit: Int) throws {
+        let directory = TemporaryDirectory()
+        let faults = Faults()
+        var settings = configuration(directory, segment: 4 << 10)
+        settings.spareLimit = spareLimit
+        settings.environment.disk = FaultyDisk(faults.hook)
+        var spool = try openSpool(settings)
+        for number in 0..<20 {
+            try spool.append(batch([[UInt8](repeating: 7, count: 1000)], position: "\(number)"))
+            #expect(spool.flush())
+        }
+        #expect(spool.statistics().segments > 4)
+        let stuck = SegmentName.digits(2)
+        faults.set { _, operation, path in
+            [.unlink, .rename, .link].contains(operation) && path.contains(stuck) ? EIO : 0
+        }
+        spool.release(below: spool.committed)
+        #expect(spool.flush())
+        #expect(names(settings.directory, suffix: ".spool").first == SegmentName.segment(2))
+        #expect(spool.statistics().cleanupFailures > 0)
+        let ids = try readAll(spool).map(\.id)
+        spool.abandon()
+        spool = try openSpool(settings)
+        #expect(ids.count > 10 && ids == Array((20 - UInt64(ids.count))..<20))
+        #expect(try readAll(spool).map(\.id) == ids)
+        #expect(spool.statistics().quarantinedRecords == 0)
+        // Nobody asks for it again.
+        spool.release(below: spool.committed)
+        while spool.statistics().cleanupFailures == 0 { usleep(500) }
+        #expect(spool.statistics().segments > 4)
+        faults.clear()
+        while spool.statistics().segments > 1 { usleep(500) }
+        spool.close()
+        #expect(names(settings.directory, suffix: ".spool").count == 1)
+    }
+
     /// One life of a spool: appends, releases, and closes.
     private func scenario(_ settings: SpoolConfiguration, committed: inout UInt64) throws {
         let spool = try openSpool(settings)

@@ -11,6 +11,9 @@ final class FaultyDisk: Disk {
     private let disk = SystemDisk()
     private let fault: SpoolFault
     private let paths = Mutex<[CInt: String]>([:])
+    private let largest = Mutex(0)
+    /// Bytes of the largest single read or write so far.
+    var largestTransfer: Int { largest.withLock { $0 } }
 
     init(_ fault: @escaping SpoolFault) { self.fault = fault }
 
@@ -34,11 +37,14 @@ final class FaultyDisk: Disk {
     func close(_ file: CInt) { disk.close(file) }
     func size(_ file: CInt) -> Int { call(.open, file) { disk.size(file) } }
     func read(_ file: CInt, into bytes: UnsafeMutableRawBufferPointer, at offset: Int) -> Int {
-        call(.read, file) { disk.read(file, into: bytes, at: offset) }
+        note(bytes.count)
+        return call(.read, file) { disk.read(file, into: bytes, at: offset) }
     }
     func write(_ file: CInt, _ vectors: UnsafeBufferPointer<iovec>, at offset: Int) -> Int {
-        call(.write, file) { disk.write(file, vectors, at: offset) }
+        note(vectors.reduce(0) { $0 + $1.iov_len })
+        return call(.write, file) { disk.write(file, vectors, at: offset) }
     }
+    private func note(_ bytes: Int) { largest.withLock { $0 = max($0, bytes) } }
     func syncData(_ file: CInt) -> Int { call(.sync, file) { disk.syncData(file) } }
     func sync(_ file: CInt) -> Int { call(.syncDirectory, file) { disk.sync(file) } }
     func truncate(_ file: CInt, to size: Int) -> Int { call(.truncate, file) { disk.truncate(file, to: size) } }

@@ -159,6 +159,51 @@ import Testing
 
     /// What the disk holds after a power cut at any moment: for each slot what was there at the last sync that came
     /// back, or anything newer, or a mixture.
+    /// A kill leaves the newest state in the page cache alone, for good if a sync failed before: taken for one that is on the
+    /// disk, it would let the next update go over the one good copy.
+    @Test func whatAnOpenedLedgerKnowsIsOnTheDisk() throws {
+        let directory = TemporaryDirectory()
+        let calls = Mutex<[SpoolFileOperation]>([])
+        let disk = FaultyDisk { operation, path in
+            if path.hasSuffix("hub.ledger") { calls.withLock { $0.append(operation) } }
+            return 0
+        }
+        var ledger = try open(directory)
+        try ledger.update(state(7))
+        ledger.close()
+        ledger = try open(directory, disk: disk)
+        #expect(ledger.state == state(7))
+        let made = calls.withLock { $0 }
+        // Written again, because the kernel takes what a failed sync left behind for clean.
+        let write = try #require(made.firstIndex(of: .write))
+        #expect(made[write...].contains(.sync))
+        ledger.close()
+    }
+
+    /// What is below that floor may be given up: a power cut must not bring a lower one back.
+    @Test func onlyAFloorThatIsOnTheDiskIsTold() throws {
+        let directory = TemporaryDirectory()
+        let isFailing = Atomic<Bool>(false)
+        let syncs = Atomic<Int>(0)
+        let disk = FaultyDisk { operation, path in
+            guard operation == .sync, path.hasSuffix("hub.ledger"), isFailing.load(ordering: .relaxed) else { return 0 }
+            syncs.add(1, ordering: .relaxed)
+            return EIO
+        }
+        let ledger = try open(directory, disk: disk)
+        let told = Mutex<[UInt64]>([])
+        ledger.tellDurable { floor in told.withLock { $0.append(floor) } }
+        #expect(told.withLock { $0 } == [5])
+        isFailing.store(true, ordering: .relaxed)
+        try ledger.update(state(9))
+        while syncs.load(ordering: .relaxed) == 0 { usleep(500) }
+        #expect(told.withLock { $0 } == [5])
+        isFailing.store(false, ordering: .relaxed)
+        while told.withLock({ $0.count }) < 2 { usleep(500) }
+        #expect(told.withLock { $0 } == [5, 9])
+        ledger.close()
+    }
+
     @Test func aPowerCutAtAnyMomentLeavesAtLeastTheLastSyncedState() throws {
         let directory = TemporaryDirectory()
         let path = directory("hub.ledger")

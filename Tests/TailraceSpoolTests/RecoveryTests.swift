@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 import TestSupport
 import Testing
 
@@ -211,6 +212,52 @@ import Testing
         #expect(spool.recovery.segmentsScanned == 1)
         #expect(spool.positions() == positions)
         #expect(spool.recovery.nextSequence == UInt64(records.count))
+    }
+
+    /// Who made the directory may have ended before that was durable, and then nothing in it is.
+    @Test func theDirectorysNameIsMadeDurableAlsoWhenItIsThere() throws {
+        let directory = TemporaryDirectory()
+        var settings = configuration(directory)
+        mkdir(settings.directory, 0o700)
+        let synced = Mutex<[String]>([])
+        settings.environment.disk = FaultyDisk { operation, path in
+            if operation == .syncDirectory { synced.withLock { $0.append(path) } }
+            return 0
+        }
+        try openSpool(settings).close()
+        #expect(synced.withLock { $0 }.first == "\(settings.directory)/..")
+    }
+
+    /// What a kill left in the page cache is written again piece by piece, not with all of it in memory at once.
+    @Test func recordsThatWereNeverSyncedAreMadeDurableInPieces() throws {
+        let directory = TemporaryDirectory()
+        var settings = configuration(directory, segment: 4 << 20, maximum: 64 << 20)
+        settings.sync = .interval(.seconds(3600))
+        settings.unsyncedByteLimit = 64 << 20
+        settings.groupByteLimit = 1
+        let isSynced = Atomic<Bool>(false)
+        func disk() -> FaultyDisk {
+            FaultyDisk { operation, path in
+                if operation == .sync, path.hasSuffix(".spool") { isSynced.store(true, ordering: .relaxed) }
+                return 0
+            }
+        }
+        settings.environment.disk = disk()
+        var spool = try openSpool(settings)
+        let bodies = (0..<30).map { [UInt8](repeating: $0, count: 100_000) }
+        for body in bodies { try spool.append(batch([body])) }
+        while spool.statistics().queuedBatches > 0 { usleep(500) }
+        spool.abandon()
+        let wasSynced = isSynced.load(ordering: .relaxed)
+        let next = disk()
+        settings.environment.disk = next
+        spool = try openSpool(settings)
+        #expect([wasSynced, isSynced.load(ordering: .relaxed)] == [false, true])
+        let records = try readAll(spool).map(\.body)
+        // The last one may not have been written before the end.
+        #expect(records.count >= 29 && records == Array(bodies.prefix(records.count)))
+        #expect(next.largestTransfer <= Recovery.maximumPiece)
+        spool.close()
     }
 
     @Test func mutatedSegmentsNeverTrapAndNeverYieldAWrongRecord() throws {
