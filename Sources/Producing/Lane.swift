@@ -8,7 +8,7 @@ internal import NIOCore
 ///
 /// Order on the wire: when an attempt fails or is refused, nothing is transmitted until every other transmission has ended,
 /// and then the lane goes on with its oldest unfinished batch. What is behind a batch that was given up waits until that is
-/// settled: its owner may have to note it before the service sees anything that came later. With one batch in flight (the
+/// settled: its owner may have to note it before the service sees anything that came later (`holdsAfterGivingUp`). With one batch in flight (the
 /// default) this keeps the order with any service. A wider window needs a service that refuses a batch whose predecessor it
 /// does not have; with any other a refused batch would be overtaken by those behind it.
 package struct Lane<Batch> {
@@ -52,6 +52,8 @@ package struct Lane<Batch> {
 
     package let window: Int
     package let retry: RetryPolicy
+    /// Once a batch that was given up is settled, nothing is transmitted until `resume`.
+    package let holdsAfterGivingUp: Bool
 
     private var entries = CircularBuffer<Entry>()
     /// No entry before this offset waits, so that the next one is found at once, however many are in flight.
@@ -68,13 +70,15 @@ package struct Lane<Batch> {
     private var isRecovering = false
     private var pausedUntil: ContinuousClock.Instant?
     private var isHalted = false
+    private var isHeld = false
     /// What waits is given up for this reason.
     private var abandonment: String?
 
-    package init(window: Int = 1, retry: RetryPolicy = RetryPolicy()) {
+    package init(window: Int = 1, retry: RetryPolicy = RetryPolicy(), holdsAfterGivingUp: Bool = false) {
         precondition(window > 0)
         self.window = window
         self.retry = retry
+        self.holdsAfterGivingUp = holdsAfterGivingUp
     }
 
     /// Batches in the lane.
@@ -88,7 +92,7 @@ package struct Lane<Batch> {
     }
 
     private var mayTransmit: Bool {
-        !isHalted && !isRecovering && refused == 0 && pausedUntil == nil && inFlight < window
+        !isHalted && !isHeld && !isRecovering && refused == 0 && pausedUntil == nil && inFlight < window
     }
 
     /// A sealed batch joins the end.
@@ -183,7 +187,10 @@ package struct Lane<Batch> {
         while let first = entries.first, case .finished(let settlement) = first.state {
             entries.removeFirst()
             passed = max(passed - 1, 0)
-            if case .rejected = settlement { givenUp -= 1 }
+            if case .rejected = settlement {
+                givenUp -= 1
+                if holdsAfterGivingUp { isHeld = true }
+            }
             actions.append(.settle(first.batch, settlement))
         }
         return actions
@@ -202,6 +209,15 @@ package struct Lane<Batch> {
         guard let pausedUntil, !isHalted else { return [] }
         guard now >= pausedUntil else { return [.wait(until: pausedUntil)] }
         self.pausedUntil = nil
+        return transmissions(now)
+    }
+
+    /// Nothing is transmitted until `resume`; what is in flight still ends.
+    package mutating func hold() { isHeld = true }
+
+    /// Ends a hold.
+    package mutating func resume(now: ContinuousClock.Instant) -> [Action] {
+        isHeld = false
         return transmissions(now)
     }
 

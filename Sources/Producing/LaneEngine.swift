@@ -66,15 +66,18 @@ package final class LaneEngine<S: Service, Tag> {
 
     /// - Parameters:
     ///   - window: batches in flight per partition; more than one only as `Lane` describes.
+    ///   - holdsAfterGivingUp: once a batch is settled as rejected, its lane transmits nothing before `resume`.
     ///   - wake: called on the service's threads when `poll` has something to do. Must not block.
     package init(
         service: S, partitions: Int, window: Int = 1, retry: RetryPolicy = RetryPolicy(),
-        random: any RandomNumberGenerator = SystemRandomNumberGenerator(), wake: @escaping @Sendable () -> Void
+        holdsAfterGivingUp: Bool = false, random: any RandomNumberGenerator = SystemRandomNumberGenerator(),
+        wake: @escaping @Sendable () -> Void
     ) {
         self.service = service
         self.wake = wake
         self.random = random
-        lanes = Array(repeating: Lane(window: window, retry: retry), count: partitions)
+        lanes = Array(
+            repeating: Lane(window: window, retry: retry, holdsAfterGivingUp: holdsAfterGivingUp), count: partitions)
         laneBytes = Array(repeating: 0, count: partitions)
         laneDeadlines = Array(repeating: nil, count: partitions)
     }
@@ -94,7 +97,10 @@ package final class LaneEngine<S: Service, Tag> {
     /// A batch joins the end of its partition's lane.
     package func append(_ item: Item, partition: Int, now: ContinuousClock.Instant) {
         count(item, partition, 1)
-        let actions = lanes[partition].append(item, now: now)
+        transmit(lanes[partition].append(item, now: now), partition, now)
+    }
+
+    private func transmit(_ actions: [Lane<Item>.Action], _ partition: Int, _ now: ContinuousClock.Instant) {
         perform(
             actions, partition, now, refused: { _, _, _ in [] },
             settle: { _, _, _ in preconditionFailure("a batch is settled before it was sent") })
@@ -144,6 +150,13 @@ package final class LaneEngine<S: Service, Tag> {
             laneDeadlines[partition] = nil
             perform(lanes[partition].timeReached(now: now), partition, now, refused: refused, settle: settle)
         }
+    }
+
+    /// A partition's lane transmits nothing until `resume`; `poll` still takes the ends of what is in flight.
+    package func hold(_ partition: Int) { lanes[partition].hold() }
+
+    package func resume(_ partition: Int, now: ContinuousClock.Instant) {
+        transmit(lanes[partition].resume(now: now), partition, now)
     }
 
     /// Nothing more is transmitted; `poll` still takes the ends of what is in flight.

@@ -166,7 +166,8 @@ extension DrainLoop {
         if ledger.isNumbered {
             ledger.acknowledge(partition, before: sequence + 1, numbered: 0)
             statistics.partitions[partition].acknowledged = sequence + 1
-            noteGivenUp(now)
+            noteGivenUp(partition)
+            releaseHeld(now)
         }
         return true
     }

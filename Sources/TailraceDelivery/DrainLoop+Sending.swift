@@ -76,10 +76,10 @@ extension DrainLoop {
                 statistics.partitions[partition].acknowledged = item.tag.end
                 statistics.partitions[partition].trouble = nil
                 statistics.lastProgress = now
-                // Those behind it have not been transmitted yet: `settle` comes before.
-                if settlement != .acknowledged, ledger.isNumbered { noteGivenUp(now) }
+                if settlement != .acknowledged, ledger.isNumbered { noteGivenUp(partition) }
                 open.reuse(item.batch, partition)
             })
+        releaseHeld(now)
     }
 
     func noteKept(_ kept: Int, of records: Int) {

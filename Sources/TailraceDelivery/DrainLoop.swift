@@ -27,6 +27,9 @@ final class DrainLoop<D: Destination> {
     var hasRecords: [Bool]
     var activePartitions = 0
     var ledger: DrainLedger
+    /// In these a record was given up that the ledger's disk does not know of yet: their lanes are held.
+    var heldPartitions: Set<Int> = []
+    var noteAgainAt: ContinuousClock.Instant
     var readAgainAt: ContinuousClock.Instant?
     var sweepAt: ContinuousClock.Instant
     var statistics: DrainStatistics
@@ -65,7 +68,8 @@ final class DrainLoop<D: Destination> {
         ledger = DrainLedger(parts, now: now)
         engine = LaneEngine(
             service: parts.destination, partitions: count, window: ledger.isNumbered ? configuration.window : 1,
-            retry: configuration.retry, random: configuration.random(), wake: { [weak parts] in parts?.wake() })
+            retry: configuration.retry, holdsAfterGivingUp: ledger.isNumbered, random: configuration.random(),
+            wake: { [weak parts] in parts?.wake() })
         refused = RefusedRecords(parts)
         routes = RouteTable(configuration, partitionCount: count)
         open = OpenBatches(
@@ -74,6 +78,7 @@ final class DrainLoop<D: Destination> {
         hasRecords = Array(repeating: false, count: count)
         cursor = parts.state.floor
         sweepAt = now
+        noteAgainAt = now
         phase = ledger.isNumbered ? .notingProducers : .draining
         statistics = DrainStatistics(partitions: count, startedAt: parts.state.floor, now: now)
         for partition in 0..<count {
@@ -154,6 +159,7 @@ final class DrainLoop<D: Destination> {
         if let due = engine.deadline { deadline = min(deadline, due) }
         if ledger.isBehind { deadline = min(deadline, ledger.due) }
         if let readAgainAt { deadline = min(deadline, readAgainAt) }
+        if !heldPartitions.isEmpty { deadline = min(deadline, noteAgainAt) }
         if let due = stall.deadline { deadline = min(deadline, due) }
         return deadline
     }

@@ -10,8 +10,8 @@ struct Transcript {
     var tickets: [String: Lane<String>.Ticket] = [:]
     var waitUntil: ContinuousClock.Instant?
 
-    init(window: Int = 1, retry: RetryPolicy = RetryPolicy()) {
-        lane = Lane(window: window, retry: retry)
+    init(window: Int = 1, retry: RetryPolicy = RetryPolicy(), holdsAfterGivingUp: Bool = false) {
+        lane = Lane(window: window, retry: retry, holdsAfterGivingUp: holdsAfterGivingUp)
         now = .now
     }
 
@@ -41,6 +41,8 @@ struct Transcript {
     mutating func resolve(_ batch: String, _ resolution: Lane<String>.Resolution) throws -> [String] {
         lines(lane.resolve(try #require(tickets[batch]), resolution, now: now))
     }
+
+    mutating func resume() -> [String] { lines(lane.resume(now: now)) }
 
     mutating func wait() throws -> [String] {
         now = max(now, try #require(waitUntil))
@@ -168,6 +170,24 @@ struct Transcript {
         #expect(!lane.lane.isReady)
         #expect(
             try lane.finish("a", .accepted) == ["acknowledged a", "rejected b: bad", "transmit c 2", "transmit d 1"])
+    }
+
+    @Test func aHeldLaneWaitsUntilItIsToldToGoOn() throws {
+        var lane = Transcript(window: 2, holdsAfterGivingUp: true)
+        #expect(lane.append("a") == ["transmit a 1"])
+        #expect(lane.append("b") == ["transmit b 1"])
+        #expect(try lane.finish("a", .rejected(reason: "bad")) == ["refused a: bad"])
+        #expect(try lane.finish("b", .retry(reason: "gap")) == ["wait"])
+        #expect(try lane.resolve("a", .giveUp) == ["rejected a: bad"])
+        #expect(lane.append("c") == [])
+        #expect(try lane.wait() == [])
+        #expect(lane.resume() == ["transmit b 2", "transmit c 1"])
+        // What is in flight ends while the lane is held.
+        lane.lane.hold()
+        #expect(lane.append("d") == [])
+        #expect(try lane.finish("b", .accepted) == ["acknowledged b"])
+        #expect(try lane.finish("c", .accepted) == ["acknowledged c"])
+        #expect(lane.resume() == ["transmit d 1"])
     }
 
     @Test func aHaltedLaneOnlyTakesWhatEnds() throws {

@@ -1,3 +1,4 @@
+import Glibc
 import Producing
 import Synchronization
 import TailraceDelivery
@@ -149,6 +150,36 @@ import Testing
         #expect(hub.stored.value.partitions[1].map(\.sequence) == [1, 3, 5, 9, 11, 13, 15, 17, 19])
         let statistics = drain.statistics
         #expect(statistics.deadLettered == 1 && statistics.acknowledged == 19 && statistics.balances)
+    }
+
+    /// The service minds one record of a batch, and for a while the spool cannot be read to tell which.
+    @Test func aRefusedBatchIsNotGivenUpBecauseTheSpoolCannotBeRead() async throws {
+        let bench = try Workbench()
+        let refusals = Atomic<Int>(0)
+        try bench.append(["a", "poison", "b"], source: "p0/a")
+        let segment = bench.directory("spool/00000000000000000001.spool")
+        let aside = bench.directory("aside")
+        let hub = FakeHub(partitions: 1) { batch, _ in
+            guard batch.records.contains(where: { $0.body == Array("poison".utf8) }) else { return (.accepted, true) }
+            switch refusals.add(1, ordering: .relaxed).newValue {
+            case 1:
+                // Links are not followed: opening it fails.
+                rename(segment, aside)
+                symlink(aside, segment)
+            case 5:
+                unlink(segment)
+                rename(aside, segment)
+            default: break
+            }
+            return (.rejected(reason: "malformed"), false)
+        }
+        let drain = try bench.drain(hub)
+        drain.start()
+        await bench.floor.wait { $0 == 3 }
+        await drain.stop(within: .seconds(10))
+        #expect(hub.stored.value.sequences == [0, 2])
+        #expect(try bench.deadLetters().map(\.body) == ["poison"])
+        #expect(drain.statistics.dropped == 0 && drain.statistics.localFailures >= 4 && drain.statistics.balances)
     }
 
     @Test func whatIsGivenUpAgainAfterACrashIsKeptOnce() async throws {

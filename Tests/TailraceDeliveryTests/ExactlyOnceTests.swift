@@ -167,6 +167,39 @@ import Testing
         #expect(try bench.deadLetters().map(\.body) == ["poison"])
     }
 
+    /// Sent on without that, a record behind the given-up one would have the number that the next run takes for the given-up
+    /// one's, and would come twice.
+    @Test func nothingIsSentBehindAGivenUpRecordWhileTheLedgerCannotBeWritten() async throws {
+        let bench = try Workbench()
+        let stored = store(1)
+        try bench.append(["0", "poison", "2"], source: "p0/a")
+        let ledger = Mutex(bench.ledger)
+        // A batch of each.
+        let hub = NumberedHub(stored, ledger: bench.ledger.state, maximumSize: 30) { batch, _ in
+            guard batch.records.first?.sequence == 1 else { return .stored }
+            ledger.withLock { $0.close() }
+            return .refused
+        }
+        let dying = try bench.drain(hub) {
+            $0.readRetryInterval = .milliseconds(1)
+            $0.ledgerInterval = .seconds(3600)
+        }
+        dying.start()
+        while dying.statistics.localFailures < 3 { await Task.yield() }
+        #expect(stored.value.sequences == [0])
+        await dying.abandon()
+        try bench.restart()
+        let second = try bench.drain(
+            NumberedHub(stored, ledger: bench.ledger.state) { batch, _ in
+                batch.records.contains { $0.sequence == 1 } ? .refused : .stored
+            })
+        second.start()
+        await bench.floor.wait { $0 == 3 }
+        await second.stop(within: .seconds(10))
+        #expect(stored.value.sequences == [0, 2])
+        #expect(try bench.deadLetters().map(\.body) == ["poison"])
+    }
+
     @Test func aRecordThatCannotBeSentAtAllHasNoNumber() async throws {
         let bench = try Workbench()
         let stored = store(1)
