@@ -8,8 +8,6 @@ final class Actors {
         let step: () -> StepResult<UInt64>
         /// How often it gets a turn, beside the others.
         let weight: Int
-        /// Has no turn in the middle of this one's step, because it may wait for it.
-        let waitsFor: Int?
         /// Nothing to do before; `.max`: unless something happens.
         var parkedUntil: UInt64 = 0
         /// In the middle of a step, which lets others have a turn.
@@ -28,13 +26,8 @@ final class Actors {
 
     init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
-    /// - Returns: its place among them.
-    @discardableResult
-    func add(
-        _ name: StaticString, weight: Int, waitsFor: Int? = nil, _ step: @escaping () -> StepResult<UInt64>
-    ) -> Int {
-        actors.append(Actor(name: name, step: step, weight: weight, waitsFor: waitsFor))
-        return actors.count - 1
+    func add(_ name: StaticString, weight: Int, _ step: @escaping () -> StepResult<UInt64>) {
+        actors.append(Actor(name: name, step: step, weight: weight))
     }
 
     func removeAll() {
@@ -67,10 +60,7 @@ final class Actors {
     }
 
     private func ready() -> [Int] {
-        actors.indices.filter { index in
-            guard !actors[index].isBusy, actors[index].parkedUntil <= now else { return false }
-            return actors[index].waitsFor.map { !actors[$0].isBusy } ?? true
-        }
+        actors.indices.filter { !actors[$0].isBusy && actors[$0].parkedUntil <= now }
     }
 
     private func run(_ ready: [Int]) -> Bool {

@@ -19,7 +19,11 @@ struct Expectations {
     private var uncovered: [(end: UInt64, source: Int, position: Int)] = []
     /// What the service has, by id, and how often.
     private var stored: [UInt64: Int] = [:]
+    /// How often an id may still come again, with a service that can be sent it twice.
+    private var excused: [UInt64: Int] = [:]
     private var checkedFloor: UInt64 = 0
+    /// The ledger's disk has this floor.
+    private var durableFloor: UInt64 = 0
     private(set) var violations: [String] = []
 
     /// - Parameter isExact: the service numbers or deduplicates: nothing may come twice.
@@ -99,18 +103,43 @@ struct Expectations {
             violate("id \(record.id) arrives as \(record.record), it was given to \(known)")
         }
         names[record.id] = record.record
+        if !isExact, stored[record.id] != nil {
+            excused[record.id, default: 0] -= 1
+            if excused[record.id, default: 0] < 0 {
+                violate("id \(record.id) (\(record.record)) came again, and was not in flight")
+            }
+        }
         stored[record.id, default: 0] += 1
         if record.id >= promised { violate("id \(record.id) arrived, and was never durable") }
     }
 
-    /// The ledger says that every id below `floor` is acknowledged.
-    mutating func release(below floor: UInt64) {
+    /// Whether the service has them was not known, or is not any more: they may come once more than they did.
+    mutating func excuse(_ ids: some Sequence<UInt64>) {
+        for id in ids { excused[id, default: 0] += 1 }
+    }
+
+    /// So with all that arrived under ids from `first` on.
+    mutating func excuse(from first: UInt64) { excuse(stored.keys.filter { $0 >= first }) }
+
+    /// The ledger says, and its disk has, that every id below `floor` is acknowledged.
+    mutating func acknowledge(below floor: UInt64) {
+        durableFloor = max(durableFloor, floor)
+        release(below: floor)
+    }
+
+    /// Nobody needs the ids below `floor` any more.
+    private mutating func release(below floor: UInt64) {
         guard floor > checkedFloor else { return }
         for id in checkedFloor..<floor {
             guard kept.contains(id), let record = names[id], !record.isPoison else { continue }
             if stored[id] == nil { violate("the ledger is at \(floor), but \(id) (\(record)) never arrived") }
         }
         checkedFloor = floor
+    }
+
+    /// A ledger was opened.
+    mutating func resume(floor: UInt64) {
+        if floor < durableFloor { violate("the ledger is back at \(floor), behind \(durableFloor) on the disk") }
     }
 
     /// A spool was opened: what it says about a source's position and the next id.
@@ -126,18 +155,8 @@ struct Expectations {
 
     // MARK: The end
 
-    /// Everything was delivered, and the world stands still.
-    mutating func finish(
-        _ plan: WorldPlan, positions: [Int: Int], partitions: [[Numbered]], dead: [WorldRecord]?, diskFailures: Int
-    ) {
-        // A record that is given up has no number: when the disk refuses to note that, the numbers of a process that ends
-        // then tell too little, and some records come twice.
-        let mayDouble = diskFailures > 0 && plan.sources.contains { $0.poisonEvery > 0 }
-        if isExact, !mayDouble {
-            for id in stored.keys.sorted() where stored[id, default: 0] > 1 {
-                violate("id \(id) (\(names[id].map(\.description) ?? "?")) arrived \(stored[id, default: 0]) times")
-            }
-        }
+    /// Everything was delivered: what was durable once has arrived, or is among the `dead`, when these are known.
+    mutating func checkArrivals(dead: [WorldRecord]?) {
         for id in kept.sorted() {
             guard let record = names[id], stored[id] == nil else { continue }
             if !record.isPoison { violate("id \(id) (\(record)) was durable and never arrived") }
@@ -145,6 +164,18 @@ struct Expectations {
                 violate("id \(id) (\(record)) was refused and not kept")
             }
         }
+    }
+
+    /// Everything was delivered, and the world stands still.
+    mutating func finish(
+        _ plan: WorldPlan, positions: [Int: Int], partitions: [[Numbered]], dead: [WorldRecord]?
+    ) {
+        if isExact {
+            for id in stored.keys.sorted() where stored[id, default: 0] > 1 {
+                violate("id \(id) (\(names[id].map(\.description) ?? "?")) arrived \(stored[id, default: 0]) times")
+            }
+        }
+        checkArrivals(dead: dead)
         for (partition, stored) in partitions.enumerated() {
             var seen: Set<UInt64> = []
             var last: UInt64?

@@ -38,6 +38,8 @@ package final class World {
     private var lives = 0
     private var diesAtCall: Int?
     private var diesWithPower = false
+    /// The last process ended in peace: its ledger knows all that it heard.
+    private var endedInPeace = false
 
     package static func run(seed: UInt64, prints: Bool = false) -> WorldResult {
         World(seed: seed, prints: prints).run()
@@ -72,6 +74,7 @@ package final class World {
         service.onFate = nil
         service.onTake = nil
         service.onStore = nil
+        service.onSilence = nil
         service.onRefusal = nil
         actors.removeAll()
         return WorldResult(
@@ -95,6 +98,7 @@ package final class World {
         }
         service.onTake = { [unowned self] in actors.wakeOthers() }
         service.onStore = { [unowned self] record, _ in expectations.store(record) }
+        service.onSilence = { [unowned self] in expectations.excuse($0.map(\.id)) }
         actors.onStep = { [unowned self] name in trace.note(actors.now, name) }
     }
 
@@ -144,8 +148,7 @@ package final class World {
         let positions = life.durablePositions()
         end()
         expectations.finish(
-            plan, positions: positions, partitions: (0..<plan.partitions).map { service.stored($0) }, dead: dead,
-            diskFailures: disk.failures)
+            plan, positions: positions, partitions: (0..<plan.partitions).map { service.stored($0) }, dead: dead)
     }
 
     // MARK: - A process
@@ -155,6 +158,7 @@ package final class World {
         disk.restart()
         let isGone = Flag()
         self.isGone = isGone
+        let effort = StartEffort(disk)
         do {
             life = try WorldLife(
                 plan, batches: batches, disk: disk, clocks: clocks, service: service, seed: random.next(),
@@ -165,6 +169,7 @@ package final class World {
             return false
         }
         guard !disk.isDead, let life else { return false }
+        if let excess = effort.excess() { expectations.violate(excess) }
         let trouble = disk.trouble
         disk.trouble = DiskTrouble()
         let now = life.spool.statistics()
@@ -172,16 +177,15 @@ package final class World {
         guard !disk.isDead else { return false }
         expectations.open(records, first: now.firstSequence, next: now.nextSequence)
         disk.trouble = trouble
+        resume(life.ledger.state)
         for (source, what) in plan.sources.enumerated() where what.isDelayable {
             expectations.resume(source: source, position: life.input.positions[source])
         }
         let weights = (0..<5).map { _ in [1, 4, 16].randomElement(using: &random) ?? 1 }
         actors.add("input", weight: weights[0]) { life.input.step(now: self.actors.now) }
         actors.add("writer", weight: weights[1]) { life.spool.step() }
-        let ledger = actors.add("ledger", weight: weights[2]) { life.ledger.step() }
-        // A record that is given up has to be in the ledger, on the disk, before the drain goes on.
-        let hasPoison = plan.sources.contains { $0.poisonEvery > 0 }
-        actors.add("drain", weight: weights[3], waitsFor: hasPoison ? ledger : nil) {
+        actors.add("ledger", weight: weights[2]) { life.ledger.step() }
+        actors.add("drain", weight: weights[3]) {
             switch life.drain.step() {
             case .again: return .again
             case .wait(let until):
@@ -195,6 +199,18 @@ package final class World {
         return true
     }
 
+    /// What the ledger does not know to be acknowledged may come again, with a service that is not asked.
+    private func resume(_ ledger: LedgerState) {
+        expectations.resume(floor: ledger.floor)
+        defer { endedInPeace = false }
+        guard !endedInPeace else { return }
+        for partition in 0..<plan.partitions {
+            let acknowledged =
+                partition < ledger.partitions.count ? ledger.partitions[partition].acknowledged : ledger.floor
+            expectations.excuse(Set(service.stored(partition).lazy.map(\.id)).filter { $0 >= acknowledged })
+        }
+    }
+
     /// The time of the world at `instant`; what lies between two nanoseconds counts as the later.
     private func nanoseconds(_ instant: ContinuousClock.Instant) -> UInt64 {
         let (seconds, attoseconds) = clocks.instant().duration(to: instant).components
@@ -205,6 +221,7 @@ package final class World {
     /// As the command does: what is in flight may still be answered, then everything is written down.
     private func stop() {
         guard let life else { return }
+        let failuresBefore = disk.failures
         life.drain.beginStop(within: .seconds(5))
         actors.wakeOthers()
         var left = 10_000
@@ -216,6 +233,7 @@ package final class World {
         checkBalance()
         guard !disk.isDead else { return }
         life.close()
+        endedInPeace = !disk.isDead && disk.failures == failuresBefore
     }
 
     private func end() {
@@ -262,7 +280,7 @@ extension World: WorldEvents {
     func noteRelease(_ floor: UInt64) {
         guard !disk.isDead else { return }
         trace.note(actors.now, "floor", floor)
-        expectations.release(below: floor)
+        expectations.acknowledge(below: floor)
     }
 
     func noteAppend(_ records: [WorldRecord], first: UInt64, position: Int?) {

@@ -115,12 +115,13 @@ final class WorldLife {
     static func records(of spool: Spool) -> [Numbered] {
         var records: [Numbered] = []
         guard let reader = try? spool.reader(from: spool.statistics().firstSequence) else { return [] }
-        while let frame = try? reader.next() {
-            for index in frame.startIndex..<frame.recordCount {
-                guard let record = WorldRecord(frame.body(index)) else { continue }
-                records.append(Numbered(id: frame.firstSequence + UInt64(index), record: record))
-            }
-        }
+        while let frame = try? reader.next() { records += Self.records(of: frame) }
         return records
+    }
+
+    static func records(of frame: SpoolFrame) -> [Numbered] {
+        (frame.startIndex..<frame.recordCount).compactMap { index in
+            WorldRecord(frame.body(index)).map { Numbered(id: frame.firstSequence + UInt64(index), record: $0) }
+        }
     }
 }

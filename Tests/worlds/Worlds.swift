@@ -13,7 +13,7 @@ struct Worlds {
             report(result)
             exit(result.violations.isEmpty ? 0 : 1)
         }
-        let seconds = arguments.number("--seconds").map(Double.init) ?? .infinity
+        let seconds = arguments.number("--seconds").map { Double($0) } ?? .infinity
         let seeds = arguments.number("--seeds") ?? (seconds.isFinite ? .max : 2000)
         let first = arguments.number("--first") ?? UInt64.random(in: 0...1 << 40)
         exit(run(first: first, seeds: seeds, seconds: seconds) ? 0 : 1)

@@ -37,6 +37,8 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     private var handles: [CInt: Handle] = [:]
     private var lastHandle: CInt = 2
     private var random: SeededGenerator
+    /// The number of the call that is being made.
+    private var present = 0
 
     package var trouble = DiskTrouble()
     /// Calls so far, and bytes read.
@@ -74,6 +76,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
         let number = calls
         onCall?(operation, path)
         guard !isDead else { return -Int(EIO) }
+        present = number
         let result: Int
         if let code = trouble.failure(operation, number: number, &random) {
             if code != EINTR {
@@ -128,7 +131,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     package func read(_ file: CInt, into bytes: UnsafeMutableRawBufferPointer, at offset: Int) -> Int {
         guard let (path, file) = self.file(file) else { return -Int(EBADF) }
         return call(.read, path) {
-            let count = trouble.share(of: bytes.count, &random)
+            let count = trouble.share(of: bytes.count, .read, number: present, &random)
             let done = file.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<count]), at: offset)
             bytesRead += done
             return done
@@ -140,7 +143,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
         let total = vectors.reduce(0) { $0 + $1.iov_len }
         // A call that fails may have written some of it all the same.
         return call(.write, path, failing: { put(vectors, Int.random(in: 0...total, using: &random), file, offset) }) {
-            let count = trouble.share(of: total, &random)
+            let count = trouble.share(of: total, .write, number: present, &random)
             put(vectors, count, file, offset)
             return count
         }

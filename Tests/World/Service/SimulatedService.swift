@@ -71,6 +71,8 @@ package final class SimulatedService {
     var onTake: (() -> Void)?
     /// Told of each record that is stored.
     var onStore: ((Numbered, _ partition: Int) -> Void)?
+    /// Told of records that the service has, or may get yet, and whose sender does not hear of it.
+    var onSilence: (([Numbered]) -> Void)?
     /// Told that the service refuses a batch for good, before it says so.
     var onRefusal: ((_ partition: Int, _ number: Int64) -> Void)?
 
@@ -132,6 +134,7 @@ package final class SimulatedService {
             let kept = Int.random(in: 0...partitions[partition].queue.count, using: &random)
             partitions[partition].queue.removeSubrange(kept...)
         }
+        for transmission in partitions.lazy.flatMap(\.queue) { onSilence?(transmission.batch.records) }
     }
 
     /// Deals with one batch that has arrived; or tells when one will.
@@ -159,7 +162,7 @@ package final class SimulatedService {
         partitions[partition].queue = []
         let arrived = Int.random(in: 0...queue.count, using: &random)
         for (index, transmission) in queue.enumerated() {
-            if index < arrived { _ = accept(transmission, partition) }
+            if index < arrived { acceptSilently(transmission, partition) }
             onFate?("cut off", partition, transmission.batch)
             transmission.completion?(.unknown(reason: "the connection is gone"))
         }
@@ -176,7 +179,7 @@ package final class SimulatedService {
         }
         if happens(manners.losses) {
             let isStored = Bool.random(using: &random)
-            if isStored { _ = accept(next, partition) }
+            if isStored { acceptSilently(next, partition) }
             onFate?(isStored ? "stored, not heard" : "lost", partition, next.batch)
             return .unknown(reason: "no answer")
         }
@@ -189,6 +192,10 @@ package final class SimulatedService {
         default: onFate?("out of sequence", partition, next.batch)
         }
         return outcome
+    }
+
+    private func acceptSilently(_ next: Transmission, _ partition: Int) {
+        if accept(next, partition) == .accepted { onSilence?(next.batch.records) }
     }
 
     /// What the service makes of a batch that it has got.
