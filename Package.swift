@@ -83,7 +83,8 @@ let package = Package(
         .executableTarget(
             name: "tailrace",
             dependencies: [
-                "TailraceAgent", "TailraceInputs", "TailraceSpool", "EventHubs", "Pulsar", "LocalHub",
+                "TailraceAgent", "TailraceInputs", "TailraceDelivery", "TailraceSpool", "EventHubs", "Pulsar",
+                "LocalHub",
                 "OpenSSLTransport", "CTailrace",
                 nioPosix, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

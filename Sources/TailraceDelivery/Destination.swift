@@ -61,6 +61,9 @@ package protocol BatchEncoder {
     /// Appends records from the beginning of `run` until one does not fit, and returns how many.
     mutating func append(_ run: RecordRun, _ header: Header) -> Int
 
+    /// Records that the drain goes past for now; `append` gets them later. For who keeps account of them in their order.
+    mutating func pass(_ run: RecordRun, _ header: Header)
+
     /// Appends a record that does not fit into an empty batch, with as much of its body as does, marked as truncated
     /// with its original length. Returns the number of body bytes kept; nil, and the batch still empty, when not even
     /// an empty body fits.
@@ -74,6 +77,10 @@ package protocol BatchEncoder {
 
     /// Takes the storage of a batch that the service has done with, to be used again.
     mutating func reuse(_ batch: Batch)
+}
+
+extension BatchEncoder {
+    package mutating func pass(_ run: RecordRun, _ header: Header) {}
 }
 
 /// One record as an encoder sees it: views, valid during the call that they were given to.

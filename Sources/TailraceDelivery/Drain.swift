@@ -21,15 +21,14 @@ package final class Drain<D: Destination>: Sendable {
     ///
     /// - Parameters:
     ///   - ledger: of this output alone.
-    ///   - deadLetterDirectory: where the records go that the service refuses for good; made when needed, its parent
-    ///     must exist.
+    ///   - deadLetters: where the records go that the service refuses for good.
     ///   - sentBelow: ids from here on cannot have been sent by an earlier drain; nil: those that came into the spool since
     ///     it was opened.
     ///   - release: told the id below which this output needs nothing any more (`SpoolFloors.set`), once the ledger's disk
     ///     knows it.
     package init(
         _ configuration: DrainConfiguration, destination: D, spool: Spool, ledger: Ledger,
-        deadLetterDirectory: String, sentBelow: UInt64? = nil, logger: Logger,
+        deadLetters: DeadLetterArea, sentBelow: UInt64? = nil, logger: Logger,
         release: @escaping @Sendable (UInt64) -> Void
     ) throws {
         let count = destination.partitionCount
@@ -51,7 +50,7 @@ package final class Drain<D: Destination>: Sendable {
         parts = DrainParts(
             configuration: configuration, destination: destination, spool: spool, ledger: ledger, state: state,
             resumption: resumption, reader: try spool.reader(from: state.floor),
-            deadLetterDirectory: deadLetterDirectory, logger: logger)
+            deadLetters: deadLetters, logger: logger)
         ledger.tellDurable(release)
     }
 
@@ -199,7 +198,7 @@ final class DrainParts<D: Destination>: Sendable {
     let state: LedgerState
     let resumption: Resumption
     let reader: SpoolReader
-    let deadLetterDirectory: String
+    let deadLetters: DeadLetterArea
     let logger: Logger
     var clocks: Clocks { spool.environment.clocks }
     let signal = Signal()
@@ -208,7 +207,7 @@ final class DrainParts<D: Destination>: Sendable {
 
     init(
         configuration: DrainConfiguration, destination: D, spool: Spool, ledger: Ledger, state: LedgerState,
-        resumption: Resumption, reader: SpoolReader, deadLetterDirectory: String, logger: Logger
+        resumption: Resumption, reader: SpoolReader, deadLetters: DeadLetterArea, logger: Logger
     ) {
         self.configuration = configuration
         self.destination = destination
@@ -217,7 +216,7 @@ final class DrainParts<D: Destination>: Sendable {
         self.state = state
         self.resumption = resumption
         self.reader = reader
-        self.deadLetterDirectory = deadLetterDirectory
+        self.deadLetters = deadLetters
         self.logger = logger
         let now = spool.environment.clocks.instant()
         published = Mutex(

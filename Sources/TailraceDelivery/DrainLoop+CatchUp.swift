@@ -30,7 +30,10 @@ extension DrainLoop {
     /// Puts the frame of a pass into batches, if it is of a partition that is served.
     func serve(_ pass: inout CatchUp, _ now: ContinuousClock.Instant) -> Bool {
         guard let (view, start) = pass.frame else { return false }
-        let route = routes.find(view.context) { open.prepare($0, $1, key: $2) }
+        guard let route = routes.find(view.context, prepare: { open.prepare($0, $1, key: $2) }) else {
+            pass.frame = nil
+            return true
+        }
         let partition = route.partition
         let first = view.firstSequence + UInt64(start)
         guard pass.partitions.contains(partition), let next = laggards.next(partition), view.endSequence > next else {

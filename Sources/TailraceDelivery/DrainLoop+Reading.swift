@@ -36,7 +36,10 @@ extension DrainLoop {
     /// Puts the frame's records into batches, or passes them over; false when there is no room for all of them now.
     func placeFrame(_ now: ContinuousClock.Instant) -> Bool {
         guard let (view, start) = frame else { return true }
-        let route = routes.find(view.context) { open.prepare($0, $1, key: $2) }
+        guard let route = routes.find(view.context, prepare: { open.prepare($0, $1, key: $2) }) else {
+            passOthers(view, start)
+            return true
+        }
         let partition = route.partition
         var index = start
         let acknowledged = ledger.acknowledged(partition)
@@ -63,9 +66,16 @@ extension DrainLoop {
                 now, .notice, "a partition is slow; the others go on without it", "its lane is full",
                 ["partition": "\(partition)"])
         }
+        open.pass(view, index, route)
         laggards.pass(partition, records: UInt64(view.recordCount - index))
         index = view.recordCount
         return true
+    }
+
+    /// Records that are for another output.
+    func passOthers(_ view: SpoolFrame, _ index: Int) {
+        statistics.forOthers += UInt64(view.recordCount - index)
+        advance(view, view.recordCount)
     }
 
     enum Room { case free, laneFull, memoryFull }

@@ -147,7 +147,6 @@ final class DrainLoop<D: Destination> {
             return .wait(until: now.advanced(by: configuration.readRetryInterval), forMore: false)
         }
         publish()
-        refused.close()
         isFinished = true
         phase = .ended
         return .ended
@@ -194,6 +193,7 @@ final class DrainLoop<D: Destination> {
         statistics.unknownOutcomes = engine.counters.unknownOutcomes
         for partition in statistics.partitions.indices {
             statistics.partitions[partition].failures = engine.failures(of: partition)
+            statistics.partitions[partition].passedOver = laggards.records(of: partition)
         }
         parts.published.withLock { $0 = statistics }
     }
@@ -210,7 +210,6 @@ final class DrainLoop<D: Destination> {
             ledger.flush(timeoutMilliseconds: 2000)
             publish()
         }
-        refused.close()
         phase = .ended
         return .ended
     }

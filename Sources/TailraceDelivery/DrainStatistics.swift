@@ -1,6 +1,6 @@
 /// What a drain has done since it started, and how it stands. The balance of an output:
-/// `read − startedAt = alreadyAcknowledged + acknowledged + deadLettered + dropped + damaged + unused + queued + passedOver`,
-/// and what is between `read` and the spool's end waits.
+/// `read − startedAt = alreadyAcknowledged + acknowledged + deadLettered + dropped + damaged + unused + forOthers + queued
+/// + passedOver`, and what is between `read` and the spool's end waits.
 package struct DrainStatistics: Equatable, Sendable {
     package struct Partition: Equatable, Sendable {
         /// Everything of this partition below this id is acknowledged (or dead-lettered).
@@ -10,6 +10,8 @@ package struct DrainStatistics: Equatable, Sendable {
         package var failures = 0
         /// Why the last attempt failed; nil once one did not.
         package var trouble: String?
+        /// Records that the others went past because its lane was full; nil while it keeps up.
+        package var passedOver: UInt64?
 
         package init() {}
     }
@@ -38,6 +40,8 @@ package struct DrainStatistics: Equatable, Sendable {
     package var damaged: UInt64 = 0
     /// Ids that no record ever had: a recovery of the spool skipped them.
     package var unused: UInt64 = 0
+    /// Records that are for another output: dead letters of its that are sent again.
+    package var forOthers: UInt64 = 0
     /// Records that were cut to fit; they are counted above as well.
     package var truncated: UInt64 = 0
 
@@ -72,7 +76,8 @@ package struct DrainStatistics: Equatable, Sendable {
     /// Promise 7, for what this drain has read.
     package var balances: Bool {
         read - startedAt
-            == alreadyAcknowledged + acknowledged + deadLettered + dropped + damaged + unused + queued + passedOver
+            == alreadyAcknowledged + acknowledged + deadLettered + dropped + damaged + unused + forOthers + queued
+            + passedOver
     }
 
     /// Durable records not yet in a batch.

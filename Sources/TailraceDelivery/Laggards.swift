@@ -16,6 +16,9 @@ struct Laggards {
     /// Records that were passed over, of all of them.
     var records: UInt64 { places.values.reduce(0) { $0 + $1.records } }
 
+    /// How many of a partition's records were passed over; nil when it keeps up.
+    func records(of partition: Int) -> UInt64? { places.isEmpty ? nil : places[partition]?.records }
+
     /// The lowest id that was passed over.
     var floor: UInt64? { places.values.lazy.map(\.next).min() }
 

@@ -82,6 +82,11 @@ struct OpenBatches<Encoder: BatchEncoder> {
         return true
     }
 
+    /// A frame's records from `index` on are read again later.
+    mutating func pass(_ view: SpoolFrame, _ index: Int, _ route: Route<Encoder.Header>) {
+        encoders[route.partition].pass(RecordRun(view, index..<view.recordCount), route.header)
+    }
+
     /// Ends a partition's batch; nil when it has none with records.
     mutating func seal(_ partition: Int) -> Sealed? {
         guard let batch = batches[partition], batch.records > 0 else { return nil }

@@ -12,11 +12,8 @@ struct RefusedRecords<D: Destination> {
 
     init(_ parts: DrainParts<D>) {
         self.parts = parts
-        deadLetters = DeadLetters(
-            directory: parts.deadLetterDirectory, environment: parts.spool.environment, logger: parts.logger)
+        deadLetters = DeadLetters(parts.deadLetters, logger: parts.logger)
     }
-
-    func close() { deadLetters.close() }
 
     /// A refused batch in halves; empty when it cannot be divided. Throws when the spool cannot be read now.
     func split(

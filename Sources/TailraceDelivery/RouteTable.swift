@@ -24,6 +24,7 @@ final class Route<Header> {
 
 /// Finds routes by the bytes of a context, so that nothing is decoded per frame.
 struct RouteTable<Header> {
+    private let output: String
     private let key: RoutingKey
     private let partitionCount: Int
     private let partition: @Sendable (String, Int) -> Int
@@ -32,16 +33,19 @@ struct RouteTable<Header> {
     private var last: Route<Header>?
 
     init(_ configuration: DrainConfiguration, partitionCount: Int) {
+        output = configuration.name
         key = configuration.key
         partition = configuration.partition
         limit = configuration.routeLimit
         self.partitionCount = partitionCount
     }
 
+    /// Nil for records that are for another output.
+    ///
     /// - Parameter prepare: makes the header for a partition, of a context that was not seen lately.
     mutating func find(
         _ context: UnsafeRawBufferPointer, prepare: (Int, RecordContext, String) -> Header
-    ) -> Route<Header> {
+    ) -> Route<Header>? {
         if let last, last.has(context) { return last }
         var hasher = Hasher()
         hasher.combine(bytes: context)
@@ -50,7 +54,8 @@ struct RouteTable<Header> {
             last = known
             return known
         }
-        let (decoded, key, partition) = decode(context)
+        let (decoded, key, place) = decode(context)
+        guard let partition = place else { return nil }
         let route = Route(
             partition: partition, key: key, header: prepare(partition, decoded, key), context: Array(context))
         if routes.count >= limit { routes.removeAll(keepingCapacity: true) }
@@ -60,9 +65,10 @@ struct RouteTable<Header> {
     }
 
     /// The same without the table, for what is rare.
-    func decode(_ context: UnsafeRawBufferPointer) -> (context: RecordContext, key: String, partition: Int) {
+    func decode(_ context: UnsafeRawBufferPointer) -> (context: RecordContext, key: String, partition: Int?) {
         // Records of a context that cannot be read (written by a later version) are delivered all the same.
         let decoded = RecordContext(decoding: context) ?? RecordContext(host: "", source: "", input: "")
+        if let only = decoded.onlyOutput, only != output { return (decoded, "", nil) }
         let key = key == .host ? decoded.host : decoded.source
         let partition = partition(key, partitionCount)
         precondition(partition >= 0 && partition < partitionCount, "no partition \(partition) of \(partitionCount)")

@@ -11,6 +11,8 @@ package struct RecordContext: Hashable, Sendable {
     package var input: String
     /// More properties of every record, such as those that the configuration adds; at most `maximumFields`.
     package var fields: [Field]
+    /// The one output that the records are for, by its name; nil: all of them are. Consumers do not see it.
+    package var onlyOutput: String?
 
     package struct Field: Hashable, Sendable {
         /// 1 to 255 bytes of UTF-8.
@@ -24,14 +26,17 @@ package struct RecordContext: Hashable, Sendable {
         }
     }
 
-    /// The count is one byte, and three are taken.
-    package static let maximumFields = 252
+    /// The count is one byte, and four may be taken.
+    package static let maximumFields = 251
+    /// What `onlyOutput` lies under among the encoded fields.
+    package static let onlyOutputKey = "tailrace:only_output"
 
-    package init(host: String, source: String, input: String, fields: [Field] = []) {
+    package init(host: String, source: String, input: String, fields: [Field] = [], onlyOutput: String? = nil) {
         self.host = host
         self.source = source
         self.input = input
         self.fields = fields
+        self.onlyOutput = onlyOutput
     }
 
     /// Everything, in the order in which consumers get it.
@@ -40,7 +45,8 @@ package struct RecordContext: Hashable, Sendable {
     }
 
     package var encoded: [UInt8] {
-        let fields = properties.prefix(3 + Self.maximumFields)
+        var fields = Array(properties.prefix(3 + Self.maximumFields))
+        if let onlyOutput { fields.append((Self.onlyOutputKey, onlyOutput)) }
         var bytes: [UInt8] = [1, UInt8(fields.count)]
         for (key, value) in fields {
             let key = key.utf8.prefix(Int(UInt8.max))
@@ -71,6 +77,7 @@ package struct RecordContext: Hashable, Sendable {
             case "host": host = value
             case "source": source = value
             case "input": input = value
+            case Self.onlyOutputKey: onlyOutput = value
             case let other: fields.append(Field(other, value))
             }
             index = valueEnd

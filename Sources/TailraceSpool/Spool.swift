@@ -91,17 +91,40 @@ package final class Spool: Sendable {
     /// batch can never be stored (see `append`'s errors): the batch is still the caller's.
     package func tryAppend(_ batch: RecordBatch) -> Bool {
         do throws(SpoolError) {
-            let size = try frames(for: batch)
-            core.monitor.lock()
-            defer { core.monitor.unlock() }
-            guard core.state.phase == .open, hasRoom(size.length) else {
-                core.state.counters.appendRefusals += 1
-                return false
-            }
-            try enqueue(batch, size)
-            return true
+            return try offer(batch)
         } catch {
             return false
+        }
+    }
+
+    /// As `append`, but false when it would have to wait. The batch is then, and when this throws, still the caller's.
+    package func offer(_ batch: RecordBatch) throws(SpoolError) -> Bool {
+        let size = try frames(for: batch)
+        core.monitor.lock()
+        defer { core.monitor.unlock() }
+        guard core.state.phase == .open else { throw .closed }
+        guard hasRoom(size.length) else {
+            core.state.counters.appendRefusals += 1
+            return false
+        }
+        try enqueue(batch, size)
+        return true
+    }
+
+    /// How many records the spool holds beside those with ids in `settled` (ascending, none in two of them), and how many
+    /// were appended since it was opened: as of one moment. What is damaged counts; ids that a recovery skipped do not.
+    package func count(without settled: [Range<UInt64>]) -> (records: UInt64, appended: UInt64) {
+        core.monitor.withLock {
+            let waiting = core.state.committed..<core.state.nextSequence
+            let held = core.state.segments.map { $0.first..<max($0.first, $0.end) } + [waiting]
+            let records = held.reduce(into: UInt64(0)) { records, ids in
+                records += ids.upperBound - ids.lowerBound
+                for range in settled {
+                    let both = range.clamped(to: ids)
+                    records -= both.upperBound - both.lowerBound
+                }
+            }
+            return (records, core.state.counters.recordsAppended)
         }
     }
 

@@ -137,6 +137,25 @@ import Testing
         }
     }
 
+    /// It leaves the spool too, as a dead letter: the input's balance must hear of it.
+    @Test func theAccountHearsOfWhatNeverFitsOrComesLater() throws {
+        let account = Account()
+        try withFrame([[1], [2], [3]]) { frame in
+            var small = EventHubsEncoder(maximumSize: 40, storage: EncoderStorage(), account: account)
+            let context = RecordContext(host: "h", source: "s", input: "app")
+            #expect(small.appendCut(RecordRun(frame, 0..<1)[0], small.prepare(context, key: "h")) == nil)
+            small.pass(RecordRun(frame, 1..<3), small.prepare(context, key: "h"))
+            #expect(account.notes.withLock { $0 } == [[0, 1, 3], [1, 2, 3]])
+            // What is replayed was counted when it came.
+            var again = context
+            again.onlyOutput = "hub"
+            let header = small.prepare(again, key: "h")
+            small.pass(RecordRun(frame, 1..<3), header)
+            #expect(small.appendCut(RecordRun(frame, 0..<1)[0], header) == nil)
+        }
+        #expect(account.notes.withLock { $0 }.count == 2)
+    }
+
     @Test func aKeyTooLongForTheServiceIsNotAnnotated() throws {
         try withFrame([[1]]) { frame in
             var encoder = EventHubsEncoder(maximumSize: 1 << 20, storage: EncoderStorage(), account: nil)

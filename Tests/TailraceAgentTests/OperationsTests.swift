@@ -1,6 +1,7 @@
 import Glibc
 import Logging
 import Synchronization
+import TailraceDelivery
 import TestSupport
 import Testing
 
@@ -78,7 +79,10 @@ import Testing
                 "\"existed\":10,\"acknowledged\":6,\"spooled\":3,\"filtered\":0,\"dropped\":1,\"unexplained\":0"))
         #expect(text.contains("\"path\":\"/a\\nb\",\"condition\":\"followed\",\"size\":100,\"offset\":60,\"lag\":40"))
         #expect(text.contains("\"waiting\":1,\"dead_lettered\":0,\"dropped\":0,\"resent_batches\":0,\"unexplained\":1"))
-        #expect(text.contains("\"partitions\":[{\"id\":\"0\",\"last_acknowledged\":5,\"trouble\":null}]"))
+        #expect(
+            text.contains(
+                "\"partitions\":[{\"id\":\"0\",\"last_acknowledged\":5,\"trouble\":null,\"slow\":false,"
+                    + "\"passed_over\":0}]"))
         #expect(text.filter { $0 == "{" }.count == text.filter { $0 == "}" }.count)
     }
 
@@ -106,6 +110,53 @@ import Testing
                 "tailrace_input_filtered_total{input=\"app\",reason=\"not in the sample\"} 2\n"))
         #expect(text.contains("DOES NOT CLOSE: 1 unexplained"))
         #expect(text.contains("last error at 1970-01-01T00:00:01.000Z: refused"))
+    }
+
+    @Test func aSlowPartitionAndDeadLettersAreTold() {
+        var report = Self.report
+        #expect(!report.text.contains("SLOW") && !report.text.contains("dead letters:"))
+        report.outputs[0].partitions[0].passedOver = 12
+        var counts = DeadLetterCounts()
+        (counts.carriedOver, counts.kept, counts.inArea) = (5, 4, 2)
+        (counts.replayed, counts.dropped, counts.lost) = (3, 2, 1)
+        report.outputs[0].deadLetters = counts
+        #expect(report.text.contains("last acknowledged id 5, SLOW: passed over, 12 records to be read again"))
+        #expect(
+            report.text.contains(
+                "dead letters: 5 at the start + 4 since = 2 there + replayed 3 + dropped by hand 2 + damaged 1: "
+                    + "DOES NOT CLOSE: 1 unexplained"))
+        let json = String(decoding: report.json, as: UTF8.self)
+        #expect(json.contains("\"slow\":true,\"passed_over\":12"))
+        #expect(
+            json.contains(
+                "\"dead_letters\":{\"at_start\":5,\"kept\":4,\"in_area\":2,\"replayed\":3,\"dropped_by_hand\":2,"
+                    + "\"damaged\":1,\"unexplained\":1}"))
+        let metrics = String(decoding: report.metrics, as: UTF8.self)
+        #expect(metrics.contains("tailrace_output_partition_passed_over{output=\"hub\",partition=\"0\"} 12\n"))
+        #expect(metrics.contains("tailrace_output_dead_letters{output=\"hub\"} 2\n"))
+        #expect(metrics.contains("tailrace_output_dead_letters_replayed_total{output=\"hub\"} 3\n"))
+        #expect(metrics.contains("tailrace_output_dead_letters_dropped_total{output=\"hub\"} 2\n"))
+    }
+
+    @Test func requestsForDeadLettersAndTheirRepliesAreReadBack() {
+        let request = ControlRequest.settle(.replay, output: "hub", [0..<17, 20..<21])
+        #expect(request.line == "dead-replay hub 0-16,20" && ControlRequest(line: request.line) == request)
+        let drop = ControlRequest.settle(.drop, output: "a-b", [3..<4])
+        #expect(drop.line == "dead-drop a-b 3" && ControlRequest(line: drop.line) == drop)
+        let bad = [
+            "dead-drop", "dead-drop hub", "dead-drop hub ", "dead-drop hub 3,", "dead-drop hub 4-3", "dead-x hub 3",
+        ]
+        for line in bad {
+            #expect(ControlRequest(line: line) == nil, "\(line)")
+        }
+        for state in [SettlingProgress.State.more, .done, .waiting(reason: "the spool is full")] {
+            var progress = SettlingProgress()
+            (progress.records, progress.left, progress.state) = (3, 4, state)
+            #expect(SettlingReply.progress(SettlingReply.line(progress)) == progress)
+        }
+        for line in ["", "3 4", "3 4 x", "3 4 done x", "3 4 waiting", "-1 4 done"] {
+            #expect(SettlingReply.progress(line) == nil, "\(line)")
+        }
     }
 
     @Test func aSourceWithoutSizeIsToldWithoutOne() {

@@ -125,7 +125,9 @@ import Testing
         try makeSpool(records: 30)
         let spool = try Spool.open(SpoolConfiguration(directory: path), logger: quiet)
         defer { spool.close() }
-        let letters = DeadLetters(directory: places.deadLetters(output: "hub"), environment: .init(), logger: quiet)
+        let area = DeadLetterArea(
+            output: "hub", directory: places.deadLetters(output: "hub"), main: spool, logger: quiet)
+        let letters = DeadLetters(area, logger: quiet)
         let reader = try spool.reader(from: 0)
         while let frame = try reader.next() {
             #expect(letters.append(frame, 0..<1, reason: frame.firstSequence < 10 ? "too large" : "not allowed"))
@@ -135,7 +137,7 @@ import Testing
             let text = try DeadLetterListing(places).text
             #expect(text.hasPrefix("output hub: 30 records, "), "\(text)")
             #expect(text.hasSuffix("\n  20: not allowed\n  10: too large\n"), "\(text)")
-            letters.close()
+            area.close()
         }
         let json = jsonText(try DeadLetterListing(places).json)
         #expect(

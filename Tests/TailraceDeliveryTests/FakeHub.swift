@@ -90,6 +90,8 @@ final class FakeHub: Destination {
     let partitionCount: Int
     let maximumSize: Int
     let stored: Watched<FakeStore>
+    /// Ids that the drain went past for a time.
+    let passed = Watched<[UInt64]>([])
     let held = Watched<[Transmission]>([])
     private let answer: @Sendable (FakeBatch, Int) -> (SendOutcome, isStored: Bool)?
 
@@ -106,7 +108,7 @@ final class FakeHub: Destination {
         self.answer = answer
     }
 
-    func makeEncoder() -> FakeEncoder { FakeEncoder(limit: maximumSize) }
+    func makeEncoder() -> FakeEncoder { FakeEncoder(limit: maximumSize, passed: passed) }
 
     func send(_ batch: FakeBatch, partition: Int, completion: @escaping @Sendable (SendOutcome) -> Void) {
         if let (outcome, isStored) = answer(batch, partition) {
@@ -142,7 +144,16 @@ struct FakeEncoder: BatchEncoder {
     private var batch = FakeBatch(key: "", records: [])
     private(set) var size = 0
 
-    init(limit: Int) { self.limit = limit }
+    private let passed: Watched<[UInt64]>?
+
+    init(limit: Int, passed: Watched<[UInt64]>? = nil) {
+        self.limit = limit
+        self.passed = passed
+    }
+
+    func pass(_ run: RecordRun, _ header: Header) {
+        passed?.update { $0 += run.indices.map { run[$0].sequence } }
+    }
 
     struct Header { var source: String, key: String }
 

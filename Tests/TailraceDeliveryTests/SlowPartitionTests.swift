@@ -69,7 +69,8 @@ import Testing
             settings.memoryLimit = 100_000
             let drain = try Drain(
                 settings, destination: hub, spool: spool, ledger: ledger,
-                deadLetterDirectory: directory("dead-letter"), logger: quiet,
+                deadLetters: DeadLetterArea(
+                    output: "out", directory: directory("dead-letter"), main: spool, logger: quiet), logger: quiet,
                 release: { new in
                     floor.update { $0 = new }
                     spool.release(below: new)
@@ -135,6 +136,9 @@ import Testing
         var statistics = bench.drain.statistics
         #expect(statistics.balances && statistics.passedOver > 0)
         #expect(statistics.waiting(committed: bench.spool.committed) == statistics.passedOver)
+        #expect(statistics.partitions.map(\.passedOver) == [nil, nil, statistics.passedOver, nil])
+        // Who keeps account of them in their order heard of them in time.
+        #expect(bench.hub.passed.value == bench.expected[2].suffix(Int(statistics.passedOver)))
         // Its own are still wanted, and so kept.
         #expect(statistics.floor == bench.expected[2][1] && bench.floor.value <= bench.expected[2][1])
         // What comes now passes it by as well.
@@ -147,6 +151,7 @@ import Testing
         #expect(bench.has(2) == bench.expected[2])
         statistics = bench.drain.statistics
         #expect(statistics.balances && statistics.passedOver == 0 && statistics.queued == 0)
+        #expect(statistics.partitions.allSatisfy { $0.passedOver == nil })
         #expect(statistics.floor == bench.spool.committed)
         // It keeps up again, in order with what it caught up with.
         for partition in 0..<4 { try bench.append(partition, records: 2) }

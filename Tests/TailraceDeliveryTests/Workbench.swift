@@ -11,18 +11,25 @@ final class Workbench {
     private(set) var ledger: Ledger
     /// What the drain has told that it needs no more.
     private(set) var floor = Watched<UInt64>(0)
+    private(set) var area: DeadLetterArea
 
     init() throws {
         spool = try Workbench.openSpool(directory)
         ledger = try Workbench.openLedger(directory, spool)
+        area = Workbench.area(directory, spool)
     }
 
     deinit {
+        area.close()
         ledger.close()
         spool.close()
     }
 
     private static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    private static func area(_ directory: TemporaryDirectory, _ spool: Spool) -> DeadLetterArea {
+        DeadLetterArea(output: "out", directory: directory("dead-letter"), main: spool, logger: quiet)
+    }
 
     private static func openSpool(_ directory: TemporaryDirectory, minimumNextSequence: UInt64 = 0) throws -> Spool {
         var configuration = SpoolConfiguration(directory: directory("spool"))
@@ -45,11 +52,13 @@ final class Workbench {
     ///   - minimumNextSequence: above what was given out: the ids between are skipped.
     ///   - oldLedger: what a power cut left of the ledger (`ledgerBytes`); nil: all of it.
     func restart(minimumNextSequence: UInt64 = 0, oldLedger: [UInt8]? = nil) throws {
+        area.close()
         ledger.close()
         spool.abandon()
         if let oldLedger { try ledgerFile(.readWrite).write(oldLedger, at: 0) }
         spool = try Self.openSpool(directory, minimumNextSequence: minimumNextSequence)
         ledger = try Self.openLedger(directory, spool)
+        area = Self.area(directory, spool)
         floor = Watched(0)
     }
 
@@ -94,7 +103,7 @@ final class Workbench {
         change(&configuration)
         return try Drain(
             configuration, destination: hub, spool: spool, ledger: ledger,
-            deadLetterDirectory: directory("dead-letter"), logger: Self.quiet,
+            deadLetters: area, logger: Self.quiet,
             release: { [floor, spool] in
                 let new = $0
                 floor.update { $0 = new }
@@ -109,7 +118,10 @@ final class Workbench {
         var reason: String
     }
 
+    /// Ends the area; all that it ever had, unless its segment is gone.
     func deadLetters() throws -> [DeadLetter] {
+        area.close()
+        area = Self.area(directory, spool)
         let spool = try Spool.open(SpoolConfiguration(directory: directory("dead-letter")), logger: Self.quiet)
         defer { spool.close() }
         let reader = try spool.reader(from: 0)

@@ -17,6 +17,13 @@ import Testing
         #expect(decoded?.fields == Array(context.fields.prefix(RecordContext.maximumFields)))
     }
 
+    @Test func theOnlyOutputIsNoPropertyAndIsKeptWithAllOfThem() {
+        var context = RecordContext(host: "h", source: "s", input: "i", onlyOutput: "hub")
+        context.fields = (0..<RecordContext.maximumFields).map { .init("field-\($0)", "value") }
+        #expect(context.encoded.withUnsafeBytes { RecordContext(decoding: $0) } == context)
+        #expect(!context.properties.contains { $0.1 == "hub" })
+    }
+
     /// Bytes of a damaged disk, or of a later version.
     @Test func anyPrefixIsAContextOrNone() {
         let bytes = RecordContext(host: "h", source: "s", input: "i", fields: [.init("k", "v")]).encoded

@@ -20,6 +20,7 @@ final class WorldLife {
     let ledger: Ledger
     let drain: Drain<SimulatedDestination>
     let input: WorldInput
+    private let area: DeadLetterArea
     var hasDrainEnded = false
     private let environment: SpoolEnvironment
 
@@ -63,10 +64,12 @@ final class WorldLife {
         settings.laneLimit = 4 << 10
         let jitter = random.next()
         settings.random = { SeededGenerator(seed: jitter) }
+        area = DeadLetterArea(
+            output: settings.name, directory: Self.deadLetterDirectory, main: spool, logger: Self.quiet)
         do {
             drain = try Drain(
                 settings, destination: destination, spool: spool, ledger: ledger,
-                deadLetterDirectory: Self.deadLetterDirectory, logger: Self.quiet
+                deadLetters: area, logger: Self.quiet
             ) { floor in
                 events?.noteRelease(floor)
                 spool.release(below: floor)
@@ -86,12 +89,14 @@ final class WorldLife {
     }
 
     func close() {
+        area.close()
         ledger.close()
         spool.close()
     }
 
     /// What is left when the process is no more: nothing that it does has an effect.
     func abandon() {
+        area.close()
         spool.abandon()
         ledger.close()
     }

@@ -10,7 +10,7 @@ extension ConfigurationLoader {
     /// What the agent itself says about a record.
     private static let ownProperties: Set<String> = [
         "host", "source", "input", "offset", "timestamp", "severity", "facility", "app", "pid", "unit", "peer",
-        "truncated", "stream", "hostname", "msgid", "sd", "event_time", "parse_error",
+        "truncated", "stream", "hostname", "msgid", "sd", "event_time", "parse_error", RecordContext.onlyOutputKey,
     ]
 
     func readFilter(_ reader: inout SettingsReader) -> RecordFilterRules {

@@ -1,4 +1,5 @@
 internal import Logging
+internal import TailraceDelivery
 internal import TailraceInputs
 internal import TailraceSpool
 
@@ -21,7 +22,32 @@ extension Agent {
             return change("position set by request", request) { $0.setPosition(path, to: place) }
         case .forgetPosition(let path):
             return change("position forgotten by request", request) { $0.forgetPosition(path) }
+        case .settle(let action, let output, let ranges): return settle(action, output, ranges, request)
         case nil: return Self.failed("unknown request; the command and the agent may be of different versions")
+        }
+    }
+
+    /// Replays or drops a piece of what was asked for, waits until that is durable, and leaves a trace of who asked for it.
+    private func settle(
+        _ action: DeadLetterAction, _ output: String, _ ranges: [Range<UInt64>], _ request: ControlServer.Request
+    ) -> [UInt8] {
+        guard let area = deadLetters.first(where: { $0.output == output }) else {
+            let directory = configuration.places.deadLetters(output: output)
+            return Self.failed("the agent has no output \(output); when it is gone for good, so may be \(directory)")
+        }
+        do throws(DeadLetterError) {
+            let progress = try area.settle(action, ranges)
+            if progress.records > 0 {
+                logger.notice(
+                    action == .replay ? "dead letters replayed by request" : "dead letters dropped by request",
+                    metadata: [
+                        "output": "\(output)", "records": "\(progress.records)", "left": "\(progress.left)",
+                        "user": "\(request.user.map(String.init) ?? "unknown")",
+                    ])
+            }
+            return Self.ok(Array(SettlingReply.line(progress).utf8))
+        } catch {
+            return Self.failed("\(error)")
         }
     }
 

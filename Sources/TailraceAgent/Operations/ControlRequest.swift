@@ -1,3 +1,4 @@
+package import TailraceDelivery
 package import TailraceInputs
 
 /// What a running agent can be asked by its control socket: one line of text each.
@@ -10,6 +11,8 @@ package enum ControlRequest: Equatable, Sendable {
     case positions(isJSON: Bool)
     case setPosition(path: String, PositionPlace)
     case forgetPosition(path: String)
+    /// A piece of a replay or a drop of an output's dead letters, by their ids; the reply is a `SettlingReply`.
+    case settle(DeadLetterAction, output: String, [Range<UInt64>])
 
     package var line: String {
         switch self {
@@ -19,6 +22,8 @@ package enum ControlRequest: Equatable, Sendable {
         case .setPosition(let path, .end): "position-set end \(Self.encoded(path))"
         case .setPosition(let path, .offset(let offset)): "position-set \(offset) \(Self.encoded(path))"
         case .forgetPosition(let path): "position-forget \(Self.encoded(path))"
+        case .settle(let action, let output, let ranges):
+            "dead-\(action.rawValue) \(output) \(ranges.map(SettledLetters.text).joined(separator: ","))"
         }
     }
 
@@ -34,6 +39,12 @@ package enum ControlRequest: Equatable, Sendable {
             guard let isJSON = Self.isJSON(rest) else { return nil }
             self = .positions(isJSON: isJSON)
         case "position-forget": self = .forgetPosition(path: Self.decoded(rest))
+        case "dead-replay", "dead-drop":
+            guard let space = rest.firstIndex(of: " ") else { return nil }
+            let words = rest[rest.index(after: space)...].split(separator: ",", omittingEmptySubsequences: false)
+            let ranges = words.compactMap { SettledLetters.range($0) }
+            guard ranges.count == words.count else { return nil }
+            self = .settle(line.hasPrefix("dead-replay") ? .replay : .drop, output: String(rest[..<space]), ranges)
         case "explain", "position-set":
             guard let space = rest.firstIndex(of: " ") else { return nil }
             let word = rest[..<space]

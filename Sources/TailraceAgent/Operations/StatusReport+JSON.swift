@@ -1,3 +1,5 @@
+internal import TailraceDelivery
+
 extension StatusReport {
     /// One object, compact; the names are part of the command's contract.
     package var json: [UInt8] {
@@ -106,7 +108,22 @@ extension StatusReport.Output {
                     json.field("last_acknowledged", nil)
                 }
                 json.field("trouble", partition.trouble)
+                json.field("slow", partition.passedOver != nil)
+                json.field("passed_over", partition.passedOver ?? 0)
             }
         }
+        json.field("dead_letters") { (deadLetters ?? DeadLetterCounts()).write(to: &$0) }
+    }
+}
+
+extension DeadLetterCounts {
+    fileprivate func write(to json: inout JSONText) {
+        json.field("at_start", carriedOver)
+        json.field("kept", kept)
+        json.field("in_area", inArea)
+        json.field("replayed", replayed)
+        json.field("dropped_by_hand", dropped)
+        json.field("damaged", lost)
+        json.field("unexplained", unexplained)
     }
 }

@@ -1,3 +1,4 @@
+internal import TailraceDelivery
 internal import TailraceInputs
 
 extension StatusReport {
@@ -61,6 +62,15 @@ extension StatusReport {
         perOutput("tailrace_output_in_flight", "gauge", "Records sent and not acknowledged.") { $0.inFlight }
         perOutput("tailrace_output_waiting", "gauge", "Records not sent yet.") { $0.waiting }
         perOutput("tailrace_output_dead_lettered_total", "counter", "Records set aside.") { $0.deadLettered }
+        perOutput("tailrace_output_dead_letters", "gauge", "Records that were set aside and are there.") {
+            $0.deadLetters?.inArea ?? 0
+        }
+        perOutput("tailrace_output_dead_letters_replayed_total", "counter", "Records set aside that go out again.") {
+            $0.deadLetters?.replayed ?? 0
+        }
+        perOutput("tailrace_output_dead_letters_dropped_total", "counter", "Records set aside and dropped by hand.") {
+            $0.deadLetters?.dropped ?? 0
+        }
         perOutput("tailrace_output_connected", "gauge", "1 while connected.") { $0.state == "connected" ? 1 : 0 }
         text.family(
             "tailrace_output_partition_last_acknowledged", "gauge", "Last acknowledged sequence id.",
@@ -69,6 +79,14 @@ extension StatusReport {
                     partition.lastAcknowledged.map {
                         ([("output", output.name), ("partition", partition.id)], $0)
                     }
+                }
+            })
+        text.family(
+            "tailrace_output_partition_passed_over", "gauge",
+            "Records of a slow partition that the others went past; no series while it keeps up.",
+            outputs.flatMap { output in
+                output.partitions.compactMap { partition in
+                    partition.passedOver.map { ([("output", output.name), ("partition", partition.id)], $0) }
                 }
             })
         return text.bytes

@@ -1,3 +1,5 @@
+internal import TailraceDelivery
+
 extension StatusReport {
     /// For people: a few lines for the agent, each input and each output.
     package var text: String {
@@ -73,13 +75,23 @@ extension StatusReport.Output {
         lines.append(
             "        spooled \(spooled) = acknowledged \(acknowledged) + in flight \(inFlight) + waiting \(waiting)"
                 + " + dead-lettered \(deadLettered) + dropped \(dropped): \(StatusReport.verdict(unexplained))")
+        if let deadLetters { lines.append("        dead letters: \(deadLetters.text)") }
         lines.append("        guarantee: \(guarantee)" + (resent > 0 ? "; batches sent again: \(resent)" : ""))
         for partition in partitions {
             let last = partition.lastAcknowledged.map(String.init) ?? "none"
             lines.append(
                 "        partition \(partition.id): last acknowledged id \(last)"
+                    + (partition.passedOver.map { ", SLOW: passed over, \(counted($0, "record")) to be read again" }
+                        ?? "")
                     + (partition.trouble.map { ", in trouble: \($0)" } ?? ""))
         }
         return lines
+    }
+}
+
+extension DeadLetterCounts {
+    fileprivate var text: String {
+        "\(carriedOver) at the start + \(kept) since = \(inArea) there + replayed \(replayed) + dropped by hand \(dropped)"
+            + " + damaged \(lost): \(StatusReport.verdict(unexplained))"
     }
 }

@@ -1,3 +1,4 @@
+package import TailraceDelivery
 package import TailraceInputs
 
 /// How a running agent stands: the balance of every input and output, in records.
@@ -115,7 +116,7 @@ package struct StatusReport: Equatable, Sendable {
         /// Milliseconds since 1970 of the last error.
         package var lastErrorTime: Int64?
         package var guarantee = ""
-        /// Records that the spool ever took.
+        /// Records that the spool ever took, but those that are for another output.
         package var spooled: UInt64 = 0
         package var acknowledged: UInt64 = 0
         package var inFlight: UInt64 = 0
@@ -126,6 +127,8 @@ package struct StatusReport: Equatable, Sendable {
         /// Batches that were sent again because their first outcome was unknown.
         package var resent: UInt64 = 0
         package var partitions: [Partition] = []
+        /// What became of the records that its service refused, since the start; nil while there are none.
+        package var deadLetters: DeadLetterCounts?
 
         package init() {}
 
@@ -140,6 +143,9 @@ package struct StatusReport: Equatable, Sendable {
         package var lastAcknowledged: UInt64?
         /// Why the last attempt failed; nil once one did not.
         package var trouble: String?
+        /// It is slow, and the others go on without it: so many of its records were passed over, and are read from the spool
+        /// again once it has room. Nil while it keeps up.
+        package var passedOver: UInt64?
 
         package init() {}
     }

@@ -27,6 +27,8 @@ package final class Agent: Sendable {
     let inputs: [any RunningInput]
     private let outputs: [any RunningOutput]
     private let ledgers: [Ledger]
+    /// One per output.
+    let deadLetters: [DeadLetterArea]
     private let group: MultiThreadedEventLoopGroup
     private let progress = Mutex(ProgressWatch())
 
@@ -44,16 +46,9 @@ package final class Agent: Sendable {
         }
         let makers = try InputMakers(configuration)
         try Self.makeDirectory(configuration.stateDirectory)
-        var spoolConfiguration = SpoolConfiguration(directory: configuration.places.spool)
-        spoolConfiguration.maximumSize = configuration.spool.maximumSize
-        switch configuration.spool.sync {
-        case .always: spoolConfiguration.sync = .always
-        case .interval(let interval): spoolConfiguration.sync = .interval(interval)
-        case .never: spoolConfiguration.sync = .never
-        }
         let longest = configuration.inputs.map(\.maximumLine).max() ?? 0
         let block = max(1 << 20, (longest + LineSplitter.reserve + 8192) & ~4095)
-        let spool = try Spool.open(spoolConfiguration, logger: logger)
+        let spool = try Spool.open(configuration.mainSpool, logger: logger)
         self.spool = spool
         let names = configuration.inputs.map(\.name)
         let pool = BatchPool(blockCapacity: block, limit: max(4, Self.batchMemory / block))
@@ -63,6 +58,12 @@ package final class Agent: Sendable {
         account = InputAccount(spool: spool, inputs: names)
         inputs = try makers.make(positions: spool.positions(), sink: sink, logger: logger)
         let floors = SpoolFloors(spool, outputs: configuration.outputs.count)
+        let places = configuration.places
+        let deadLetters = configuration.outputs.map { output in
+            DeadLetterArea(
+                output: output.name, directory: places.deadLetters(output: output.name), main: spool, logger: logger)
+        }
+        self.deadLetters = deadLetters
         var ledgers: [Ledger] = []
         var outputs: [any RunningOutput] = []
         for (index, output) in configuration.outputs.enumerated() {
@@ -73,13 +74,24 @@ package final class Agent: Sendable {
             outputs.append(
                 outlets[index].output(
                     output.name, key: output.key, partitionCheck: output.partitionCheck, spool: spool, ledger: ledger,
-                    deadLetterDirectory: configuration.places.deadLetters(output: output.name),
+                    deadLetters: deadLetters[index],
                     account: index == 0 ? account : nil, logger: logger,
                     release: { floors.set($0, output: index) }))
         }
         self.ledgers = ledgers
         self.outputs = outputs
         tellOfOrphans()
+        for area in deadLetters { open(area) }
+    }
+
+    /// So that the status tells of dead letters, and they can be replayed; what is wrong with them must not stop the rest.
+    private func open(_ area: DeadLetterArea) {
+        do throws(DeadLetterError) {
+            _ = try area.openIfThere()
+        } catch {
+            logger.error(
+                "cannot open the dead-letter area", metadata: ["directory": "\(area.directory)", "reason": "\(error)"])
+        }
     }
 
     /// An output that was removed or renamed leaves its ledger behind; whoever renamed it should know that the new name
@@ -184,6 +196,7 @@ package final class Agent: Sendable {
 
     private func close() async {
         sink.close()
+        for area in deadLetters { area.close() }
         spool.close()
         for ledger in ledgers { ledger.close() }
         try? await group.shutdownGracefully()

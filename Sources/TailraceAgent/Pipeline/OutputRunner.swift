@@ -21,7 +21,7 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
     private let outlet: Way
     private let spool: Spool
     private let ledger: Ledger
-    private let deadLetterDirectory: String
+    private let deadLetters: DeadLetterArea
     private let account: InputAccount?
     private let release: @Sendable (UInt64) -> Void
     private let logger: Logger
@@ -34,7 +34,7 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
     ///   - release: told the id below which this output needs nothing any more.
     init(
         _ name: String, key: RoutingKey, partitionCheck: Duration, outlet: Way, spool: Spool, ledger: Ledger,
-        deadLetterDirectory: String, account: InputAccount?, logger: Logger,
+        deadLetters: DeadLetterArea, account: InputAccount?, logger: Logger,
         release: @escaping @Sendable (UInt64) -> Void
     ) {
         self.name = name
@@ -43,7 +43,7 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
         self.outlet = outlet
         self.spool = spool
         self.ledger = ledger
-        self.deadLetterDirectory = deadLetterDirectory
+        self.deadLetters = deadLetters
         self.account = account
         self.release = release
         self.logger = logger
@@ -81,7 +81,7 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
         configuration.maximumBatchRecords = destination.maximumBatchRecords
         let drain = try Drain(
             configuration, destination: destination, spool: spool, ledger: ledger,
-            deadLetterDirectory: deadLetterDirectory, sentBelow: hasDrained ? spool.statistics().nextSequence : nil,
+            deadLetters: deadLetters, sentBelow: hasDrained ? spool.statistics().nextSequence : nil,
             logger: logger, release: release)
         if let before = running.withLock({ $0?.drain.statistics }) { past.withLock { $0.add(before) } }
         running.withLock { $0 = (drain, destination) }
@@ -205,13 +205,14 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
         }
         report.guarantee = running?.destination.guarantee ?? "at least once"
         report.spooled = next
+        report.deadLetters = deadLetters.counts
         guard let running, let statistics else {
             report.acknowledged = ledger.state.floor
             report.waiting = next &- ledger.state.floor
             return report
         }
         let past = past.withLock { $0 }
-        report.spooled = next &- statistics.unused &- past.unused
+        report.spooled = next &- statistics.unused &- statistics.forOthers &- past.unused &- past.forOthers
         report.acknowledged =
             statistics.startedAt &+ statistics.alreadyAcknowledged &+ statistics.acknowledged &- past.unacknowledged
         report.inFlight = statistics.inFlight
@@ -224,6 +225,7 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
             var part = StatusReport.Partition()
             part.id = running.destination.partitionIDs[index]
             part.lastAcknowledged = partition.acknowledged > 0 ? partition.acknowledged - 1 : nil
+            part.passedOver = partition.passedOver
             part.trouble = partition.trouble ?? running.destination.trouble(index)?.error
             return part
         }
@@ -235,12 +237,12 @@ extension Outlet {
     /// An output that goes this way.
     func output(
         _ name: String, key: RoutingKey, partitionCheck: Duration, spool: Spool, ledger: Ledger,
-        deadLetterDirectory: String, account: InputAccount?, logger: Logger,
+        deadLetters: DeadLetterArea, account: InputAccount?, logger: Logger,
         release: @escaping @Sendable (UInt64) -> Void
     ) -> any RunningOutput {
         OutputRunner(
             name, key: key, partitionCheck: partitionCheck, outlet: self, spool: spool, ledger: ledger,
-            deadLetterDirectory: deadLetterDirectory, account: account, logger: logger, release: release)
+            deadLetters: deadLetters, account: account, logger: logger, release: release)
     }
 }
 

@@ -1,5 +1,5 @@
 import Glibc
-internal import TailraceDelivery
+package import TailraceDelivery
 package import TailraceSpool
 
 /// What `tailrace spool dead ls` shows: per output, how many records its service refused for good, and why.
@@ -8,6 +8,8 @@ package struct DeadLetterListing {
         let name: String
         let directory: String
         var records: UInt64 = 0
+        /// The id behind the last.
+        var end: UInt64 = 0
         var bytes: UInt64 = 0
         var first: Int64?
         var last: Int64?
@@ -20,14 +22,44 @@ package struct DeadLetterListing {
 
     private var outputs: [Output] = []
 
-    package init(_ places: AgentPlaces) throws {
+    /// - Parameters:
+    ///   - only: of this output alone; nil: of all.
+    ///   - wanted: only records with these ids.
+    package init(_ places: AgentPlaces, only: String? = nil, within wanted: [Range<UInt64>] = [0..<UInt64.max]) throws {
         let prefix = AgentPlaces.deadLetterPrefix
         let names = try SpoolDirectory(path: places.stateDirectory).names()
+        let wanted = SettledLetters(wanted)
         for name in names.sorted() where name.hasPrefix(prefix) {
             let output = String(name.dropFirst(prefix.count))
-            guard let spool = try Self.open(places, output: output) else { continue }
-            outputs.append(try Self.read(spool, output))
+            guard only.map({ $0 == output }) ?? true, let spool = try Self.open(places, output: output) else {
+                continue
+            }
+            outputs.append(try Self.read(spool, output, wanted, without: Self.settled(places, output: output)))
         }
+    }
+
+    /// Outputs that have dead letters.
+    package var names: [String] { outputs.filter { $0.records > 0 }.map(\.name) }
+
+    /// Of all outputs.
+    package var records: UInt64 { outputs.reduce(0) { $0 + $1.records } }
+
+    /// The id behind the last of them.
+    package var end: UInt64 { outputs.reduce(0) { max($0, $1.end) } }
+
+    /// Which of an output's dead letters were replayed or dropped, as far as the disk knows.
+    package static func settled(_ places: AgentPlaces, output: String) throws -> SettledLetters {
+        let positions: [SourceKey: [UInt8]]
+        do throws(SpoolError) {
+            positions = try Spool.storedPositions(directory: places.spool)
+        } catch {
+            // A spool that is gone says nothing.
+            guard case .file(let reason) = error, reason.isMissing else { throw error }
+            return SettledLetters()
+        }
+        guard let value = positions[SettledLetters.key(output: output)] else { return SettledLetters() }
+        guard let settled = SettledLetters(value: value) else { throw DeadLetterError.unknownPosition(output: output) }
+        return settled
     }
 
     /// The spool with an output's dead letters; nil when there is none.
@@ -40,13 +72,18 @@ package struct DeadLetterListing {
         }
     }
 
-    private static func read(_ spool: StoredSpool, _ name: String) throws -> Output {
+    private static func read(
+        _ spool: StoredSpool, _ name: String, _ wanted: SettledLetters, without settled: SettledLetters
+    ) throws -> Output {
         var output = Output(name: name, directory: spool.directory)
         var frames = spool.frames()
         while let frame = try frames.next() {
-            output.first = min(output.first ?? .max, frame.time)
-            output.last = max(output.last ?? .min, frame.time)
             for index in 0..<frame.recordCount {
+                let id = frame.firstSequence + UInt64(index)
+                guard wanted.contains(id), !settled.contains(id) else { continue }
+                output.first = min(output.first ?? .max, frame.time)
+                output.last = max(output.last ?? .min, frame.time)
+                output.end = id + 1
                 output.records += 1
                 output.bytes += UInt64(frame.body(index).count)
                 output.count(DeadLetterReason.text(of: frame.attributes(of: index)))

@@ -1,5 +1,5 @@
 internal import OpenSSLTransport
-internal import TailraceDelivery
+package import TailraceDelivery
 package import TailraceSpool
 
 /// The records of a spool that nobody needs to open, for `tailrace spool dump` and `export`.
@@ -24,6 +24,8 @@ package struct StoredRecords {
         package var input: String?
         /// From the lowest id that an output still wants.
         package var isUnacknowledged = false
+        /// Records that are not wanted: dead letters that were replayed or dropped.
+        package var without = SettledLetters()
 
         package init() {}
     }
@@ -60,6 +62,7 @@ package struct StoredRecords {
             for index in run.indices where count < selection.maximumCount {
                 let record = run[index]
                 guard record.sequence < end else { break }
+                guard !selection.without.contains(record.sequence) else { continue }
                 append(record, context, to: &output)
                 count += 1
                 if output.count >= Self.chunk {
@@ -78,6 +81,7 @@ package struct StoredRecords {
             var title = "record \(record.sequence)  \(Timestamp.text(milliseconds: record.time))  "
             title += context.properties.map { "\($0.0)=\"\($0.1)\"" }.joined(separator: " ")
             title += " offset=\(record.offset)"
+            if let only = context.onlyOutput { title += " only_output=\"\(only)\"" }
             let more = RecordText.properties(record.attributes)
             if !more.isEmpty { title += " " + more }
             output.append(contentsOf: (title + "\n").utf8)
@@ -102,6 +106,7 @@ package struct StoredRecords {
             json.field("input", context.input)
             json.field("offset", record.offset)
             json.field("truncated", record.flags.contains(.truncated))
+            if let only = context.onlyOutput { json.field("only_output", only) }
             json.field("properties") { json in
                 for field in context.fields { json.field(field.key, field.value) }
                 RecordAttributes.forEach(in: record.attributes) { key, value in

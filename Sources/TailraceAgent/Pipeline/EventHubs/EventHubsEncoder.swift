@@ -41,7 +41,7 @@ package struct EventHubsEncoder: BatchEncoder {
             partitionKey: key.isEmpty || key.count > Self.maximumPartitionKey ? nil : key,
             properties: context.properties,
             reservesNumbers: reservesNumbers)
-        return Header(template: template, input: account?.input(named: context.input))
+        return Header(template: template, input: account?.input(of: context))
     }
 
     package mutating func begin(_ header: Header) {
@@ -100,13 +100,18 @@ package struct EventHubsEncoder: BatchEncoder {
 
     private static let truncatedKey = RecordAttributes.truncatedKey.withUTF8Buffer { Array($0) }
 
+    package mutating func pass(_ run: RecordRun, _ header: Header) {
+        account?.note(run, run.count, input: header.input)
+    }
+
     package mutating func appendCut(_ record: DeliveryRecord, _ header: Header) -> Int? {
+        // What does not fit either leaves the spool too.
+        if let account, let input = header.input { account.note(first: record.sequence, count: 1, input: input) }
         collect(record, truncatedFrom: record.body.count)
         let kept = min(encoder.largestBody(header.template, properties: properties), record.body.count)
         guard kept >= 0, append(record, header.template, truncatedFrom: record.body.count, keeping: kept) else {
             return nil
         }
-        if let account, let input = header.input { account.note(first: record.sequence, count: 1, input: input) }
         return kept
     }
 

@@ -35,7 +35,7 @@ struct PulsarEncoder: BatchEncoder {
     mutating func prepare(_ context: RecordContext, key: String) -> Header {
         let template = MessageTemplate(
             properties: context.properties, partitionKey: key)
-        return Header(template: template, key: key, input: account?.input(named: context.input))
+        return Header(template: template, key: key, input: account?.input(of: context))
     }
 
     mutating func begin(_ header: Header) {
@@ -59,7 +59,13 @@ struct PulsarEncoder: BatchEncoder {
         return count
     }
 
+    mutating func pass(_ run: RecordRun, _ header: Header) {
+        account?.note(run, run.count, input: header.input)
+    }
+
     mutating func appendCut(_ record: DeliveryRecord, _ header: Header) -> Int? {
+        // What does not fit either leaves the spool too.
+        if let account, let input = header.input { account.note(first: record.sequence, count: 1, input: input) }
         let properties = Self.bound(record) + Self.truncatedBound
         let kept = min(
             maximumSize - size - header.template.bound(body: 0, propertyBytes: properties), record.body.count)
@@ -67,7 +73,6 @@ struct PulsarEncoder: BatchEncoder {
         append(
             record, header, UnsafeRawBufferPointer(rebasing: record.body.prefix(kept)), propertyBytes: properties,
             truncatedFrom: record.body.count)
-        if let account, let input = header.input { account.note(first: record.sequence, count: 1, input: input) }
         return kept
     }
 
