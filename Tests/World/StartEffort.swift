@@ -5,6 +5,8 @@ import TailraceSpool
 struct StartEffort {
     /// Bytes read of a segment that counts: it is looked at, read through, perhaps again up to a hole, and written again.
     private static let readings = 6
+    /// Bytes read of a ledger: by the spool and by the ledger, which look for what an older version wrote when nothing is there.
+    private static let ledgerReadings = 3
     /// Calls for each file, and for all else.
     private static let callsPerFile = 12
     private static let calls = 60
@@ -35,7 +37,7 @@ struct StartEffort {
     /// What was too much of it, now that the start is over.
     func excess() -> String? {
         let bytes = disk.bytesRead - bytesBefore
-        let allowed = Self.readings * largest + files * SegmentHeader.size + 2 * ledgers
+        let allowed = Self.readings * largest + files * SegmentHeader.size + Self.ledgerReadings * ledgers
         if bytes > allowed { return "the start has read \(bytes) bytes of \(files) files, more than \(allowed)" }
         let calls = disk.calls - callsBefore
         let allowedCalls = Self.calls + files * Self.callsPerFile
