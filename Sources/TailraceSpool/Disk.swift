@@ -26,6 +26,8 @@ package protocol Disk: Sendable {
     func unlink(_ path: String) -> Int
     func rename(_ path: String, to other: String) -> Int
     func makeDirectory(_ path: String) -> Int
+    /// Of the file system that `path` is on.
+    func space(_ path: String, into space: inout DiskSpace) -> Int
     /// Appends the names in a directory, in no order, without "." and "..".
     func list(_ path: String, into names: inout [String]) -> Int
 }

@@ -13,8 +13,7 @@ final class LockFile: Sendable {
         do throws(SpoolFileError) {
             let file = try directory.open("lock", .createOrOpen)
             if try file.tryLock() {
-                try file.truncate(to: 0)
-                try file.write(Array("\(getpid())\n".utf8), at: 0)
+                try note(getpid(), in: file)
                 return LockFile(file)
             }
             let digits = try file.read(32, at: 0).prefix { $0 >= 0x30 && $0 <= 0x39 }
@@ -23,6 +22,21 @@ final class LockFile: Sendable {
             throw .file(error)
         }
         throw .locked(directory: directory.path, holder: holder ?? "unknown")
+    }
+
+    /// A disk without space keeps nobody from opening what is there already, and what somebody else put there stays.
+    private static func note(_ process: pid_t, in file: SpoolFile) throws(SpoolFileError) {
+        let text = Array("\(process)\n".utf8)
+        do throws(SpoolFileError) {
+            let found = try file.read(32, at: 0)
+            guard found.count < 32, found.allSatisfy({ $0 == 0 || $0 == 0x0A || ($0 >= 0x30 && $0 <= 0x39) }) else {
+                return
+            }
+            try file.write(text, at: 0)
+            try file.truncate(to: text.count)
+        } catch {
+            guard error.isNoSpace else { throw error }
+        }
     }
 
     func release() {

@@ -60,10 +60,13 @@ final class Quarantine: Sendable {
             ])
     }
 
-    /// Copies the bytes aside; a failure costs only the copy.
+    /// Copies the bytes aside and returns the copy's path; a failure costs only the copy.
     func copy(from file: SpoolFile, generation: UInt64, range: Range<Int>) -> String? {
         let count = min(range.count, Self.maximumCopy)
-        guard count > 0, reserve(count) else { return nil }
+        // No copy is worth the last of the space.
+        guard count > 0, directory.space()?.hasRoom(for: count, minimumFree: nil) ?? true, reserve(count) else {
+            return nil
+        }
         let name = "\(SegmentName.digits(generation))-\(range.lowerBound).bytes"
         let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
         defer { bytes.deallocate() }

@@ -13,13 +13,14 @@
 //    they are all read again from their source. This cuts nothing that anybody saw, unless the machine stopped between
 //    a sync and the commit frame that follows it, and that same group was damaged in addition.
 // 5. What is cut is copied to the quarantine when a whole header says that it was a frame. The file is shortened to its
-//    last frame.
+//    last frame, unless it could not be copied.
 // 6. The next id is above everything seen: frames kept, lost or cut, headers whose payload is damaged, segment headers,
 //    ledgers, and what the caller asks for. Ids that are skipped for this are recorded in the next segment's header
 //    ("previous end"), so that they are never taken for lost.
 // 7. Writing goes on in a new segment, never in a recovered one.
 // 8. Positions come from the newest segment with a whole checkpoint and the frames from there on. Older segments are
-//    not read at the start; their damage is found by the readers, by the same rules.
+//    not read at the start; their damage is found by the readers, by the same rules, one of which reads all of them
+//    in the background (`SpoolVerifier`).
 // 9. A kill leaves frames in the page cache alone, and after a sync that failed they may be there for good. What D does not
 //    prove is therefore written again to the same place and synced before anybody sees it: otherwise the next segment
 //    could speak for records that a power cut then takes.
@@ -64,6 +65,8 @@ struct Recovery {
         /// Where the ids end that are or were there; the rest up to `nextSequence` is skipped.
         var previousEnd: UInt64 = 0
         var nextGeneration: UInt64 = 1
+        /// Ids in segments that were not read, as far as some output may still want them.
+        var unread: Range<UInt64> = 0..<0
         var report = RecoveryReport()
     }
 
@@ -81,15 +84,16 @@ struct Recovery {
         var result = Result()
         result.positions = survey.positions
         result.report = report(of: survey)
-        try SpoolError.wrapping { () throws(SpoolFileError) in
+        let isShortened = try SpoolError.wrapping { () throws(SpoolFileError) in
             for name in survey.leftovers { try directory.unlink(name) }
-            if let last = survey.segments.last { try finish(last, cut: survey.cut) }
+            return if let last = survey.segments.last { try finish(last, cut: survey.cut) } else { false }
         }
         result.segments = survey.segments.compactMap { segment in
             guard let first = segment.first, let end = segment.end else { return nil }
             return SegmentInfo(
                 generation: segment.generation, previousEnd: min(segment.header?.previousEnd ?? first, first),
-                first: first, end: end, limit: segment.limit, size: (segment.limit + 4095) & ~4095, isSealed: true)
+                first: first, end: end, limit: segment.limit,
+                size: ((isShortened ? segment.limit : segment.fileSize) + 4095) & ~4095, isSealed: true)
         }
         let end = survey.segments.last?.end ?? 0
         result.nextSequence = max(
@@ -97,6 +101,10 @@ struct Recovery {
             minimumNextSequence)
         result.previousEnd = survey.segments.isEmpty ? result.nextSequence : end
         result.nextGeneration = max(1, (survey.segments.last?.generation ?? 0) &+ 1)
+        let unread = survey.segments.filter { $0.scan == nil }
+        if let last = unread.last?.end, let first = unread.first?.first {
+            result.unread = min(max(first, survey.floor ?? 0), last)..<last
+        }
         result.report.skippedSequences = result.nextSequence - result.previousEnd
         result.report.firstSequence = result.segments.first?.first ?? result.nextSequence
         result.report.nextSequence = result.nextSequence
@@ -120,15 +128,21 @@ struct Recovery {
         return report
     }
 
-    /// Rules 4, 5 and 9.
-    private func finish(_ last: SpoolSurvey.Segment, cut: Range<Int>?) throws(SpoolFileError) {
+    /// Rules 4, 5 and 9. True when the file has no bytes behind its last frame.
+    private func finish(_ last: SpoolSurvey.Segment, cut: Range<Int>?) throws(SpoolFileError) -> Bool {
         let unproven = isSyncing ? last.scan?.unprovenBytes : nil
-        guard cut != nil || unproven != nil || last.limit < last.fileSize else { return }
+        guard cut != nil || unproven != nil || last.limit < last.fileSize else { return true }
         let file = try directory.open(last.name, .readWrite)
-        if let cut { _ = quarantine.copy(from: file, generation: last.generation, range: cut) }
+        let isKept = cut.map { cut in
+            quarantine.copy(from: file, generation: last.generation, range: cut) != nil
+                && cut.count <= Quarantine.maximumCopy
+        }
         if let unproven { try makeDurable(unproven, of: file) }
-        // Only saves space: the next segment's header ends this one, so it need not be durable.
+        // Only saves space: the next segment's header ends this one, so it need not be durable, nor be done at all when
+        // what is cut could not be copied.
+        guard isKept ?? true else { return false }
         if last.limit < last.fileSize { try file.truncate(to: last.limit) }
+        return true
     }
 
     /// In pieces, however much was never synced.

@@ -6,13 +6,16 @@ package final class Spool: Sendable {
     private let core: SpoolCore
     private let lock: LockFile
     private let worker: Worker
+    /// Reads what the start found and did not read; nil when there is nothing.
+    private let verifier: Worker?
     /// What `open` found.
     package let recovery: RecoveryReport
 
-    private init(core: SpoolCore, lock: LockFile, worker: Worker, recovery: RecoveryReport) {
+    private init(core: SpoolCore, lock: LockFile, worker: Worker, verifier: Worker?, recovery: RecoveryReport) {
         self.core = core
         self.lock = lock
         self.worker = worker
+        self.verifier = verifier
         self.recovery = recovery
     }
 
@@ -46,8 +49,10 @@ package final class Spool: Sendable {
         let core = SpoolCore(
             configuration: configuration, limits: limits, directory: directory, quarantine: quarantine,
             logger: logger, state: state)
-        let worker = Self.start(core, recovered, hasThread: configuration.environment.hasThreads)
-        return Spool(core: core, lock: lock, worker: worker, recovery: recovered.report)
+        let hasThreads = configuration.environment.hasThreads
+        let verifier = Self.verify(core, recovered.unread, hasThread: hasThreads)
+        let worker = Self.start(core, recovered, hasThread: hasThreads)
+        return Spool(core: core, lock: lock, worker: worker, verifier: verifier, recovery: recovered.report)
     }
 
     private static func start(_ core: SpoolCore, _ recovered: Recovery.Result, hasThread: Bool) -> Worker {
@@ -63,8 +68,22 @@ package final class Spool: Sendable {
         return Worker(thread: "spool") { makeWriter().run() }
     }
 
+    private static func verify(_ core: SpoolCore, _ ids: Range<UInt64>, hasThread: Bool) -> Worker? {
+        guard !ids.isEmpty, core.configuration.verificationRate > 0 else { return nil }
+        core.monitor.withLock { core.state.unverified = ids }
+        let makeVerifier = { @Sendable in SpoolVerifier(core: core, ids: ids) }
+        guard hasThread else {
+            let verifier = makeVerifier()
+            return Worker { verifier.step() }
+        }
+        return Worker(thread: "spool verifier") { makeVerifier().run() }
+    }
+
     /// Without a thread (`SpoolEnvironment.hasThreads`): does a piece of the thread's work.
     package func step() -> StepResult<UInt64> { worker.step() }
+
+    /// Without a thread: reads a piece of what the start found and did not read.
+    package func verify() -> StepResult<UInt64> { verifier?.step() ?? .ended }
 
     package var environment: SpoolEnvironment { core.configuration.environment }
 
@@ -192,6 +211,8 @@ package final class Spool: Sendable {
             result.queuedBytes = core.state.queueBytes
             result.sources = core.state.positions.count
             result.trouble = core.state.trouble
+            let verified = max(core.state.unverified.lowerBound, core.state.released)
+            result.unverified = core.state.unverified.upperBound - min(verified, core.state.unverified.upperBound)
             result.quarantinedBytes = damage.bytes
             result.quarantinedRecords = damage.records
             result.quarantinedPlaces = damage.places
@@ -237,8 +258,10 @@ package final class Spool: Sendable {
             core.space.broadcast()
             core.commit.broadcast()
             core.work.signal()
+            core.stopping.broadcast()
         }
         worker.join()
+        verifier?.join()
         lock.release()
     }
 

@@ -33,6 +33,12 @@ package struct SpoolConfiguration: Sendable {
     package var maximumPositionBytes = 16 << 20
     /// Bytes of quarantined copies kept; damage beyond is counted but not copied.
     package var maximumQuarantineSize = 256 << 20
+    /// Bytes that no new segment may take from the file system. Nil: 256 MiB, but of a small file system a twentieth.
+    package var minimumFree: UInt64?
+    /// Bytes per second at which what lay in the spool at the start is read in the background, to find damage; 0: not at all.
+    package var verificationRate = 32 << 20
+    /// How long after the start that begins: what waits is sent first.
+    package var verificationDelay = Duration.seconds(5)
     /// How long to wait before trying again after the disk refused.
     package var retryInterval = Duration.seconds(1)
     /// No id below this is given out (besides what the segments and ledgers in the directory say).
@@ -59,7 +65,8 @@ package struct SpoolConfiguration: Sendable {
             throw .configuration("spool.maximum_size is \(maximumSize) bytes; at least \(Self.minimumSize) are needed")
         }
         guard maximumSize <= UInt64(Int.max), segmentSize > 0, maximumFrameSize > 0, queueLimit > 0,
-            queueByteLimit > 0, groupByteLimit > 0, unsyncedByteLimit > 0, spareLimit >= 0, maximumPositionBytes > 0
+            queueByteLimit > 0, groupByteLimit > 0, unsyncedByteLimit > 0, spareLimit >= 0, maximumPositionBytes > 0,
+            verificationRate >= 0
         else { throw .configuration("a limit of the spool is zero or too large: give it a positive value") }
         let quarter = Int(maximumSize) / 4
         // A page less than a quarter each, so that a frame and a checkpoint that both have their full size still leave
@@ -114,6 +121,8 @@ package struct SpoolStatistics: Equatable, Sendable {
     /// Files that could not be removed after release.
     package var cleanupFailures: UInt64 = 0
     package var segmentsRecycled: UInt64 = 0
+    /// Records that lay there at the start and that were neither read nor acknowledged since: `verificationRate`.
+    package var unverified: UInt64 = 0
     /// Damage found since the start, at recovery and by readers, each place once.
     package var quarantinedBytes: UInt64 = 0
     package var quarantinedRecords: UInt64 = 0

@@ -40,6 +40,8 @@ struct SpoolState {
     var flushWanted: UInt64 = 0
     var flushDone: UInt64 = 0
     var releaseChanged = false
+    /// Ids of what lay here at the start and has not been read since.
+    var unverified: Range<UInt64> = 0..<0
     var counters = SpoolStatistics()
 
     var queued: Int { queue.count - queueHead }
@@ -76,6 +78,8 @@ final class SpoolCore: @unchecked Sendable {
     let space: Monitor.Condition
     /// Readers and flushes wait here.
     let commit: Monitor.Condition
+    /// Who verifies waits here, for the end.
+    let stopping: Monitor.Condition
     /// Only with `monitor` locked.
     var state: SpoolState
 
@@ -93,6 +97,7 @@ final class SpoolCore: @unchecked Sendable {
         work = Monitor.Condition(monitor)
         space = Monitor.Condition(monitor)
         commit = Monitor.Condition(monitor)
+        stopping = Monitor.Condition(monitor)
     }
 
     /// With the monitor locked: wakes the writer if it sleeps.

@@ -53,6 +53,13 @@ package struct SpoolDirectory: Sendable {
         _ = try SpoolFile.call(.syncDirectory, path) { disk.sync(descriptor) }
     }
 
+    /// Of the file system that it is on; nil when that cannot be told.
+    func space() -> DiskSpace? {
+        var space = DiskSpace(total: 0, free: 0)
+        // A file system that knows no limits says that it has no blocks at all.
+        return disk.space(path, into: &space) >= 0 && space.total > 0 ? space : nil
+    }
+
     /// The names in the directory, in no order, without "." and "..".
     package func names() throws(SpoolFileError) -> [String] {
         var names: [String] = []

@@ -21,8 +21,8 @@ package enum SpoolError: Error, Equatable, Sendable, CustomStringConvertible {
         case .locked(let directory, let holder):
             "the spool \(directory) is in use by process \(holder): stop it, or choose another state_directory"
         case .newerVersion(let path, let version):
-            "\(path) has format version \(version), this program reads up to \(SegmentHeader.version): start the newer "
-                + "version of tailrace, or move the spool away; nothing was changed"
+            "\(path) has format version \(version), which this program does not know: start the newer version of "
+                + "tailrace, or move the spool away; nothing was changed"
         case .file(let error): error.description
         case .batchTooLarge(let bytes, let limit):
             "a batch of \(bytes) bytes exceeds the largest frame of \(limit): make batches smaller or the spool larger"

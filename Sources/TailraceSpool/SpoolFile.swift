@@ -15,7 +15,24 @@ package struct SpoolFileError: Error, Equatable, Sendable, CustomStringConvertib
     package var isMissing: Bool { code == ENOENT }
     package var isForbidden: Bool { code == EACCES || code == EPERM }
 
-    package var description: String { "\(operation.rawValue) \(path): \(String(cString: strerror(code)))" }
+    /// What can be done about it, where there is anything.
+    package var remedy: String? {
+        switch code {
+        case ENOSPC: "free some space on its file system"
+        case EDQUOT: "free some space, or raise the quota of the agent's user"
+        case EROFS: "mount its file system for writing"
+        case EACCES, EPERM: "let the agent's user read and write it"
+        case EISDIR, ENOTDIR, ELOOP: "something else has its name: move that away"
+        case EMFILE, ENFILE: "raise the limit of open files"
+        case EIO: "its disk fails: the kernel's log tells more"
+        default: nil
+        }
+    }
+
+    /// What, where, and what to do.
+    package var description: String {
+        "\(operation.rawValue) \(path): \(String(cString: strerror(code)))" + (remedy.map { "; \($0)" } ?? "")
+    }
 }
 
 /// An open file; closed with the last reference. pread and pwrite only: a file cut under us is an error, not a signal.

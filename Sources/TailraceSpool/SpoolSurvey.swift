@@ -88,7 +88,7 @@ struct SpoolSurvey {
         } else if SegmentName.generation(name, suffix: ".spare") != nil
             || SegmentName.generation(name, suffix: ".new") != nil
         {
-            leftovers.append(name)
+            noteLeftover(name)
         } else if name.hasSuffix(".ledger") {
             if let file = try open(name) { ledgers.append((name, try LedgerFormat.read(file))) }
         } else if name != "lock", name != "quarantine", !name.hasSuffix(".ledger.damaged"),
@@ -113,6 +113,19 @@ struct SpoolSurvey {
         segments.append(
             Segment(
                 generation: generation, fileSize: size, header: header, first: header?.firstSequence, limit: size))
+    }
+
+    /// A file that does not begin like a segment, or like none written yet, is somebody else's, whatever its name.
+    private mutating func noteLeftover(_ name: String) {
+        let bytes: [UInt8]
+        do throws(SpoolFileError) {
+            bytes = try directory.open(name, .read).read(MemoryLayout.size(ofValue: SegmentHeader.magic), at: 0)
+        } catch {
+            if !error.isMissing { foreignFiles.append(name) }
+            return
+        }
+        let isOurs = bytes.allSatisfy { $0 == 0 } || withUnsafeBytes(of: SegmentHeader.magic) { $0.starts(with: bytes) }
+        if isOurs { leftovers.append(name) } else { foreignFiles.append(name) }
     }
 
     /// Nil when the file has gone since the directory was listed.

@@ -16,6 +16,7 @@ extension SpoolWriter {
         let size = max(core.limits.segmentSize, (wanted + 4095) & ~4095)
         let name = SegmentName.segment(header.generation)
         let new = SegmentName.new(header.generation)
+        try keepReserve(size)
         // Whatever becomes of this attempt, the generation is used.
         nextGeneration += 1
         do throws(SpoolFileError) {
@@ -50,6 +51,15 @@ extension SpoolWriter {
 
     /// Stands for "maximumSize is reached" among errnos.
     private static var fullMarker: CInt { -1 }
+
+    /// A new file must not take what is to be left free; one that was released takes nothing.
+    private func keepReserve(_ size: Int) throws(Failure) {
+        let minimumFree = core.configuration.minimumFree
+        guard !spares.contains(where: { $0.size == size }), let space = core.directory.space(),
+            !space.hasRoom(for: size, minimumFree: minimumFree)
+        else { return }
+        throw .reserve(space.reserve(minimumFree))
+    }
 
     private func prepareFile(named name: String, size: Int) throws(SpoolFileError) -> SpoolFile {
         // A spare must be exactly as large: only segments of the usual size become spares.

@@ -52,7 +52,13 @@ final class SpoolWriter {
         durablePositions = positions
     }
 
-    enum Failure: Error { case file(SpoolFileError), full }
+    enum Failure: Error {
+        case file(SpoolFileError)
+        /// `maximumSize` is reached.
+        case full
+        /// The file system would have less than `minimumFree`.
+        case reserve(UInt64)
+    }
 
     /// What the spool's thread does.
     func run() {
@@ -303,6 +309,11 @@ final class SpoolWriter {
         case .full:
             trouble = .full
             retryAt = .max
+        case .reserve(let bytes):
+            trouble = .noSpace(
+                "the file system of \(core.directory.path) would have less than \(bytes >> 10) KiB left: free some space "
+                    + "on it, or lower minimum_free in [spool]")
+            retryAt = core.clocks.nanoseconds() + core.configuration.retryInterval.nanosecondsClamped
         case .file(let error):
             trouble = error.isNoSpace ? .noSpace(error.description) : .failing(error.description)
             // One failure is answered with a new segment at once, a repeated one with patience.

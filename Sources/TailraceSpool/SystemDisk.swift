@@ -43,6 +43,15 @@ package struct SystemDisk: Disk {
 
     package func makeDirectory(_ path: String) -> Int { result(mkdir(path, 0o700)) }
 
+    package func space(_ path: String, into space: inout DiskSpace) -> Int {
+        var status = statvfs()
+        let code = statvfs(path, &status)
+        guard code >= 0 else { return result(code) }
+        let unit = UInt64(status.f_frsize)
+        space = DiskSpace(total: UInt64(status.f_blocks) * unit, free: UInt64(status.f_bavail) * unit)
+        return 0
+    }
+
     package func list(_ path: String, into names: inout [String]) -> Int {
         guard let directory = opendir(path) else { return -Int(errno) }
         defer { closedir(directory) }

@@ -48,6 +48,7 @@ import Testing
             metrics = "[::1]:9477"
             [spool]
             maximum_size = "1GiB"
+            minimum_free = "2GiB"
             sync = "500ms"
             [input.app]
             type = "file"
@@ -70,7 +71,9 @@ import Testing
         #expect(configuration.stateDirectory == "/srv/state")
         #expect(configuration.host == "web-1")
         #expect(configuration.metrics == ListenAddress(host: "::1", port: 9477))
-        #expect(configuration.spool == SpoolSettings(maximumSize: 1 << 30, sync: .interval(.milliseconds(500))))
+        #expect(
+            configuration.spool
+                == SpoolSettings(maximumSize: 1 << 30, minimumFree: 2 << 30, sync: .interval(.milliseconds(500))))
         #expect(
             configuration.inputs == [
                 InputSettings(
@@ -161,7 +164,7 @@ import Testing
         ("[agent]\nhosst = \"a\"", 2, "unknown key \"hosst\" in [agent]", "\"host\""),
         ("[agnt]", 1, "unknown key \"agnt\"", "\"agent\""),
         ("[spool]\nmaximum-size = 1", 2, "unknown key \"maximum-size\" in [spool]", "\"maximum_size\""),
-        ("[spool]\nzzz = 1", 2, "unknown key \"zzz\"", "known keys are maximum_size, sync"),
+        ("[spool]\nzzz = 1", 2, "unknown key \"zzz\"", "known keys are maximum_size, minimum_free, sync"),
         ("[agent]\nstate_directory = \"var\"", 2, "absolute", "\"/\""),
         ("[agent]\nhost = 5", 2, "is an integer, not a string", "host = "),
         ("[agent]\nhost = \"\"", 2, "host name", "auto"),

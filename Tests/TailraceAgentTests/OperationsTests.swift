@@ -159,6 +159,15 @@ import Testing
         }
     }
 
+    @Test func theStatusTellsWhatIsStillToBeVerified() {
+        var report = Self.report
+        #expect(!report.text.contains("being verified"))
+        report.spool.unverified = 12
+        #expect(report.text.contains("        being verified: 12 records from before this start to go\n"))
+        #expect(String(decoding: report.json, as: UTF8.self).contains("\"unverified_records\":12,"))
+        #expect(String(decoding: report.metrics, as: UTF8.self).contains("tailrace_spool_unverified_records 12\n"))
+    }
+
     @Test func aSourceWithoutSizeIsToldWithoutOne() {
         var report = Self.report
         report.inputs[0].type = "syslog"
@@ -186,6 +195,14 @@ import Testing
         #expect(throws: ControlError.notRunning(path: path, reason: "No such file or directory")) {
             try ControlClient.ask("status", path: path)
         }
+    }
+
+    @Test func whatIsNoSocketIsLeftAloneAndNamed() throws {
+        let path = try directory.write("somebody else's", to: "control.sock")
+        #expect(throws: AgentError("\(path) is no socket: move it away, the agent makes its own there")) {
+            try ControlServer.start(path: path, logger: logger) { _ in [1] }
+        }
+        #expect(ChildProcess.text(path) == "somebody else's")
     }
 
     @Test func aSocketLeftBehindIsTakenOver() throws {

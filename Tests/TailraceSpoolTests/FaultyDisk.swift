@@ -10,12 +10,22 @@ typealias SpoolFault = @Sendable (SpoolFileOperation, _ path: String) -> CInt
 final class FaultyDisk: Disk {
     private let disk = SystemDisk()
     private let fault: SpoolFault
+    private let free: (@Sendable () -> UInt64)?
     private let paths = Mutex<[CInt: String]>([:])
     private let largest = Mutex(0)
     /// Bytes of the largest single read or write so far.
     var largestTransfer: Int { largest.withLock { $0 } }
 
-    init(_ fault: @escaping SpoolFault) { self.fault = fault }
+    init(_ fault: @escaping SpoolFault) {
+        self.fault = fault
+        free = nil
+    }
+
+    /// - Parameter free: what the file system, of a GiB, says to have free.
+    init(free: @escaping @Sendable () -> UInt64) {
+        self.free = free
+        fault = { _, _ in 0 }
+    }
 
     private func call(_ operation: SpoolFileOperation, _ path: String, _ body: () -> Int) -> Int {
         let code = fault(operation, path)
@@ -55,6 +65,11 @@ final class FaultyDisk: Disk {
     func unlink(_ path: String) -> Int { call(.unlink, path) { disk.unlink(path) } }
     func rename(_ path: String, to other: String) -> Int { call(.rename, other) { disk.rename(path, to: other) } }
     func makeDirectory(_ path: String) -> Int { call(.makeDirectory, path) { disk.makeDirectory(path) } }
+    func space(_ path: String, into space: inout DiskSpace) -> Int {
+        guard let free else { return disk.space(path, into: &space) }
+        space = DiskSpace(total: 1 << 30, free: free())
+        return 0
+    }
     func list(_ path: String, into names: inout [String]) -> Int {
         let code = fault(.list, path)
         return code == 0 ? disk.list(path, into: &names) : -Int(code)

@@ -174,10 +174,19 @@ import Testing
         for name in ["notes.txt", "7.spool", "000000000000000000x1.spool"] {
             writeFile("\(settings.directory)/\(name)", [1, 2, 3])
         }
-        writeFile("\(settings.directory)/\(SegmentName.new(9))", [1])
+        // Begun, and one that was never written to.
+        writeFile("\(settings.directory)/\(SegmentName.new(9))", Array("TRSP".utf8))
+        writeFile("\(settings.directory)/\(SegmentName.spare(8))", [0, 0, 0, 0, 0, 0, 0, 0, 1])
+        // Whatever it is called.
+        writeFile("\(settings.directory)/\(SegmentName.spare(7))", Array("my precious".utf8))
         let spool = try openSpool(settings)
-        #expect(spool.recovery.foreignFiles.sorted() == ["000000000000000000x1.spool", "7.spool", "notes.txt"])
-        #expect(spool.recovery.removedLeftovers == 1)
+        #expect(
+            spool.recovery.foreignFiles.sorted() == [
+                SegmentName.spare(7), "000000000000000000x1.spool", "7.spool", "notes.txt",
+            ])
+        #expect(spool.recovery.removedLeftovers == 2)
+        #expect(names(settings.directory, suffix: ".new").isEmpty)
+        #expect(names(settings.directory, suffix: ".spare") == [SegmentName.spare(7)])
         try spool.append(batch(["x"]))
         #expect(spool.flush())
         spool.close()

@@ -36,6 +36,8 @@ package final class World {
     /// Raised when the present process is no more.
     private var isGone = Flag()
     private var lives = 0
+    /// Records that the present process did not find when all of the spool was read at its beginning.
+    private var missing: UInt64 = 0
     private var diesAtCall: Int?
     private var diesWithPower = false
     /// The last process ended in peace: its ledger knows all that it heard.
@@ -174,6 +176,7 @@ package final class World {
         disk.trouble = DiskTrouble()
         let now = life.spool.statistics()
         let records = life.records()
+        missing = life.spool.statistics().quarantinedRecords
         guard !disk.isDead else { return false }
         expectations.open(records, first: now.firstSequence, next: now.nextSequence)
         disk.trouble = trouble
@@ -196,6 +199,7 @@ package final class World {
             }
         }
         actors.add("service", weight: weights[4]) { self.service.step(now: self.actors.now) }
+        if plan.verificationRate > 0 { actors.add("verifier", weight: 1) { life.spool.verify() } }
         return true
     }
 
@@ -238,6 +242,10 @@ package final class World {
 
     private func end() {
         actors.removeAll()
+        // Nothing is spoiled here, and what is missing in the middle because it was removed was missing at the beginning.
+        if let lost = life?.spool.statistics().quarantinedRecords, lost > missing {
+            expectations.violate("\(lost - missing) records were taken for lost")
+        }
         life?.abandon()
         life = nil
         if !disk.isDead {

@@ -38,6 +38,8 @@ final class WorldLife {
         configuration.queueLimit = plan.queueLimit
         configuration.groupByteLimit = plan.groupByteLimit
         configuration.sync = plan.sync
+        configuration.verificationRate = plan.verificationRate
+        configuration.verificationDelay = .zero
         configuration.onCommit = { events?.noteCommit($0) }
         let spool = try Spool.open(configuration, logger: Self.quiet)
         self.spool = spool

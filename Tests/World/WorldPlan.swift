@@ -38,6 +38,8 @@ struct WorldPlan {
     var groupByteLimit: Int
     var sync: SyncPolicy
     var window: Int
+    /// Bytes per second; 0: nothing is read in the background.
+    var verificationRate: Int
     /// How likely others get a turn in the middle of a call, in percent.
     var interleaving: Int
 
@@ -68,6 +70,8 @@ struct WorldPlan {
         sync = chance(80) ? .always : .interval(.milliseconds(Int.random(in: 1...200, using: &random)))
         window = kind.isNumbered ? pick([1, 2, 4]) : 1
         interleaving = pick([0, 5, 30, 60])
+        // No dice of its own, which would change all that is thrown after it.
+        verificationRate = partitions == 2 ? 0 : 256 << 10
         let badDisk = pick([0, 30, 70])
         let badService = pick([0, 40, 80])
         lives = []

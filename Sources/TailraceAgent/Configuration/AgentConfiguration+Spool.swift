@@ -5,6 +5,7 @@ extension AgentConfiguration {
     var mainSpool: SpoolConfiguration {
         var configuration = SpoolConfiguration(directory: places.spool)
         configuration.maximumSize = spool.maximumSize
+        configuration.minimumFree = spool.minimumFree
         switch spool.sync {
         case .always: configuration.sync = .always
         case .interval(let interval): configuration.sync = .interval(interval)

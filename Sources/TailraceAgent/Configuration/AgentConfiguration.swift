@@ -37,6 +37,8 @@ package struct SpoolSettings: Equatable, Sendable {
 
     /// Bytes on disk.
     package var maximumSize = Self.defaultMaximumSize
+    /// Bytes that the spool leaves free on its file system. Nil: 256 MiB, but of a small one a twentieth.
+    package var minimumFree: UInt64?
     package var sync = Sync.always
 }
 

@@ -180,6 +180,7 @@ package struct ConfigurationLoader {
     private func readSpool(_ reader: SettingsReader?, into configuration: inout AgentConfiguration) {
         guard var reader else { return }
         if let size = reader.size("maximum_size", in: SpoolSettings.sizes) { configuration.spool.maximumSize = size }
+        if let free = reader.size("minimum_free", in: 0...(1 << 50)) { configuration.spool.minimumFree = free }
         if let sync = reader.string("sync") {
             switch (sync, Quantity.duration(sync)) {
             case ("always", _): configuration.spool.sync = .always

@@ -32,7 +32,14 @@ package final class ControlServer: Sendable {
     package static func start(path: String, logger: Logger, handler: @escaping Handler) throws -> ControlServer {
         let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard listener >= 0 else { throw UnixSocket.Failure(action: "make a socket for", path: path, code: errno) }
-        unlink(path)
+        var status = stat()
+        if lstat(path, &status) == 0 {
+            guard status.st_mode & S_IFMT == S_IFSOCK else {
+                close(listener)
+                throw AgentError("\(path) is no socket: move it away, the agent makes its own there")
+            }
+            unlink(path)
+        }
         guard UnixSocket.withAddress(path, { bind(listener, $0, $1) }) == 0 else {
             let code = path.utf8.count > UnixSocket.maximumPath ? ENAMETOOLONG : errno
             close(listener)

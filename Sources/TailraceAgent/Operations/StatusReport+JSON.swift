@@ -30,6 +30,7 @@ extension StatusReport.Spool {
         json.field("bytes", bytes)
         json.field("maximum_bytes", maximumBytes)
         json.field("segments", segments)
+        json.field("unverified_records", unverified)
         json.field("quarantined_records", quarantinedRecords)
         json.field("quarantined_bytes", quarantinedBytes)
         json.field("failure", failure)

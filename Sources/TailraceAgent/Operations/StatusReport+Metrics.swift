@@ -13,6 +13,10 @@ extension StatusReport {
             "tailrace_spool_next_sequence", "counter", "Sequence id that the next record gets.",
             [([], spool.nextSequence)])
         text.family(
+            "tailrace_spool_unverified_records", "gauge",
+            "Records from before the start that are still to be verified.",
+            [([], spool.unverified)])
+        text.family(
             "tailrace_spool_quarantined_records_total", "counter", "Records lost to damage of the disk.",
             [([], spool.quarantinedRecords)])
         text.family(

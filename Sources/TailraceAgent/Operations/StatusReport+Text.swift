@@ -11,6 +11,9 @@ extension StatusReport {
         lines.append(
             "        next id \(spool.nextSequence), durable below \(spool.committed), released below \(spool.released)"
                 + (spool.carriedOver > 0 ? ", \(spool.carriedOver) records from before this start" : ""))
+        if spool.unverified > 0 {
+            lines.append("        being verified: \(counted(spool.unverified, "record")) from before this start to go")
+        }
         if spool.quarantinedBytes > 0 {
             lines.append(
                 "        quarantined: \(spool.quarantinedRecords) records, \(spool.quarantinedBytes) bytes")

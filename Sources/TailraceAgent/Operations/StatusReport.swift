@@ -31,6 +31,8 @@ package struct StatusReport: Equatable, Sendable {
         package var bytes: UInt64 = 0
         package var maximumBytes: UInt64 = 0
         package var segments = 0
+        /// Of the records from before the start, those that are still to be read in the background, to find damage.
+        package var unverified: UInt64 = 0
         package var quarantinedRecords: UInt64 = 0
         package var quarantinedBytes: UInt64 = 0
         /// Why nothing can be appended; nil while all is well.

@@ -278,6 +278,7 @@ package final class Agent: Sendable {
         part.bytes = statistics.bytesOnDisk
         part.maximumBytes = statistics.maximumSize
         part.segments = statistics.segments
+        part.unverified = statistics.unverified
         part.quarantinedRecords = statistics.quarantinedRecords
         part.quarantinedBytes = statistics.quarantinedBytes
         switch statistics.trouble {
