@@ -151,7 +151,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "TailraceSpoolTests", dependencies: ["TailraceSpool", "CTailrace", "TestSupport"],
-            swiftSettings: strict),
+            exclude: ["Golden"], swiftSettings: strict),
         .testTarget(
             name: "TailraceInputsTests", dependencies: ["TailraceInputs", "TestSupport"], exclude: ["Python"],
             swiftSettings: strict),
@@ -179,8 +179,8 @@ let package = Package(
         .testTarget(
             name: "CrashTests",
             dependencies: [
-                "tailrace", "TailraceInputs", "TailraceSpool", "LocalHub", "AMQP", "PulsarBroker", "pulsar-broker",
-                "TestSupport", "World", logging,
+                "tailrace", "TailraceAgent", "TailraceInputs", "TailraceSpool", "LocalHub", "AMQP", "PulsarBroker",
+                "pulsar-broker", "TestSupport", "World", logging,
             ],
             swiftSettings: strict),
     ]

@@ -58,6 +58,16 @@ import World
         #expect(results.withLock { $0.reduce(0) { $0 + $1.diskFailures } } > 1000)
     }
 
+    /// Some of the bytes; `make crash` takes them all.
+    @Test func aSpoiledByteCostsItsFrameAlone() throws {
+        let damage = try ByteDamage()
+        #expect(Set(damage.places.map(\.file)).count == 3)
+        // A stride that falls on every place of a word, and ends where the files end.
+        for index in Array(stride(from: 0, to: damage.places.count, by: 37)) + damage.places.indices.suffix(3) {
+            #expect(damage.check(damage.places[index]) == nil)
+        }
+    }
+
     @Test func aSeedIsAWorld() {
         for seed: UInt64 in 1...20 {
             let first = World.run(seed: seed)

@@ -3,7 +3,7 @@ import Synchronization
 import World
 
 /// `worlds [--seeds N] [--seconds N] [--first SEED] [--seed SEED [--trace]]`: runs simulated worlds on all processors, tells
-/// what went wrong in them, and how fast they were.
+/// what went wrong in them, and how fast they were. `worlds --bytes` spoils every byte of a spool, in three ways.
 @main
 struct Worlds {
     static func main() {
@@ -13,6 +13,7 @@ struct Worlds {
             report(result)
             exit(result.violations.isEmpty ? 0 : 1)
         }
+        if arguments.has("--bytes") { exit(spoilBytes() ? 0 : 1) }
         let seconds = arguments.number("--seconds").map { Double($0) } ?? .infinity
         let seeds = arguments.number("--seeds") ?? (seconds.isFinite ? .max : 2000)
         let first = arguments.number("--first") ?? UInt64.random(in: 0...1 << 40)
@@ -43,6 +44,38 @@ struct Worlds {
         return tally.withLock { tally in
             tally.tell()
             return tally.failed == 0
+        }
+    }
+
+    private static func spoilBytes() -> Bool {
+        let damage: ByteDamage
+        do {
+            damage = try ByteDamage()
+        } catch {
+            print("no spool to spoil: \(error)")
+            return false
+        }
+        let begun = Atomic<Int>(0)
+        let failed = Mutex(0)
+        let beginning = ContinuousClock.now
+        let threads = (0..<max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))).map { _ in
+            WorldThread {
+                while true {
+                    let number = begun.add(1, ordering: .relaxed).oldValue
+                    guard number < damage.places.count else { return }
+                    guard let difference = damage.check(damage.places[number]) else { continue }
+                    failed.withLock {
+                        $0 += 1
+                        if $0 <= 20 { print(difference) }
+                    }
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+        let seconds = Int(beginning.duration(to: .now) / .seconds(1))
+        return failed.withLock {
+            print("\(damage.places.count) spools with a byte flipped, zeroed or cut off, \($0) failed; \(seconds) s")
+            return $0 == 0
         }
     }
 
