@@ -55,8 +55,10 @@ $(BETA)/.ready: Tests/IntegrationTests/Python/requirements-idempotent.txt
 	$(BETA)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
-# Simulated worlds: `make crash`, `make crash SEEDS=100000`, `make crash SECONDS=3600`, `make crash SEED=42 TRACE=1`.
+# Simulated worlds: `make crash`, `make crash SEEDS=100000`, `make crash SECONDS=3600`, `make crash SEED=42 TRACE=1`. Before
+# them, every byte of a spool of three segments is flipped, zeroed and cut off, one at a time.
 crash: $(WORLDS)  ## Spool, ledger and drain in thousands of worlds full of faults, each from one seed.
+	$(if $(SEED),,$(WORLDS) --bytes)
 	$(WORLDS) $(if $(SEED),--seed $(SEED)) $(if $(TRACE),--trace) $(if $(SEEDS),--seeds $(SEEDS)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(FIRST),--first $(FIRST))
 
@@ -69,11 +71,13 @@ format:
 bench: release $(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) dependencies-bench $(VENV)/.ready  ## Throughput beside other programs' on the same machine; an idle agent.
 	$(FILE_LOAD) read --directory $(CURDIR)/.build
 	$(FILE_LOAD) filter
+	$(FILE_LOAD) reopen --directory $(CURDIR)/.build
 	$(SYSLOG_LOAD) parse
 	swift run --package-path Benchmarks -c release throughput $(RELEASE)
 	swift run --package-path Benchmarks -c release idle $(RELEASE)
 	swift run --package-path Benchmarks -c release idle $(RELEASE) --files 10000
 	swift run --package-path Benchmarks -c release udp $(RELEASE)
+	swift run --package-path Benchmarks -c release recovery $(RELEASE)
 	swift run --package-path Benchmarks -c release produce $(RELEASE) $(EVENT_LOAD) $(VENV)/bin/python
 	swift run --package-path Benchmarks -c release produce-pulsar $(PULSAR_LOAD) $(VENV)/bin/python
 

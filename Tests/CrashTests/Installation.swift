@@ -1,4 +1,5 @@
 import Glibc
+import TailraceAgent
 import TestSupport
 
 @testable import tailrace
@@ -11,22 +12,35 @@ final class Installation {
     private let directory = TemporaryDirectory("crash")
     private let program: String
     private let service: any CrashService
+    private let state: String?
+    private let spool: String
     private(set) var agent: OwnProcess?
 
-    init(_ service: (TemporaryDirectory) throws -> any CrashService) throws {
+    /// - Parameters:
+    ///   - state: the agent's state directory; nil: beside the rest.
+    ///   - spool: the lines of `[spool]`.
+    init(
+        state: String? = nil, spool: String = "", _ service: (TemporaryDirectory) throws -> any CrashService
+    ) throws {
+        self.state = state
+        self.spool = spool
         self.service = try service(directory)
         program = try ChildProcess.built("tailrace")
         guard mkdir(logs, 0o755) == 0 else { throw Failure(description: "cannot make \(logs)") }
     }
 
     var logs: String { directory("logs") }
+    var stateDirectory: String { state ?? directory("state") }
 
     func startService() throws {
         try service.start()
         let text = """
             [agent]
-            state_directory = "\(directory("state"))"
+            state_directory = "\(stateDirectory)"
             metrics = ""
+
+            [spool]
+            \(spool)
 
             [input.app]
             type = "file"
@@ -51,7 +65,13 @@ final class Installation {
 
     func killAgent() { agent?.kill() }
 
-    var status: DemoStatus? { DemoStatus(controlSocket: directory("state/control.sock")) }
+    var status: DemoStatus? { DemoStatus(controlSocket: "\(stateDirectory)/control.sock") }
+
+    /// All that the agent tells, as JSON; empty while it does not answer.
+    var statusText: String {
+        let reply = try? ControlClient.ask("status json", path: "\(stateDirectory)/control.sock")
+        return String(decoding: reply ?? [], as: UTF8.self)
+    }
 
     /// What the agent said last, for a failed test.
     var lastWords: String { agent?.lastErrors ?? "" }

@@ -53,7 +53,11 @@ public final class Hub {
     }
 
     /// Writes a configuration that tails `include` into this hub; the state lies beside it.
-    public func configureAgent(directory: String, include: String, sync: String) -> String {
+    ///
+    /// - Parameter spoolSize: of `[spool]`.
+    public func configureAgent(
+        directory: String, include: String, sync: String, spoolSize: String = "10GiB"
+    ) -> String {
         mkdir("\(directory)/state", 0o700)
         let path = "\(directory)/tailrace.toml"
         write(
@@ -63,6 +67,7 @@ public final class Hub {
             metrics = ""
             [spool]
             sync = "\(sync)"
+            maximum_size = "\(spoolSize)"
             [input.bench]
             type = "file"
             include = ["\(include)"]

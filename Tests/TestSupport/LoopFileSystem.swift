@@ -1,13 +1,12 @@
 import Glibc
-import TestSupport
 
 /// A small ext4 file system in a file, mounted in a directory of its own.
-final class LoopFileSystem {
+public final class LoopFileSystem {
     private let image: String
-    let path: String
+    public let path: String
     private var device = ""
 
-    init(_ directory: TemporaryDirectory, mebibytes: Int = 8) throws {
+    public init(_ directory: TemporaryDirectory, mebibytes: Int = 8) throws {
         image = directory("image")
         path = directory("mount")
         mkdir(path, 0o755)
@@ -19,7 +18,7 @@ final class LoopFileSystem {
         try mount()
     }
 
-    func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
+    public func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
 
     private static func run(_ program: String, _ arguments: String...) throws {
         let child = try ChildProcess(program, arguments)
@@ -39,21 +38,21 @@ final class LoopFileSystem {
     }
 
     /// The number of the device that the file system is on.
-    var number: dev_t {
+    public var number: dev_t {
         var status = stat()
         stat(path, &status)
         return status.st_dev
     }
 
     /// Bytes that are free for everybody.
-    var free: UInt64 {
+    public var free: UInt64 {
         var status = statvfs()
         statvfs(path, &status)
         return UInt64(status.f_bavail) * UInt64(status.f_frsize)
     }
 
     /// Takes it away even from under open files, and mounts it on another device.
-    func mountElsewhere() throws {
+    public func mountElsewhere() throws {
         try Self.run("/bin/umount", "--lazy", path)
         try mount()
     }
