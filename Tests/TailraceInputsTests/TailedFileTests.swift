@@ -21,4 +21,21 @@ import Testing
             #expect(names(log) == ["a.log", "a.log.1", "a.log.2", "a.log.3", "a.log.0"])
         }
     }
+
+    @Test func whatCameBetweenWhileTheGenerationBeforeWasReadIsNotPassedOver() {
+        let log = file("a.log", age: 5), first = file("a.log.3", age: 1)
+        log.insertPredecessor(first)
+        let between = file("a.log.1", age: 3)
+        log.insertPredecessor(between)
+        log.passPredecessor(first)
+        #expect(names(log) == ["a.log", "a.log.1", "a.log.3"])
+        let older = file("a.log.4", age: 0)
+        log.insertPredecessor(older)
+        between.passPredecessor(first)
+        #expect(names(log) == ["a.log", "a.log.1", "a.log.3", "a.log.4"])
+        first.passPredecessor(older)
+        between.passPredecessor(first)
+        log.passPredecessor(between)
+        #expect(names(log) == ["a.log"])
+    }
 }

@@ -78,7 +78,7 @@ extension FileTailEngine {
         case .atEnd:
             atEnd(first)
             if first.size <= first.offset {
-                next.predecessor = nil
+                next.passPredecessor(first)
                 enqueue(file)
             } else {
                 wait(file, Self.predecessorInterval)

@@ -142,6 +142,12 @@ final class TailedFile {
         node.predecessor = older
     }
 
+    /// The generation `older` has been read to its end. What has come between the two meanwhile, or before it, is still to be
+    /// read: while a file is read, events are taken.
+    func passPredecessor(_ older: TailedFile) {
+        if predecessor === older, older.predecessor == nil { predecessor = nil }
+    }
+
     deinit { if descriptor >= 0 { close(descriptor) } }
 
     /// Where it is, or was when it was last found.
