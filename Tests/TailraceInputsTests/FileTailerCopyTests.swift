@@ -251,6 +251,23 @@ import Testing
         #expect(sink.texts(log) == ["one", "two", "three", "four", "five"])
     }
 
+    @Test func aCopyMadeWhileTheLogWaitedForABatchIsReadBeforeWhatTheLogHasNow() throws {
+        let running = try RunningTailer([input(directory("logs/*.log"))], sink)
+        truncate(log, 0)
+        // What the log was, and that it begins anew.
+        #expect(sink.wait { $0.positions.count == 2 })
+        sink.hold(true)
+        let waits = running.tailer.statistics.waits
+        write("four\n", to: log)
+        #expect(sink.wait { _ in running.tailer.statistics.waits > waits + 1 })
+        copyAndTruncate(to: log + ".1")
+        write("five\n", to: log)
+        sink.hold(false)
+        #expect(sink.wait { $0.lineCount >= 5 })
+        running.stop()
+        #expect(sink.texts(log) == ["one", "two", "three", "four", "five"])
+    }
+
     // MARK: - Step by step
 
     /// What a tailer's thread owns, without the thread: events come when a test has it take them.

@@ -86,6 +86,14 @@ extension FileTailEngine {
         lookForCopies(of: file)
     }
 
+    /// Whether what was just read of a file comes next. While a batch was waited for its log may have been rotated, and nothing
+    /// in front of offset 0 tells that this is another content: what was rotated comes first.
+    private func isStillFirst(_ file: TailedFile) -> Bool {
+        let generation = file.generation
+        if file.offset == 0 { lookForCopies(of: file) }
+        return file.predecessor == nil && file.generation == generation && file.descriptor >= 0
+    }
+
     /// Positions that were noted go before data that moves them.
     func takeDataBatch() -> RecordBatch? {
         flushPositions()
@@ -109,6 +117,10 @@ extension FileTailEngine {
         case .failure(.outcome(let outcome)):
             batch.recycle()
             return outcome
+        }
+        guard isStillFirst(file) else {
+            batch.recycle()
+            return .more
         }
         if chunk.count >= LineSplitter.minimumNULs,
             LineSplitter.isNULRun(UnsafeRawBufferPointer(start: batch.block, count: chunk.count))
