@@ -19,7 +19,7 @@ protocol CrashService: AnyObject {
 
 /// A hub of Event Hubs' kind.
 final class CrashHub: CrashService {
-    private let directory: TemporaryDirectory
+    fileprivate let directory: TemporaryDirectory
     private let program: String
     private let idempotent: String
     private let key = "a2V5LW9mLXRoZS1jcmFzaC10ZXN0"
@@ -63,6 +63,22 @@ final class CrashHub: CrashService {
         let logger = Logger(label: "crash") { _ in SwiftLogNoOpLogHandler() }
         for partition in 0..<DemoHub.partitions {
             try HubStore.forEachBody(directory: directory("hub-store"), partition: partition, logger: logger, body)
+        }
+    }
+}
+
+extension CrashHub {
+    /// As `forEachBody`, with the property that tells where a record comes from.
+    func forEachRecord(_ body: (_ body: [UInt8], _ source: String?) -> Void) throws {
+        let logger = Logger(label: "crash") { _ in SwiftLogNoOpLogHandler() }
+        for partition in 0..<DemoHub.partitions {
+            try HubStore.forEachMessage(directory: directory("hub-store"), partition: partition, logger: logger) {
+                message in
+                guard case .data(let parts) = message.body else { return body([], nil) }
+                var source: String?
+                if case .string(let text) = message.applicationProperties[string: "source"] { source = text }
+                body(parts.flatMap { Array($0.readableBytesView) }, source)
+            }
         }
     }
 }

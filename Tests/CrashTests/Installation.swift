@@ -30,7 +30,7 @@ final class Installation {
     }
 
     var logs: String { directory("logs") }
-    var stateDirectory: String { state ?? directory("state") }
+    var spool: String { directory("state/spool") }
 
     func startService() throws {
         try service.start()
@@ -83,6 +83,13 @@ final class Installation {
         }.map(String.init)
     }
 
+    /// What the agent said about logs that were truncated, and their copies.
+    var rotationNotes: [String] {
+        ChildProcess.text(directory("agent.err")).split(separator: "\n").filter {
+            $0.contains("begins anew") || $0.contains("is a copy of") || $0.contains("is an archive of")
+        }.map(String.init)
+    }
+
     /// Waits until the agent has read everything and everything that it has read is acknowledged.
     func settle(lines: Int, seconds: Int = 60) async throws {
         for _ in 0..<(seconds * 20) {
@@ -95,12 +102,34 @@ final class Installation {
         throw Failure(description: "not settled: \(status.map { "\($0)" } ?? "no status"); \(lastWords)")
     }
 
-    /// Stops both in order and holds what the service has against what was written.
-    func balance(written: [(source: String, lines: Int)]) throws -> LineBalance {
+    /// Waits until so many records are acknowledged, nothing is left to read, and nothing has come for some seconds: what
+    /// waits for the end of a rotation comes late. When that takes too long, the balance tells what is missing.
+    func settle(atLeast records: Int, seconds: Int = 120) async throws {
+        var last = -1
+        var quiet = 0
+        for _ in 0..<(seconds * 4) {
+            let status = status
+            let isSettled = status?.lagBytes == 0 && status?.unsettled == 0 && (status?.acknowledged ?? 0) >= records
+            quiet = isSettled && status?.acknowledged == last ? quiet + 1 : 0
+            last = status?.acknowledged ?? -1
+            if quiet == 32 { return }
+            if agent?.hasEnded == true { throw Failure(description: "the agent ended by itself: \(lastWords)") }
+            try await Task.sleep(for: .milliseconds(250))
+        }
+        print("not settled: \(status.map { "\($0)" } ?? "no status"); \(lastWords)")
+    }
+
+    /// Stops both in order.
+    func stop() throws {
         guard agent?.stop(seconds: 30) == true else {
             throw Failure(description: "the agent did not stop: \(lastWords)")
         }
         try service.stop()
+    }
+
+    /// Stops both in order and holds what the service has against what was written.
+    func balance(written: [(source: String, lines: Int)]) throws -> LineBalance {
+        try stop()
         var balance = LineBalance(written: written)
         try service.forEachBody { balance.add($0) }
         return balance

@@ -1,4 +1,4 @@
-internal import AMQP
+package import AMQP
 package import Logging
 internal import NIOCore
 internal import TailraceSpool
@@ -14,6 +14,22 @@ package enum HubStore {
     package static func forEachBody(
         directory: String, partition: Int, logger: Logger, _ body: (UnsafeRawBufferPointer) -> Void
     ) throws -> Int {
+        try forEachEvent(directory: directory, partition: partition, logger: logger) { try forEachData(of: $0, body) }
+    }
+
+    /// As `forEachBody`, with the whole event.
+    @discardableResult
+    package static func forEachMessage(
+        directory: String, partition: Int, logger: Logger, _ body: (AMQPMessage) -> Void
+    ) throws -> Int {
+        try forEachEvent(directory: directory, partition: partition, logger: logger) {
+            body(try AMQPMessage(decoding: $0))
+        }
+    }
+
+    private static func forEachEvent(
+        directory: String, partition: Int, logger: Logger, _ body: (ByteBuffer) throws -> Void
+    ) throws -> Int {
         let spool = try Spool.open(SpoolConfiguration(directory: "\(directory)/partition-\(partition)"), logger: logger)
         defer { spool.close() }
         let reader = try spool.reader(from: spool.statistics().firstSequence)
@@ -23,7 +39,7 @@ package enum HubStore {
             for index in 0..<frame.recordCount {
                 buffer.clear()
                 buffer.writeBytes(frame.body(index))
-                try forEachData(of: buffer, body)
+                try body(buffer)
                 count += 1
             }
         }
