@@ -15,6 +15,7 @@ import Testing
         var copy = position
         copy.isCopy = true
         copy.logBirth = 17
+        copy.logInode = 19
         copy.seen = 18
         copy.marks.extend(to: copy.offset) { ContentHash(length: UInt16($1), value: $0) }
         #expect(copy.marks.hashes.count == ContentMarks.maximum)
@@ -22,9 +23,11 @@ import Testing
     }
 
     @Test func positionsOfEarlierVersionsAreRead() {
-        // They end behind the path.
-        let earlier = Array(position.value.dropLast(18))
-        #expect(FilePosition(key: position.key, value: earlier) == position)
+        // They end behind the marks, or behind the path.
+        for missing in [8, 26] {
+            let earlier = Array(position.value.dropLast(missing))
+            #expect(FilePosition(key: position.key, value: earlier) == position)
+        }
     }
 
     @Test func keyDoesNotChangeWhileTheFileGrows() {

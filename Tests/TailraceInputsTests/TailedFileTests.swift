@@ -3,8 +3,8 @@ import Testing
 @testable import TailraceInputs
 
 @Suite struct TailedFileTests {
-    private func file(_ name: String, age: Int64) -> TailedFile {
-        let identity = FileIdentity(device: 1, inode: 1, birth: age)
+    private func file(_ name: String, age: Int64, inode: UInt64 = 1) -> TailedFile {
+        let identity = FileIdentity(device: 1, inode: inode, birth: age)
         return TailedFile(
             identity: identity, keyIdentity: identity, input: 0, age: age, directory: WatchedDirectory(path: "/logs"),
             name: name)
@@ -37,5 +37,29 @@ import Testing
         between.passPredecessor(first)
         log.passPredecessor(between)
         #expect(names(log) == ["a.log"])
+    }
+
+    @Test(arguments: [5, 8]) func aCopyGoesBeforeItsLogAndBehindWhatElseCameToBeInTheTickOfThatLog(age: Int64) {
+        for order in [
+            ["1", "2", "3"], ["1", "3", "2"], ["2", "1", "3"], ["2", "3", "1"], ["3", "1", "2"], ["3", "2", "1"],
+        ] {
+            let log = file("a.log", age: 5, inode: 9)
+            for number in order {
+                let generation = file("a.log.\(number)", age: number == "1" ? age : 5, inode: 1)
+                if number == "1" { generation.becomeCopy(ofLogBorn: 5, inode: 9) }
+                log.insertPredecessor(generation)
+            }
+            log.insertPredecessor(file("a.log.0", age: 4))
+            #expect(names(log) == ["a.log", "a.log.1", "a.log.2", "a.log.3", "a.log.0"])
+        }
+    }
+
+    @Test func aCopyThatWasThereFirstIsOlderThanItsLog() {
+        let log = file("a.log.1", age: 5, inode: 9), copy = file("a.log.2", age: 8)
+        copy.becomeCopy(ofLogBorn: 5, inode: 9)
+        #expect(copy.isOlder(than: log))
+        #expect(!log.isOlder(than: copy))
+        copy.load(copy.position)
+        #expect(copy.isOlder(than: log))
     }
 }

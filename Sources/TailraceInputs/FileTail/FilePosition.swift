@@ -5,7 +5,8 @@ internal import TailraceSpool
 /// The source key names the generation and never changes: `[u8 version = 1][u64 device][u64 inode][i64 birth]
 /// [u32 generation]`. The value is `[u8 version = 1][u8 flags: 1 = a copy][u64 offset][u16 head length][u64 head hash][u16 marker
 /// length][u64 marker hash][u16 length][label][u16 length][path][i64 seen][i64 birth of the log][u8 number of marks][u8 exponent
-/// of the last][u64 mark]...`, integers little-endian. Earlier versions end behind the path.
+/// of the last][u64 mark]...[u64 inode of the log]`, integers little-endian. Earlier versions end behind the marks, or behind the
+/// path.
 struct FilePosition: Equatable, Sendable {
     var identity: FileIdentity
     /// Counts up when the same file begins anew (it was truncated, or its content is not what it was).
@@ -22,8 +23,9 @@ struct FilePosition: Equatable, Sendable {
     var path: String
     /// A rotation made it by copying the log: younger than the log, but with older content.
     var isCopy = false
-    /// Of a copy: the birth of the log.
+    /// Of a copy: the birth and the inode of the log; 0 = not known.
     var logBirth: Int64 = 0
+    var logInode: UInt64 = 0
     /// Everything that the log had when it was last modified before this (nanoseconds since 1970) has been looked at.
     var seen = Int64.max
     var marks = ContentMarks()
@@ -61,6 +63,7 @@ struct FilePosition: Equatable, Sendable {
         bytes.append(UInt8(marks.hashes.count))
         bytes.append(marks.exponent)
         for mark in marks.hashes { bytes.append(littleEndian: mark) }
+        bytes.append(littleEndian: logInode)
         return bytes
     }
 
@@ -106,6 +109,10 @@ struct FilePosition: Equatable, Sendable {
             hashes.append(mark)
         }
         guard let marks = ContentMarks(hashes: hashes, exponent: exponent, offset: offset) else { return nil }
+        if !cursor.isAtEnd {
+            guard let logInode = cursor.read(UInt64.self) else { return nil }
+            self.logInode = logInode
+        }
         self.seen = seen
         self.logBirth = logBirth
         self.marks = marks

@@ -107,7 +107,8 @@ extension FileTailEngine {
     private func settle(
         _ file: TailedFile, as copy: FilePosition.Copy, of position: FilePosition, _ logs: [TailedFile]
     ) {
-        join(file, position.label, logBirth: position.identity.birth, offset: copy.offset)
+        let log = position.identity
+        join(file, position.label, logBirth: log.birth, logInode: log.inode, offset: copy.offset)
         // Behind the position of the copy: a crash between the two must not make the copy look new.
         guard takeAbandoned(position) else { return }
         forget(position)
@@ -128,7 +129,8 @@ extension FileTailEngine {
             if isHeld(file, in: log) {
                 // The log still has all of it, and is going to be truncated; or it was only copied.
                 if log.offset >= file.size, Self.monotonic() - file.lastChange >= limits.finalAfter.nanoseconds {
-                    join(file, label, logBirth: log.order.log, offset: file.size)
+                    join(
+                        file, label, logBirth: log.order.log, logInode: log.keyIdentity.inode, offset: file.size)
                 } else {
                     wait(file, limits.finalAfter.nanoseconds)
                 }
@@ -144,7 +146,7 @@ extension FileTailEngine {
         }
         if let log = logs.filter({ isUnseenCopy(file, of: $0) }).max(by: { $0.order < $1.order }) {
             // Copied, and the log truncated, before anybody looked.
-            join(file, label, logBirth: log.order.log, offset: 0)
+            join(file, label, logBirth: log.order.log, logInode: log.keyIdentity.inode, offset: 0)
         } else if mustBeCopy {
             if strangers.count >= Self.maximumStrangers { strangers = [:] }
             strangers[file.identity] = (file.size, file.modified)
@@ -178,11 +180,11 @@ extension FileTailEngine {
     }
 
     /// From now on the file is a generation of the log, read from there on, before what the log has now.
-    private func join(_ file: TailedFile, _ label: String, logBirth: Int64, offset: UInt64) {
+    private func join(_ file: TailedFile, _ label: String, logBirth: Int64, logInode: UInt64, offset: UInt64) {
         withdraw(file)
         file.check = .none
         file.label = label
-        file.becomeCopy(ofLogBorn: logBirth)
+        file.becomeCopy(ofLogBorn: logBirth, inode: logInode)
         setOffset(file, offset)
         statistics.copiesRecognised += 1
         logger.info("\(file.path) is a copy of \(label), continued at offset \(offset)")

@@ -11,9 +11,10 @@ final class TailedFile {
     let keyIdentity: FileIdentity
     let input: Int
     private(set) var order: GenerationOrder
-    /// A rotation made it by copying a log, which came to be at `logBirth`.
+    /// A rotation made it by copying a log, which came to be at `logBirth`; its inode is 0 when nobody knows it.
     private(set) var isCopy = false
     private var logBirth: Int64 = 0
+    private var logInode: UInt64 = 0
 
     var generation: UInt32 = 0
     var offset: UInt64 = 0
@@ -130,7 +131,16 @@ final class TailedFile {
     /// Whether this is the older one of two generations of a log. Of those that came to be in one tick of the clock the names
     /// tell.
     func isOlder(than other: TailedFile) -> Bool {
-        order != other.order ? order < other.order : RotatedName.isOlder(name, than: other.name)
+        if isCopy != other.isCopy, order.log == other.order.log, !isArchive, !other.isArchive {
+            let (copy, log) = isCopy ? (self, other) : (other, self)
+            if copy.logInode != 0, copy.logInode != log.keyIdentity.inode {
+                // It is the copy of a log that came to be in the same tick. What else did so had been rotated by the time of
+                // the copy, when that was later.
+                if copy.order.copy > order.log { return self === log }
+                return RotatedName.isOlder(name, than: other.name)
+            }
+        }
+        return order != other.order ? order < other.order : RotatedName.isOlder(name, than: other.name)
     }
 
     /// Puts `older` before this file, among the generations that must be read first.
@@ -189,6 +199,7 @@ final class TailedFile {
             path: path)
         position.isCopy = isCopy
         position.logBirth = logBirth
+        position.logInode = logInode
         position.seen = seen
         position.marks = marks
         return position
@@ -204,14 +215,15 @@ final class TailedFile {
         label = position.label
         marks = position.marks
         seen = position.seen
-        if position.isCopy { becomeCopy(ofLogBorn: position.logBirth) }
+        if position.isCopy { becomeCopy(ofLogBorn: position.logBirth, inode: position.logInode) }
         key = nil
     }
 
     /// What a copy has was written before all that its log has now.
-    func becomeCopy(ofLogBorn birth: Int64) {
+    func becomeCopy(ofLogBorn birth: Int64, inode: UInt64) {
         isCopy = true
         logBirth = birth
+        logInode = inode
         order = GenerationOrder(log: birth, copy: identity.birth)
     }
 
