@@ -361,4 +361,48 @@ import Testing
         finish(try makeEngine(positions: positions))
         #expect(sink.texts(log) == ["one", "two", "three", "four", "five"])
     }
+
+    /// Lines of which no number is as long as a long line.
+    private let many = (1...20).map { "\($0) " + String(repeating: "y", count: 500) }
+
+    @Test(arguments: [false, true]) func aLongLineThatWasTruncatedAwayIsNotMixedWithWhatCameAfterIt(isFirst: Bool)
+        throws
+    {
+        let engine = try makeEngine()
+        let log = isFirst ? directory("logs/b.log") : log
+        write(String(repeating: "x", count: 3000), to: log)
+        // All of it is looked at, for a newline.
+        for _ in 0..<10 { step(engine) }
+        truncate(log, 0)
+        write(many.joined(separator: "\n") + "\n", to: log)
+        finish(engine)
+        #expect(sink.texts(log) == (isFirst ? [] : ["one", "two", "three"]) + many)
+    }
+
+    @Test(arguments: [false, true]) func aLongLineThatIsTruncatedAwayWhileABatchIsWaitedForIsReadOutOfItsCopy(
+        isFirst: Bool
+    ) throws {
+        let engine = try makeEngine()
+        let log = isFirst ? directory("logs/b.log") : log
+        let long = String(repeating: "x", count: 3000)
+        write(long, to: log)
+        for _ in 0..<10 { step(engine) }
+        write("\n", to: log)
+        sink.beforeNextTake {
+            copyAndTruncate(log, to: log + ".1")
+            write(many.joined(separator: "\n") + "\n", to: log)
+        }
+        finish(engine)
+        #expect(sink.texts(log) == (isFirst ? [] : ["one", "two", "three"]) + [String(long.prefix(1000))] + many)
+    }
+
+    @Test func aLastLineThatGoesOnWhileABatchIsWaitedForIsNotCutThere() throws {
+        let engine = try makeEngine()
+        write("fo", to: log)
+        for _ in 0..<10 { step(engine) }
+        rename(log, log + ".1")
+        sink.beforeNextTake { write("ur\n", to: log + ".1") }
+        finish(engine)
+        #expect(sink.texts(log) == ["one", "two", "three", "four"])
+    }
 }

@@ -30,6 +30,7 @@ final class FakeSink: BatchSink {
         var isBlocked = false
         var isWaiting = false
         var maximumBatchBytes = 0
+        var interlude: (@Sendable () -> Void)?
     }
     private let state = Mutex(State())
     private let pool: BatchPool
@@ -39,6 +40,7 @@ final class FakeSink: BatchSink {
     }
 
     func take(timeoutMilliseconds: Int) -> RecordBatch? {
+        state.withLock { $0.interlude.take() }?()
         for _ in 0..<max(1, timeoutMilliseconds) {
             let (closed, held) = state.withLock { ($0.isClosed, $0.isHeld) }
             if closed { return nil }
@@ -99,6 +101,8 @@ final class FakeSink: BatchSink {
     /// Blocked: `append` does not return, as with a full spool.
     func block(_ isBlocked: Bool) { state.withLock { $0.isBlocked = isBlocked } }
     var isWaiting: Bool { state.withLock { $0.isWaiting } }
+    /// What happens while the next batch is waited for.
+    func beforeNextTake(_ body: @escaping @Sendable () -> Void) { state.withLock { $0.interlude = body } }
     func hold(_ isHeld: Bool) { state.withLock { $0.isHeld = isHeld } }
 
     var positions: [SourceKey: [UInt8]] { state.withLock { $0.positions } }

@@ -35,8 +35,10 @@ extension FileTailEngine {
     /// Passes on the one line of `length` bytes at the file's offset, cut if it is too long. False when it could not.
     func emitLine(_ file: TailedFile, length: UInt64, isTerminated: Bool) -> Bool {
         guard file.descriptor >= 0, let batch = takeDataBatch() else { return false }
-        guard let line = readLine(file, length: length, into: batch) else {
-            // It was truncated meanwhile; the next look sees that.
+        guard let line = readLine(file, length: length, into: batch), isStillFirst(file),
+            isStillThere(file, length: length, isTerminated: isTerminated, beginning: batch.block, line.kept)
+        else {
+            // It was truncated meanwhile, or goes on; the next look sees that.
             batch.recycle()
             file.scannedTo = file.offset
             enqueue(file)
@@ -63,5 +65,19 @@ extension FileTailEngine {
         writeOffset(ofLineAt: file, length: length, to: batch)
         file.marker = marker(of: file, before: file.offset + consumed)
         return send(batch, of: file, from: file.offset, consumed: consumed)
+    }
+
+    /// Whether the line of `length` bytes at the file's offset, which begins with `count` bytes of text, is the one that was
+    /// found there. Since its first bytes were looked at the file may have been truncated and have grown again.
+    private func isStillThere(
+        _ file: TailedFile, length: UInt64, isTerminated: Bool, beginning text: UnsafeMutableRawPointer, _ count: Int
+    ) -> Bool {
+        guard memchr(text, 0x0A, count) == nil, file.contentMatches(file.position) else { return false }
+        let end = file.offset + length
+        guard isTerminated else { return FileStatus(descriptor: file.descriptor)?.size == end }
+        return withUnsafeTemporaryAllocation(byteCount: file.unit, alignment: 1) { unit in
+            readFully(file.descriptor, into: unit, count: file.unit, offset: end) == file.unit
+                && file.text.newline(in: UnsafeRawBufferPointer(unit)) == 0
+        }
     }
 }

@@ -88,7 +88,7 @@ extension FileTailEngine {
 
     /// Whether what was just read of a file comes next. While a batch was waited for its log may have been rotated, and nothing
     /// in front of offset 0 tells that this is another content: what was rotated comes first.
-    private func isStillFirst(_ file: TailedFile) -> Bool {
+    func isStillFirst(_ file: TailedFile) -> Bool {
         let generation = file.generation
         if file.offset == 0 { lookForCopies(of: file) }
         return file.predecessor == nil && file.generation == generation && file.descriptor >= 0
