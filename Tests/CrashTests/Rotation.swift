@@ -50,13 +50,13 @@ enum Rotation: String, CaseIterable {
 
 /// Rotates logs.
 final class Rotator {
-    /// Whether everything in the file was read, and is durable.
-    private let isRead: (_ inode: UInt64, _ size: UInt64) -> Bool
+    /// Whether everything in the open file was read, and is durable.
+    private let isRead: (_ descriptor: Int32) -> Bool
     private let directory: String
     private var serial = 0
 
     /// - Parameter directory: for logrotate's configuration and state.
-    init(directory: String, isRead: @escaping (UInt64, UInt64) -> Bool) {
+    init(directory: String, isRead: @escaping (Int32) -> Bool) {
         self.directory = directory
         self.isRead = isRead
     }
@@ -215,21 +215,22 @@ final class Rotator {
     }
 
     private func isRead(_ path: String) -> Bool {
-        var status = stat()
-        return stat(path, &status) == 0 && isRead(UInt64(status.st_ino), UInt64(status.st_size))
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        return isRead(descriptor)
     }
 
     private func waitUntilRead(_ path: String) throws {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw ChildProcess.Failure("cannot open \(path)") }
         defer { close(descriptor) }
         try waitUntilRead(descriptor)
     }
 
     func waitUntilRead(_ descriptor: Int32) throws {
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw ChildProcess.Failure("cannot look at a log") }
         for _ in 0..<3000 {
-            if isRead(UInt64(status.st_ino), UInt64(status.st_size)) { return }
+            if isRead(descriptor) { return }
             usleep(10_000)
         }
         throw ChildProcess.Failure("the agent does not come to the end of a log")

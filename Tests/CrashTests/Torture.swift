@@ -1,10 +1,10 @@
 import Glibc
 import Synchronization
-import TailraceInputs
 import TailraceSpool
 import TestSupport
 import Testing
 
+@testable import TailraceInputs
 @testable import tailrace
 
 /// Four logs that are written without a pause, rotated in every way, and read by an agent that is killed again and again.
@@ -82,7 +82,7 @@ final class Torture: Sendable {
 
     private func rotate(_ scratch: String, spool: String, seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
-        let rotator = Rotator(directory: scratch) { Self.isRead(inode: $0, size: $1, spool: spool) }
+        let rotator = Rotator(directory: scratch) { Self.isRead($0, spool: spool) }
         // A rotation that was there before the agent saw the log is none of its files.
         do {
             for log in logs { try log.exclusively { try rotator.waitUntilRead($0.descriptor) } }
@@ -114,13 +114,20 @@ final class Torture: Sendable {
         }
     }
 
-    /// By the positions that lie in the spool: what they cover is durable.
-    private static func isRead(inode: UInt64, size: UInt64, spool: String) -> Bool {
-        if size == 0 { return true }
+    /// By the positions that lie in the spool: what they cover is durable. One of a file that had the same inode before, or of
+    /// what the file was before a truncation, may happen to end where this one does: so all that makes a file this one counts.
+    private static func isRead(_ descriptor: Int32, spool: String) -> Bool {
+        guard let status = FileStatus(descriptor: descriptor) else { return false }
+        if status.size == 0 { return true }
         let positions = (try? Spool.storedPositions(directory: spool)) ?? [:]
         return positions.contains { key, value in
-            StoredFilePosition(source: key, value: value).map { $0.inode == inode && $0.offset == size }
-                ?? false
+            guard let position = FilePosition(key: key, value: value), position.identity == status.identity,
+                position.offset == status.size
+            else { return false }
+            let tail = position.offset - UInt64(position.marker.length)
+            return [(0, position.head), (tail, position.marker)].allSatisfy {
+                ContentHash(of: descriptor, from: $0, length: Int($1.length)) == $1
+            }
         }
     }
 
