@@ -362,6 +362,26 @@ import Testing
         #expect(sink.texts(log) == ["one", "two", "three", "four", "five"])
     }
 
+    @Test func aCopyThatIsRenamedBeforeItWasLookedIntoIsReadBeforeItsLog() throws {
+        let engine = try makeEngine()
+        Writer(log, truncate: true).write("four\n")
+        for _ in 0..<10 { step(engine) }
+        truncate(log, 0)
+        for _ in 0..<10 { step(engine) }
+        write("five\n", to: log)
+        copyAndTruncate(to: log + ".1")
+        write("six\n", to: log)
+        // Everything was heard of but the rename, which is told of later.
+        try look(at: "a.log.1", engine)
+        rename(log + ".1", log + ".2")
+        while let inotify = engine.inotify, inotify.read({ _ in }) {}
+        engine.enqueue(try #require(engine.youngest[log]))
+        for _ in 0..<10 { _ = engine.readRound() }
+        try look(at: "a.log.2", engine)
+        finish(engine)
+        #expect(sink.texts(log) == ["one", "two", "three", "four", "five", "six"])
+    }
+
     /// Lines of which no number is as long as a long line.
     private let many = (1...20).map { "\($0) " + String(repeating: "y", count: 500) }
 

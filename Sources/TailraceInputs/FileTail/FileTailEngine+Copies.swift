@@ -43,8 +43,21 @@ extension FileTailEngine {
     /// events that tell of it are there by now.
     func lookForCopies(of log: TailedFile) {
         var passes = 0
-        while readEvents(), passes < 1000 { passes += 1 }
-        settleCopies(of: log.label)
+        repeat {
+            while readEvents(), passes < 1000 { passes += 1 }
+            settleCopies(of: log.label)
+            passes += 1
+        } while findMovedCandidates() && passes < 1000
+    }
+
+    /// Looks for the candidates that had moved on when they were to be looked into: the events that tell where may be still to
+    /// come. False when there were none.
+    private func findMovedCandidates() -> Bool {
+        let directories = vacated
+        vacated = []
+        for directory in directories { scan(directory) }
+        settleTouched()
+        return !directories.isEmpty
     }
 
     /// Decides about the files that may be copies of the log, all together: what one of them is tells of the others.

@@ -125,6 +125,9 @@ extension FileTailEngine {
         }
         if file.candidateLabel != nil, file.descriptor < 0 {
             // Nobody can look into it. Under another name it is found again; compressed, its archive is.
+            if let directory = file.directory, !vacated.contains(where: { $0 === directory }) {
+                vacated.append(directory)
+            }
             discard(file)
             return
         }

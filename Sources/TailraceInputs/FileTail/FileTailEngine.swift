@@ -45,6 +45,8 @@ final class FileTailEngine {
     }
     /// Files that may be copies of a log, by its label.
     var candidates: [String: [TailedFile]] = [:]
+    /// Directories in which a candidate had another name, or none, when it was to be looked into.
+    var vacated: [WatchedDirectory] = []
     /// Files that look like rotations and hold nothing of their logs: not looked at again until they change.
     var strangers: [FileIdentity: (size: UInt64, modified: Int64)] = [:]
 
