@@ -51,7 +51,7 @@ struct TortureBalance: CustomStringConvertible {
         tallies[index].seen[number] = true
         if number < tallies[index].last {
             misplaced += 1
-            note("after \(tallies[index].last): \(place(number, tallies[index]))")
+            note("late: \(place(number, tallies[index])), after \(place(tallies[index].last, tallies[index]))")
         }
         tallies[index].last = max(tallies[index].last, number)
     }

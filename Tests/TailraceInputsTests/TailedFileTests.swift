@@ -62,4 +62,22 @@ import Testing
         copy.load(copy.position)
         #expect(copy.isOlder(than: log))
     }
+
+    /// As when rotations by number and by date go on side by side.
+    @Test func whereTheNamesOfOneTickDoNotTellItIsToldByWhenTheyWereLastWritten() {
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let log = file("a.log", age: 6)
+            let rotated = [file("a.log-20261121-100007", age: 5), file("a.log.1", age: 5), file("a.log.2", age: 5)]
+            rotated[0].modifiedWhenFound = 90
+            rotated[1].modifiedWhenFound = 10
+            rotated[2].modified = 10
+            for index in order { log.insertPredecessor(rotated[index]) }
+            #expect(names(log) == ["a.log", "a.log-20261121-100007", "a.log.1", "a.log.2"])
+        }
+        // The log's own name tells, whenever that was written.
+        let log = file("a.log", age: 5), dated = file("a.log-20261121-100007", age: 5)
+        dated.modifiedWhenFound = 90
+        #expect(dated.isOlder(than: log))
+        #expect(!log.isOlder(than: dated))
+    }
 }

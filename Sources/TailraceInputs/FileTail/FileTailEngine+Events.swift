@@ -123,7 +123,10 @@ extension FileTailEngine {
         if renames.count > 1024 { renames = [:] }
         if renamedLabels.count > 1024 { renamedLabels = [:] }
         let found = newcomers.sorted {
-            $0.status.age != $1.status.age ? $0.status.age < $1.status.age : RotatedName.isOlder($0.name, than: $1.name)
+            $0.status.age != $1.status.age
+                ? $0.status.age < $1.status.age
+                : RotatedName.isOlder(
+                    $0.name, written: $0.status.modified, than: $1.name, written: $1.status.modified)
         }
         newcomers = []
         for newcomer in found { adopt(newcomer) }

@@ -41,6 +41,7 @@ extension FileTailEngine {
             file.seen = isKnown ? status.age : wallClockMilliseconds() * 1_000_000
         }
         file.size = status.size
+        file.modifiedWhenFound = status.modified
         file.lastChange = Self.monotonic()
         adopted += 1
         files[status.identity] = file

@@ -21,6 +21,21 @@ enum RotatedName {
         return isNumbered ? name > other : name < other
     }
 
+    /// As above, for two rotations that were last written at these times (nanoseconds since 1970): those tell where names of two
+    /// kinds do not, a number and a date.
+    static func isOlder(
+        _ name: String, written: Int64, than other: String, written otherWritten: Int64
+    ) -> Bool {
+        if written != otherWritten, !areOfOneKind(name, other) { return written < otherWritten }
+        return isOlder(name, than: other)
+    }
+
+    private static func areOfOneKind(_ name: String, _ other: String) -> Bool {
+        let (shorter, longer) = name.utf8.count < other.utf8.count ? (name, other) : (other, name)
+        // Numbers have up to three digits.
+        return longer.utf8.count - shorter.utf8.count <= 2 || originals(of: longer).contains(shorter)
+    }
+
     /// What stands before a stamp at the end of `text`, for every separator at which one may begin.
     private static func stems(of text: Substring) -> [Substring] {
         var result: [Substring] = []

@@ -21,6 +21,8 @@ final class TailedFile {
     /// Size and modification time (nanoseconds since 1970) when the file was last looked at.
     var size: UInt64 = 0
     var modified: Int64 = 0
+    /// The modification time that it had when it was found, before anybody looked into it.
+    var modifiedWhenFound: Int64 = 0
     /// How its bytes stand for text; nil until that is known.
     var encoding: TextEncoding?
     /// No newline lies between `offset` and here.
@@ -129,7 +131,7 @@ final class TailedFile {
     }
 
     /// Whether this is the older one of two generations of a log. Of those that came to be in one tick of the clock the names
-    /// tell.
+    /// tell, or when they were last written.
     func isOlder(than other: TailedFile) -> Bool {
         if isCopy != other.isCopy, order.log == other.order.log, !isArchive, !other.isArchive {
             let (copy, log) = isCopy ? (self, other) : (other, self)
@@ -137,10 +139,16 @@ final class TailedFile {
                 // It is the copy of a log that came to be in the same tick. What else did so had been rotated by the time of
                 // the copy, when that was later.
                 if copy.order.copy > order.log { return self === log }
-                return RotatedName.isOlder(name, than: other.name)
+                return isOlderByName(than: other)
             }
         }
-        return order != other.order ? order < other.order : RotatedName.isOlder(name, than: other.name)
+        return order != other.order ? order < other.order : isOlderByName(than: other)
+    }
+
+    private func isOlderByName(than other: TailedFile) -> Bool {
+        RotatedName.isOlder(
+            name, written: max(modified, modifiedWhenFound), than: other.name,
+            written: max(other.modified, other.modifiedWhenFound))
     }
 
     /// Puts `older` before this file, among the generations that must be read first.
