@@ -11,8 +11,11 @@ extension DrainLoop {
         defer { self.pass = pass.partitions.isEmpty ? nil : pass }
         do {
             if pass.frame == nil {
-                // Where the drain itself is now, nothing was passed over any more.
-                guard pass.reader.nextSequence < cursor, let view = try pass.reader.next() else {
+                // Where the drain itself is now, nothing was passed over any more; it may be on both sides of ids that a
+                // recovery skipped.
+                guard pass.reader.nextSequence < cursor, let view = try pass.reader.next(),
+                    view.firstSequence + UInt64(view.startIndex) < cursor
+                else {
                     pass.partitions.forEach { hasCaughtUp($0) }
                     pass.partitions = []
                     return true

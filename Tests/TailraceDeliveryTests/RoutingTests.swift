@@ -96,6 +96,29 @@ import Testing
         #expect(bench.ledger.state.floor >= 50)
     }
 
+    /// What a slow partition catches up with ends where the drain does, though ids were skipped just before it.
+    @Test func aSlowPartitionCatchesUpToTheEndAndNoFurther() async throws {
+        let bench = try Workbench()
+        try bench.append(["0"], source: "p1/a")
+        for number in 1...10 { try bench.append([Array(repeating: UInt8(number), count: 1000)], source: "p0/a") }
+        try bench.append(["11"], source: "p1/a")
+        try bench.restart(minimumNextSequence: 100)
+        let isStuck = Watched(true)
+        // A batch has one record of the ten.
+        let hub = FakeHub(partitions: 2, maximumSize: 1500) { _, partition in
+            partition == 0 && isStuck.value ? (.retry(reason: "not now"), false) : (.accepted, true)
+        }
+        let drain = try bench.drain(hub) { $0.laneLimit = 2000 }
+        try bench.append(["100"], source: "p0/a")
+        drain.finish(below: 100)
+        drain.start()
+        while drain.statistics.passedOver == 0 || drain.statistics.read < 100 { await Task.yield() }
+        isStuck.update { $0 = false }
+        #expect(await drain.end())
+        #expect(hub.stored.value.sequences == Array(0..<12))
+        #expect(drain.statistics.balances && drain.statistics.damaged == 0)
+    }
+
     @Test func aStopComesBeforeTheEndThatADrainIsToReach() async throws {
         let bench = try Workbench()
         try bench.append(["0"], source: "p0/a")

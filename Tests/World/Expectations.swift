@@ -21,6 +21,8 @@ struct Expectations {
     private var stored: [UInt64: Int] = [:]
     /// How often an id may still come again, with a service that can be sent it twice.
     private var excused: [UInt64: Int] = [:]
+    /// Of each source, the numbers of its records in the order of their first arrival, wherever that was.
+    private var arrivals: [Int: [Int]] = [:]
     private var checkedFloor: UInt64 = 0
     /// The ledger's disk has this floor.
     private var durableFloor: UInt64 = 0
@@ -109,6 +111,7 @@ struct Expectations {
                 violate("id \(record.id) (\(record.record)) came again, and was not in flight")
             }
         }
+        if stored[record.id] == nil { arrivals[record.record.source, default: []].append(record.record.number) }
         stored[record.id, default: 0] += 1
         if record.id >= promised { violate("id \(record.id) arrived, and was never durable") }
     }
@@ -186,14 +189,10 @@ struct Expectations {
         }
         for (source, what) in plan.sources.enumerated() where what.isDelayable {
             var next = 0
-            var seen: Set<UInt64> = []
-            for record in partitions[source % plan.partitions]
-            where record.record.source == source && seen.insert(record.id).inserted {
+            for number in arrivals[source, default: []] {
                 while what.poisonEvery > 0, next % what.poisonEvery == what.poisonEvery - 1 { next += 1 }
-                if record.record.number != next {
-                    violate("source \(source): \(record.record.number) arrived in the place of \(next)")
-                }
-                next = record.record.number + 1
+                if number != next { violate("source \(source): \(number) arrived in the place of \(next)") }
+                next = number + 1
             }
             while what.poisonEvery > 0, next % what.poisonEvery == what.poisonEvery - 1 { next += 1 }
             let position = positions[source, default: 0]

@@ -50,7 +50,11 @@ package final class World {
     private init(seed: UInt64, prints: Bool) {
         self.seed = seed
         random = SeededGenerator(seed: seed)
-        plan = WorldPlan(&random)
+        // Growth has dice of its own, so that worlds of old seeds stay as they were.
+        var dice = SeededGenerator(seed: ~seed)
+        var plan = WorldPlan(&random)
+        plan.addGrowth(&dice)
+        self.plan = plan
         disk = SimulatedDisk(seed: random.next())
         service = SimulatedService(plan.kind, partitions: plan.partitions, seed: random.next())
         let actors = Actors(seed: random.next())
@@ -116,8 +120,10 @@ package final class World {
         diesAtCall = plan.endsAtCall.map { disk.calls + $0 }
         diesWithPower = plan.end == .powerCut
         disk.trouble = plan.troubled.contains(0) ? plan.trouble : DiskTrouble()
+        grow(plan, at: 0)
         guard begin(batches: plan.batches) else { return end() }
         for step in 0..<plan.steps where !disk.isDead {
+            if step > 0 { grow(plan, at: step) }
             if step == plan.troubled.lowerBound, step < plan.troubled.upperBound { disk.trouble = plan.trouble }
             if step == plan.troubled.upperBound { disk.trouble = DiskTrouble() }
             if Int.random(in: 0..<50, using: &random) == 0 { disk.writeBack() }
@@ -127,6 +133,15 @@ package final class World {
         if plan.end == .stop, !disk.isDead { stop() }
         if !disk.isDead, plan.end != .stop { die(withPower: plan.end == .powerCut) }
         end()
+    }
+
+    /// The service gets more partitions, and whoever asks hears of it.
+    private func grow(_ plan: WorldPlan.Life, at step: Int) {
+        guard let growth = plan.growth, growth.step == step else { return }
+        service.grow(by: growth.partitions)
+        trace.note(actors.now, "the service has more partitions", UInt64(service.partitionCount))
+        life?.output.lookForPartitions()
+        actors.wakeOthers()
     }
 
     /// A life without trouble, in which everything arrives.
@@ -142,7 +157,8 @@ package final class World {
             checkBalance()
         }
         guard let life, life.isDrained else {
-            return expectations.violate("it stands still: \(life.map { "\($0.drain.statistics)" } ?? "no process")")
+            return expectations.violate(
+                "it stands still: \(life.map { "\($0.output.drain.statistics)" } ?? "no process")")
         }
         stop()
         checkFiles()
@@ -150,7 +166,7 @@ package final class World {
         let positions = life.durablePositions()
         end()
         expectations.finish(
-            plan, positions: positions, partitions: (0..<plan.partitions).map { service.stored($0) }, dead: dead)
+            plan, positions: positions, partitions: (0..<service.partitionCount).map { service.stored($0) }, dead: dead)
     }
 
     // MARK: - A process
@@ -189,13 +205,11 @@ package final class World {
         actors.add("writer", weight: weights[1]) { life.spool.step() }
         actors.add("ledger", weight: weights[2]) { life.ledger.step() }
         actors.add("drain", weight: weights[3]) {
-            switch life.drain.step() {
+            switch life.output.step() {
             case .again: return .again
             case .wait(let until):
                 return .wait(until: until.map(self.nanoseconds))
-            case .ended:
-                life.hasDrainEnded = true
-                return .ended
+            case .ended: return .ended
             }
         }
         actors.add("service", weight: weights[4]) { self.service.step(now: self.actors.now) }
@@ -208,7 +222,7 @@ package final class World {
         expectations.resume(floor: ledger.floor)
         defer { endedInPeace = false }
         guard !endedInPeace else { return }
-        for partition in 0..<plan.partitions {
+        for partition in 0..<service.partitionCount {
             let acknowledged =
                 partition < ledger.partitions.count ? ledger.partitions[partition].acknowledged : ledger.floor
             expectations.excuse(Set(service.stored(partition).lazy.map(\.id)).filter { $0 >= acknowledged })
@@ -226,10 +240,10 @@ package final class World {
     private func stop() {
         guard let life else { return }
         let failuresBefore = disk.failures
-        life.drain.beginStop(within: .seconds(5))
+        life.output.beginStop(within: .seconds(5))
         actors.wakeOthers()
         var left = 10_000
-        while !life.hasDrainEnded, !disk.isDead, left > 0 {
+        while !life.output.hasEnded, !disk.isDead, left > 0 {
             if !actors.stepOne() { actors.pass(100_000_000) }
             left -= 1
         }
@@ -261,7 +275,7 @@ package final class World {
     /// Promise 7, for what the drain has read.
     private func checkBalance() {
         guard let life, actors.steps % 4 == 0 else { return }
-        let now = life.drain.statistics
+        let now = life.output.drain.statistics
         if !now.balances { expectations.violate("the drain's balance does not close: \(now)") }
     }
 

@@ -18,10 +18,9 @@ final class WorldLife {
 
     let spool: Spool
     let ledger: Ledger
-    let drain: Drain<SimulatedDestination>
+    let output: WorldOutput
     let input: WorldInput
     private let area: DeadLetterArea
-    var hasDrainEnded = false
     private let environment: SpoolEnvironment
 
     init(
@@ -55,10 +54,7 @@ final class WorldLife {
         input = WorldInput(plan.sources, spool, batches: batches, largestBody: plan.largestBody, seed: random.next()) {
             events?.noteAppend($0, first: $1, position: $2)
         }
-        let destination = SimulatedDestination(
-            service, ledger: ledger.state, batchLimit: plan.batchLimit, now: clocks.nanoseconds, isGone: isGone)
-        let partitions = plan.partitions
-        var settings = DrainConfiguration(name: "out") { key, _ in (Int(key) ?? 0) % partitions }
+        var settings = DrainConfiguration(name: "out") { key, partitions in (Int(key) ?? 0) % partitions }
         settings.key = .source
         settings.window = plan.window
         settings.retry = .init(first: .milliseconds(5), cap: .milliseconds(200))
@@ -69,9 +65,9 @@ final class WorldLife {
         area = DeadLetterArea(
             output: settings.name, directory: Self.deadLetterDirectory, main: spool, logger: Self.quiet)
         do {
-            drain = try Drain(
-                settings, destination: destination, spool: spool, ledger: ledger,
-                deadLetters: area, logger: Self.quiet
+            output = try WorldOutput(
+                settings, spool, ledger, service, batchLimit: plan.batchLimit, clocks: clocks,
+                deadLetters: area, isGone: isGone, logger: Self.quiet
             ) { floor in
                 events?.noteRelease(floor)
                 spool.release(below: floor)
@@ -87,7 +83,7 @@ final class WorldLife {
     var isDrained: Bool {
         let now = spool.statistics()
         guard input.isOver, now.committed == now.nextSequence else { return false }
-        return drain.statistics.floor == now.nextSequence && spool.flush() && ledger.flush()
+        return output.drain.statistics.floor == now.nextSequence && spool.flush() && ledger.flush()
     }
 
     func close() {

@@ -24,6 +24,8 @@ struct WorldPlan {
         /// Batches that inputs bring.
         var batches: Int
         var manners: SimulatedService.Manners
+        /// At a step the service gets so many partitions more; at 0 before the process starts.
+        var growth: (step: Int, partitions: Int)?
     }
 
     var kind: SimulatedService.Kind
@@ -88,6 +90,15 @@ struct WorldPlan {
             }
             if chance(badService) { life.manners = Self.manners(partitions, &random) }
             lives.append(life)
+        }
+    }
+
+    /// In every third world the service gets more partitions, now and then.
+    mutating func addGrowth(_ random: inout SeededGenerator) {
+        guard Int.random(in: 0..<3, using: &random) == 0 else { return }
+        for index in lives.indices where Bool.random(using: &random) {
+            let step = Bool.random(using: &random) ? 0 : Int.random(in: 0..<lives[index].steps, using: &random)
+            lives[index].growth = (step, Int.random(in: 1...2, using: &random))
         }
     }
 

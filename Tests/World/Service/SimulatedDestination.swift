@@ -36,19 +36,19 @@ final class SimulatedDestination: Destination, @unchecked Sendable {
     private var numberings: [Numbering]
 
     init(
-        _ service: SimulatedService, ledger: LedgerState, batchLimit: Int, now: @escaping () -> UInt64,
-        isGone: @escaping () -> Bool
+        _ service: SimulatedService, ledger: LedgerState, routing: Routing, batchLimit: Int,
+        now: @escaping () -> UInt64, isGone: @escaping () -> Bool
     ) {
         self.service = service
         self.batchLimit = batchLimit
         self.now = now
         self.isGone = isGone
-        partitionCount = service.partitionCount
+        partitionCount = routing.partitions
         guard service.kind != .plain else {
             (positions, numberings) = (nil, [])
             return
         }
-        let producers = ledger.producers(Routing(key: .source, partitions: partitionCount))
+        let producers = ledger.producers(routing)
         let positions = producers.indices.map { service.attach($0, producers[$0]) }
         self.positions = positions
         numberings = positions.map {

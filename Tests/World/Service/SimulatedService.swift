@@ -83,6 +83,7 @@ package final class SimulatedService {
     }
 
     var partitionCount: Int { partitions.count }
+    func grow(by count: Int) { partitions += Array(repeating: Partition(), count: count) }
     func stored(_ partition: Int) -> [Numbered] { partitions[partition].stored }
 
     // MARK: - Producers
