@@ -19,7 +19,7 @@ RELEASE_FLAGS = -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -
 	-Xlinker --no-export-dynamic -Xlinker --icf=all -Xlinker -z -Xlinker now \
 	-Xlinker -T -Xlinker packaging/no-unwind-tables.ld
 
-.PHONY: demo test test-debug test-release torture release lint format bench crash clean \
+.PHONY: demo test test-debug kills test-release release lint format bench crash clean \
 	$(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) $(WORLDS)
 
 demo: release  ## Build, then watch lines go file -> spool -> hub, with a kill -9 in the middle.
@@ -40,9 +40,9 @@ test-debug: dependencies-test $(VENV)/.ready $(BETA)/.ready
 	Tests/run --skip 'IntegrationTests|CrashTests'
 	Tests/run --filter 'IntegrationTests|CrashTests'
 
-torture: dependencies-test  ## A minute of rotations of every kind and kills of the agent: nothing lost, nothing twice.
+kills: dependencies-test  ## Two hundred kill -9 of an agent with four partitions, and forty of its hub.
 	swift build --build-tests
-	TAILRACE_TORTURE=1 Tests/run --filter TortureTests
+	TAILRACE_KILLS=200 Tests/run --filter killsOfTheAgentAndSomeOfTheHub
 
 test-release: release $(EVENT_LOAD) $(PULSAR_LOAD) $(VENV)/.ready
 	Tests/release-binary $(RELEASE)
