@@ -1,7 +1,7 @@
 import Synchronization
 
 /// A producer on one concrete topic for those who build and number their batches themselves, and who never give up: the
-/// name is fixed, nothing has a deadline, and what a broker refuses for a reason that may pass is tried for ever.
+/// name is fixed, no batch fails for having waited, and what a broker refuses for a reason that may pass is tried for ever.
 ///
 /// With deduplication, `open` tells the id to go on from: everything up to it is stored. A batch must not hold ids on both
 /// sides of it, for a broker drops a batch whose first id it has as a whole.
@@ -12,6 +12,8 @@ package final class BatchProducer: Sendable {
         package var properties: [String: String] = [:]
         /// Of batches on their way. One is always allowed.
         package var maximumBytesInFlight = 16 << 20
+        /// A broker that answers none of the batches for so long is left, and asked again over another connection.
+        package var answerTimeout = Duration.seconds(60)
 
         package init() {}
     }
@@ -91,7 +93,8 @@ extension PulsarClient {
         let compressor = try Compressor(options.compression)
         let machine = ProducerMachineOptions(
             name: name, sendTimeout: nil, openingTimeout: nil, isPatient: true,
-            backoff: ConnectionSource.retryPolicy(self.options), maximumBytesInFlight: options.maximumBytesInFlight)
+            backoff: ConnectionSource.retryPolicy(self.options), maximumBytesInFlight: options.maximumBytesInFlight,
+            answerTimeout: options.answerTimeout)
         return BatchProducer(makeTopicProducer(topic, machine, properties: options.properties), compressor)
     }
 }

@@ -94,6 +94,22 @@ import Testing
         }
     }
 
+    /// It has stored the batch, answers PINGs, and says nothing.
+    @Test func aBrokerThatKeepsItsAnswersIsLeft() async throws {
+        try await WithBroker.run {
+            $0.onSend = { $0.number == 0 ? .storeSilently : nil }
+        } _: { world, client in
+            var options = BatchProducer.Options()
+            options.answerTimeout = .milliseconds(500)
+            let producer = try client.makeBatchProducer(topic: topic(), name: "agent", options: options)
+            _ = try await producer.open()
+            #expect(try await send(0...4, producer).isDuplicate)
+            #expect(try await send(5...9, producer).isDuplicate == false)
+            #expect(try await world.broker.messages(of: WithBroker.topic).map(\.sequenceID) == Array(0...9))
+            await producer.close()
+        }
+    }
+
     @Test func openingWaitsForTheBrokerAndShowsWhy() async throws {
         let isRefusing = Mutex(true)
         try await WithBroker.run {

@@ -162,7 +162,7 @@ import Testing
             case 91..<94: hearOfLoss()
             case 94..<95:
                 driver.machine.writability(
-                    Bool.random(using: &random), attempt: driver.machine.attempt, &driver.actions)
+                    Bool.random(using: &random), attempt: driver.machine.attempt, now: driver.now, &driver.actions)
             default: driver.pass(.milliseconds(Int.random(in: 0..<2000, using: &random)))
             }
             perform()
@@ -176,7 +176,8 @@ import Testing
                 rounds += 1
                 guard rounds < 100_000 else { return #expect(Bool(false), "no end: \(driver.machine.count) wait") }
                 while !lost.isEmpty { hearOfLoss() }
-                driver.machine.writability(true, attempt: driver.machine.attempt, &driver.actions)
+                driver.machine.writability(
+                    true, attempt: driver.machine.attempt, now: driver.now, &driver.actions)
                 answerOpening()
                 perform()
                 deliverFrame()
@@ -190,10 +191,12 @@ import Testing
     }
 
     private func world(
-        _ random: SeededGenerator, deduplicates: Bool, sendTimeout: Duration? = nil, bytesInFlight: Int = 200
+        _ random: SeededGenerator, deduplicates: Bool, sendTimeout: Duration? = nil, answerTimeout: Duration? = nil,
+        bytesInFlight: Int = 200
     ) -> World {
         var options = ProducerMachineOptions(sendTimeout: sendTimeout, openingTimeout: nil, isPatient: true)
         options.maximumBytesInFlight = bytesInFlight
+        options.answerTimeout = answerTimeout
         options.backoff = RetryPolicy(first: .milliseconds(10), cap: .seconds(1))
         var world = World(
             driver: MachineDriver(options), topic: SimulatedTopic(deduplicates: deduplicates), random: random)
@@ -208,7 +211,7 @@ import Testing
 
     @Test func withDeduplicationNothingIsLostOrStoredTwiceAndTheOrderIsKept() {
         for random in generators {
-            var world = world(random, deduplicates: true)
+            var world = world(random, deduplicates: true, answerTimeout: .seconds(3))
             for _ in 0..<3000 { world.step() }
             world.settle()
             let isWhole = world.topic.log == world.submitted

@@ -462,6 +462,33 @@ import Testing
         #expect(driver.texts == [])
     }
 
+    /// It may answer PINGs all the same.
+    @Test func aBrokerThatKeepsItsAnswersIsAskedOverAnotherConnection() {
+        let driver = MachineDriver(
+            ProducerMachineOptions(sendTimeout: nil, openingTimeout: nil, answerTimeout: .seconds(60)))
+        driver.open()
+        driver.pass(.seconds(100))
+        #expect(driver.machine.deadline == nil)
+        driver.submit(0, MachineDriver.send(0))
+        driver.submit(1, MachineDriver.send(1))
+        driver.pass(.seconds(59))
+        driver.receipt(0)
+        // Each answer gives the next one as long.
+        driver.pass(.seconds(59))
+        #expect(driver.texts == ["send 0", "send 1", "0 stored"])
+        driver.pass(.seconds(1))
+        #expect(driver.texts == ["reset"])
+        #expect(driver.passToDeadline())
+        // Opening has no part in it.
+        driver.pass(.seconds(100))
+        #expect(driver.texts == ["open 1"])
+        driver.opened()
+        #expect(driver.texts == ["ready", "send 1"])
+        driver.receipt(1)
+        #expect(driver.texts == ["1 stored"])
+        #expect(driver.machine.deadline == nil)
+    }
+
     // MARK: Back-pressure
 
     @Test func noMoreBytesAreInFlightThanAllowed() {
@@ -480,10 +507,12 @@ import Testing
     @Test func aConnectionThatTakesNoMoreIsNotGivenMore() {
         let driver = MachineDriver()
         driver.open()
-        driver.machine.writability(false, attempt: driver.machine.attempt, &driver.actions)
+        driver.machine.writability(
+            false, attempt: driver.machine.attempt, now: driver.now, &driver.actions)
         driver.submit(0, MachineDriver.send(0))
         #expect(driver.texts == [])
-        driver.machine.writability(true, attempt: driver.machine.attempt, &driver.actions)
+        driver.machine.writability(
+            true, attempt: driver.machine.attempt, now: driver.now, &driver.actions)
         #expect(driver.texts == ["send 0"])
     }
 

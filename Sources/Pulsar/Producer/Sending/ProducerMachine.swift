@@ -69,6 +69,8 @@ package struct ProducerMachine<Token: Sendable>: Sendable {
     /// Those at the front of `pending` that the present connection was given.
     private var transmitted = 0
     private var transmittedBytes = 0
+    /// Since when the present connection owes an answer; nil: it owes none.
+    private var owesSince: ContinuousClock.Instant?
     /// Bytes of all that is pending.
     package private(set) var bytes = 0
     private var nextGroup: UInt64 = 0
@@ -94,8 +96,15 @@ package struct ProducerMachine<Token: Sendable>: Sendable {
             if let time { earliest = earliest.map { min($0, time) } ?? time }
         }
         if case .pausing(let until) = state { consider(until) }
+        consider(answerDeadline)
         consider(openingDeadline)
         return earliest
+    }
+
+    /// When the present connection has kept its answers to itself for too long.
+    private var answerDeadline: ContinuousClock.Instant? {
+        guard case .ready = state, transmitted > 0, let owesSince, let limit = options.answerTimeout else { return nil }
+        return owesSince.advanced(by: limit)
     }
 
     // MARK: Opening
@@ -110,6 +119,7 @@ package struct ProducerMachine<Token: Sendable>: Sendable {
         attempt += 1
         transmitted = 0
         transmittedBytes = 0
+        owesSince = nil
         isWritable = true
         state = .opening
         actions.append(
@@ -145,7 +155,7 @@ package struct ProducerMachine<Token: Sendable>: Sendable {
         wasReady = true
         if pending.isEmpty { failures = 0 }
         actions.append(.ready(producer))
-        transmit(&actions)
+        transmit(now, &actions)
     }
 
     /// The answer to `open`, or to being in the queue for the topic.
@@ -252,18 +262,25 @@ package struct ProducerMachine<Token: Sendable>: Sendable {
             bytes += send.size
         }
         nextGroup += 1
-        transmit(&actions)
+        transmit(now, &actions)
     }
 
     /// The connection takes more, or no more for now.
-    package mutating func writability(_ isWritable: Bool, attempt: UInt64, _ actions: inout [Action]) {
+    package mutating func writability(
+        _ isWritable: Bool, attempt: UInt64, now: ContinuousClock.Instant, _ actions: inout [Action]
+    ) {
         guard attempt == self.attempt else { return }
         self.isWritable = isWritable
-        transmit(&actions)
+        transmit(now, &actions)
     }
 
-    private mutating func transmit(_ actions: inout [Action]) {
-        guard case .ready = state, isWritable else { return }
+    private mutating func transmit(_ now: ContinuousClock.Instant, _ actions: inout [Action]) {
+        guard case .ready = state else { return }
+        if isWritable { fill(&actions) }
+        owesSince = transmitted == 0 ? nil : owesSince ?? now
+    }
+
+    private mutating func fill(_ actions: inout [Action]) {
         while transmitted < pending.count {
             let index = pending.index(pending.startIndex, offsetBy: transmitted)
             let size = pending[index].send.size
@@ -292,6 +309,7 @@ package struct ProducerMachine<Token: Sendable>: Sendable {
                 now, using: &random, &actions)
         }
         failures = 0
+        owesSince = nil
         removeFirst()
         if position.isDuplicate, oldest.wasDamaged {
             // It was refused once, and messages behind it may have been stored before it came again: this may mean no more
@@ -308,7 +326,7 @@ package struct ProducerMachine<Token: Sendable>: Sendable {
         } else if !pending.isEmpty, pending[pending.startIndex].group == oldest.group {
             pending[pending.startIndex].firstChunk = oldest.firstChunk ?? position
         }
-        transmit(&actions)
+        transmit(now, &actions)
     }
 
     /// The broker refused a SEND. `lastID` is the highest id in it.
@@ -321,14 +339,16 @@ package struct ProducerMachine<Token: Sendable>: Sendable {
         case .topicTerminated, .producerFenced: return finish(error, &actions)
         case .notAllowed, .messageTooBig, .invalidMessage:
             guard let offset = offset(ofLastID: lastID) else { break }
+            owesSince = nil
             failGroup(at: offset, error, &actions)
-            return transmit(&actions)
+            return transmit(now, &actions)
         case .checksum:
             guard let offset = offset(ofLastID: lastID) else { break }
+            owesSince = now
             let index = pending.index(pending.startIndex, offsetBy: offset)
             guard !pending[index].wasDamaged else {
                 failGroup(at: offset, Self.damaged, &actions)
-                return transmit(&actions)
+                return transmit(now, &actions)
             }
             pending[index].wasDamaged = true
             // Nothing went after it that could be stored before it: it goes again at once.
@@ -394,8 +414,12 @@ package struct ProducerMachine<Token: Sendable>: Sendable {
             return finish(PulsarError(trouble?.code == .producerBusy ? .producerBusy : .timeout, text), &actions)
         }
         if case .pausing(let until) = state, until <= now { open(&actions) }
+        if let answerDeadline, answerDeadline <= now {
+            let error = PulsarError(.timeout, "the broker shows signs of life, but does not answer what was sent")
+            return reset(error, now, using: &random, &actions)
+        }
         // There may be room for more.
-        transmit(&actions)
+        transmit(now, &actions)
     }
 
     /// Gives up what has waited too long, and nothing else.

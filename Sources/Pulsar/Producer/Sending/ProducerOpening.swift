@@ -39,12 +39,15 @@ package struct ProducerMachineOptions: Sendable {
     package var backoff: RetryPolicy
     /// Of SENDs without an answer on one connection. One is always allowed.
     package var maximumBytesInFlight: Int
+    /// A connection that has answered nothing for so long, of what it was given, is given up, and what waits is sent again
+    /// over the next one; nil: never. For those without `sendTimeout`: a broker may answer PINGs and nothing else.
+    package var answerTimeout: Duration?
 
     package init(
         name: String? = nil, initialSequenceID: Int64? = nil, sendTimeout: Duration? = .seconds(30),
         openingTimeout: Duration? = .seconds(30),
         isPatient: Bool = false, backoff: RetryPolicy = ConnectionSource.retryPolicy(PulsarClientOptions()),
-        maximumBytesInFlight: Int = 16 << 20
+        maximumBytesInFlight: Int = 16 << 20, answerTimeout: Duration? = nil
     ) {
         precondition(maximumBytesInFlight > 0)
         self.name = name
@@ -54,5 +57,6 @@ package struct ProducerMachineOptions: Sendable {
         self.isPatient = isPatient
         self.backoff = backoff
         self.maximumBytesInFlight = maximumBytesInFlight
+        self.answerTimeout = answerTimeout
     }
 }

@@ -337,7 +337,7 @@ package final class TopicProducer: @unchecked Sendable {
     }
 
     fileprivate func writability(_ isWritable: Bool, attempt: UInt64) {
-        run { machine, actions, _, _ in machine.writability(isWritable, attempt: attempt, &actions) }
+        run { machine, actions, _, now in machine.writability(isWritable, attempt: attempt, now: now, &actions) }
     }
 }
 
