@@ -256,7 +256,8 @@ import Testing
     }
 
     private func hub(
-        isIdempotent: Bool, countsAnew: Bool = false, onAttach: (@Sendable (HubAttach) -> HubAttachFault?)? = nil
+        isIdempotent: Bool, countsAnew: Bool = false, onAttach: (@Sendable (HubAttach) -> HubAttachFault?)? = nil,
+        changing change: (inout LocalHubConfiguration) -> Void = { _ in }
     ) async throws -> LocalHub {
         var configuration = LocalHubConfiguration()
         configuration.partitionCount = 2
@@ -265,6 +266,7 @@ import Testing
         configuration.supportsIdempotentPublishing = isIdempotent
         configuration.countsAnewPerOwnerLevel = countsAnew
         configuration.onAttach = onAttach
+        change(&configuration)
         let hub = try LocalHub(configuration, logger: logger)
         _ = try await hub.start()
         return hub
@@ -287,6 +289,51 @@ import Testing
         _ = try await agent.status { $0.acknowledged(2) }
         #expect(try statusText(agent).contains(text))
         #expect(agent.stop() == .code(0))
+        await hub.stop()
+    }
+
+    /// What the service does not take is cut before it is sent.
+    @Test(arguments: [true, false])
+    func linesLargerThanTheHubTakesAreCutAndHoldNothingUp(isIdempotent: Bool) async throws {
+        let limit = 20_000
+        let hub = try await hub(isIdempotent: isIdempotent, changing: { $0.maximumMessageSize = UInt64(limit) })
+        let agent = try AgentProcess(directory, output: output(hub.connectionString))
+        let lengths = [1, limit - 1, limit, limit + 1, 10 * limit, 2]
+        let lines = lengths.enumerated().map { [UInt8](repeating: UInt8(ascii: "a") + UInt8($0), count: $1) }
+        try agent.log(Array(lines.map { $0 + [0x0A] }.joined()))
+        let status = try await agent.status { $0.acknowledged(lines.count) }
+        #expect(status.number("dead_lettered", in: "outputs") == 0)
+        let consumer = try await consumer(hub)
+        let events = await consumer.events(atLeast: lines.count)
+        #expect(events.count == lines.count)
+        for (event, line) in zip(events, lines) {
+            let cut = event.message.applicationProperties[string: "truncated"]
+            if line.count < 10 {
+                #expect(event.body == line && cut == nil)
+            } else {
+                #expect(event.body == Array(line.prefix(event.body.count)) && cut == .long(Int64(line.count)))
+                #expect(event.body.count > limit * 9 / 10 && event.body.count < limit)
+            }
+        }
+        #expect(agent.stop() == .code(0))
+        try await consumer.close()
+        await hub.stop()
+    }
+
+    @Test func aHubThatIsBusyIsToldAndWaitedFor() async throws {
+        let isBusy = Mutex(true)
+        let busy = HubFault.answer(.rejected(AMQPError("com.microsoft:server-busy", "50002: throttled")))
+        let hub = try await hub(
+            isIdempotent: true, changing: { $0.onDelivery = { _ in isBusy.withLock { $0 } ? busy : nil } })
+        let agent = try AgentProcess(directory, output: output(hub.connectionString))
+        try agent.log(Array("one\ntwo\n".utf8))
+        let status = try await agent.status { $0.text.contains("throttled by the service") }
+        #expect(status.number("acknowledged", in: "outputs") == 0)
+        #expect(status.number("dead_lettered", in: "outputs") == 0)
+        isBusy.withLock { $0 = false }
+        _ = try await agent.status { $0.acknowledged(2) }
+        #expect(agent.stop() == .code(0))
+        #expect(hub.statistics.partitions.reduce(0) { $0 + $1.eventsStored } == 2)
         await hub.stop()
     }
 

@@ -2,6 +2,7 @@ import Glibc
 import NIOCore
 import Pulsar
 import PulsarBroker
+import Synchronization
 import TestSupport
 import Testing
 
@@ -94,6 +95,83 @@ import Testing
         }
         #expect(!agent.process.errorOutput.contains("disagree"))
         #expect(try stored().flatMap { $0.messages.map(\.text) }.sorted() == ["round 1", "round 2"])
+        try await broker.stop()
+    }
+
+    /// What the broker does not take is cut before it is sent.
+    @Test func linesLargerThanTheBrokerTakesAreCutAndHoldNothingUp() async throws {
+        let limit = 60_000
+        let broker = try await broker { $0.maximumMessageSize = limit }
+        let agent = try AgentProcess(directory, type: "pulsar", output: try await output(broker))
+        let lengths = [1, limit - 1, limit, limit + 1, 10 * limit, 2]
+        let lines = lengths.enumerated().map { [UInt8](repeating: UInt8(ascii: "a") + UInt8($0), count: $1) }
+        try agent.log(Array(lines.map { $0 + [0x0A] }.joined()))
+        let status = try await agent.status { $0.acknowledged(lines.count) }
+        #expect(status.number("dead_lettered", in: "outputs") == 0)
+        let messages = try stored().flatMap(\.messages)
+        #expect(messages.count == lines.count)
+        for (message, line) in zip(messages, lines) {
+            let cut = message.properties.first { $0.key == "truncated" }?.value
+            let body = Array(message.payload.readableBytesView)
+            if line.count < 10 {
+                #expect(body == line && cut == nil)
+            } else {
+                #expect(body == Array(line.prefix(body.count)) && cut == "\(line.count)")
+                #expect(body.count > limit * 9 / 10 && body.count < limit, "\(body.count)")
+            }
+        }
+        #expect(agent.stop() == .code(0))
+        try await broker.stop()
+    }
+
+    /// A topic whose backlog quota is used up lets no producer in.
+    @Test func aFullTopicIsToldAndWaitedFor() async throws {
+        let isFull = Mutex(false)
+        let broker = try await broker {
+            $0.onRequest = { request in
+                guard case .producer(let command) = request.command, isFull.withLock({ $0 }) else { return nil }
+                let error = ErrorCommand(
+                    requestID: command.requestID, error: .producerBlockedQuotaExceededError, message: "full")
+                return .answer([.error(error)])
+            }
+        }
+        let agent = try AgentProcess(directory, type: "pulsar", output: try await output(broker))
+        try agent.log(Array("one\n".utf8))
+        _ = try await agent.status { $0.acknowledged(1) }
+        isFull.withLock { $0 = true }
+        try await broker.closeProducers()
+        try agent.log(Array("two\n".utf8))
+        let status = try await agent.status {
+            $0.text.contains("held back: the topic's backlog quota is used up")
+                && $0.number("existed", in: "inputs") == 2
+        }
+        #expect(status.number("acknowledged", in: "inputs") == 1)
+        #expect(status.number("dead_lettered", in: "outputs") == 0)
+        isFull.withLock { $0 = false }
+        _ = try await agent.status { $0.acknowledged(2) }
+        #expect(agent.stop() == .code(0))
+        #expect(try stored().flatMap { $0.messages.map(\.text) }.sorted() == ["one", "two"])
+        try await broker.stop()
+    }
+
+    /// As when a machine was copied with its name, but for the state directory.
+    @Test func anotherAgentUnderTheSameNameWaitsAndSaysSo() async throws {
+        let broker = try await broker()
+        let output = try await output(broker)
+        let first = try AgentProcess(directory, type: "pulsar", output: output)
+        try first.log(Array("one\n".utf8))
+        _ = try await first.status { $0.acknowledged(1) }
+        let second = try AgentProcess(TemporaryDirectory("pulsar-path-copy"), type: "pulsar", output: output)
+        try second.log(Array("two\n".utf8))
+        let status = try await second.status {
+            $0.text.contains("not sending: another producer has this one's name")
+                && $0.number("existed", in: "inputs") == 1
+        }
+        #expect(status.number("acknowledged", in: "inputs") == 0)
+        #expect(first.stop() == .code(0))
+        _ = try await second.status { $0.acknowledged(1) }
+        #expect(second.stop() == .code(0))
+        #expect(try stored().flatMap { $0.messages.map(\.text) }.sorted() == ["one", "two"])
         try await broker.stop()
     }
 

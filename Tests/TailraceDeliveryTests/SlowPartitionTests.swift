@@ -32,6 +32,8 @@ import Testing
         let hub: FakeHub
         /// Partitions that answer nothing.
         let stuck: Watched<Set<Int>>
+        /// While it is away, how often it was asked.
+        let outage = Watched((isOn: false, attempts: 0))
         private(set) var spool: Spool
         private(set) var ledger: Ledger
         private(set) var drain: Drain<FakeHub>
@@ -44,8 +46,11 @@ import Testing
 
         init(partitions: Int) throws {
             stuck = Watched([])
-            hub = FakeHub(partitions: partitions, maximumSize: 4000) { [stuck] _, partition in
-                stuck.value.contains(partition) ? nil : (.accepted, true)
+            hub = FakeHub(partitions: partitions, maximumSize: 4000) { [stuck, outage] _, partition in
+                guard outage.value.isOn else { return stuck.value.contains(partition) ? nil : (.accepted, true) }
+                outage.update { $0.attempts += 1 }
+                let isSilent = outage.value.attempts % 2 == 0
+                return (isSilent ? .unknown(reason: "no answer") : .retry(reason: "not now"), false)
             }
             expected = Array(repeating: [], count: partitions)
             (spool, ledger, drain) = try Self.open(directory, clock, hub, floor)
@@ -100,12 +105,12 @@ import Testing
         }
 
         /// Lets everything happen that can in `time`.
-        func run(for time: Duration) {
-            for _ in 0..<Int(time / .milliseconds(10)) {
+        func run(for time: Duration, every pause: Duration = .milliseconds(10)) {
+            for _ in 0..<Int(time / pause) {
                 while case .again = spool.step() {}
                 while case .again = ledger.step() {}
                 while case .again = drain.step() {}
-                clock.advance(by: .milliseconds(10))
+                clock.advance(by: pause)
             }
         }
 
@@ -183,6 +188,28 @@ import Testing
         bench.run(for: .seconds(5))
         for partition in 0..<16 { #expect(bench.has(partition) == bench.expected[partition]) }
         #expect(bench.drain.statistics.balances && bench.drain.statistics.passedOver == 0)
+    }
+
+    /// Two hours in which the service takes nothing, while records keep coming.
+    @Test func anOutageOfHoursCostsNothingAndTheServiceIsNotStormed() throws {
+        let bench = try Bench(partitions: 4)
+        for partition in 0..<4 { try bench.append(partition, records: 3) }
+        bench.run(for: .milliseconds(100))
+        bench.outage.update { $0.isOn = true }
+        for round in 0..<360 {
+            try bench.append(round % 4, records: 1 + round % 7)
+            bench.run(for: .seconds(20), every: .seconds(2))
+            let statistics = bench.drain.statistics
+            #expect(statistics.balances && statistics.queuedBytes < 100_000)
+            #expect(statistics.acknowledged == 12 && statistics.deadLettered == 0)
+        }
+        // Waits grow to half a minute at most, and are spread below that: on average they are a quarter.
+        let attempts = bench.outage.value.attempts
+        #expect(attempts > 4 * 7200 / 30 && attempts < 4 * 7200 / 10)
+        bench.outage.update { $0.isOn = false }
+        bench.run(for: .seconds(31), every: .milliseconds(100))
+        for partition in 0..<4 { #expect(bench.has(partition) == bench.expected[partition]) }
+        #expect(bench.floor.value == bench.spool.committed && bench.drain.statistics.balances)
     }
 
     /// Partitions get stuck and recover, and the process is killed, at any moment.

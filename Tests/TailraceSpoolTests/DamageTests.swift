@@ -222,6 +222,35 @@ func framePlaces(_ directory: String) throws -> [FramePlace] {
         #expect(Array(copy[..<victim.range.count]) == Array(readFile(path)[victim.range]))
     }
 
+    /// Segments are read and written by calls, never through memory: no signal ends the process.
+    @Test func aSegmentThatIsCutUnderTheReaderIsDamageAndNoSignal() throws {
+        func body(_ number: UInt64) -> [UInt8] { [UInt8](repeating: UInt8(number), count: 3000) }
+        for isLast in [false, true] {
+            let directory = TemporaryDirectory()
+            let settings = configuration(directory, segment: 64 << 10)
+            let spool = try openSpool(settings)
+            for number: UInt64 in 0..<60 { try spool.append(batch([body(number)])) }
+            #expect(spool.flush())
+            let early = try spool.reader(from: 0)
+            #expect(try early.next()?.firstSequence == 0)
+            let files = names(settings.directory, suffix: ".spool")
+            let victim = try #require(isLast ? files.last : files.first)
+            #expect(truncate("\(settings.directory)/\(victim)", 9000) == 0)
+            // Whoever was reading goes on behind it, and so does writing.
+            try spool.append(batch([body(60)]))
+            #expect(spool.flush())
+            var last: UInt64?
+            while let frame = try early.next() { last = frame.firstSequence }
+            #expect(last == 60)
+            let found = try readAll(spool)
+            #expect(found.allSatisfy { $0.body == body($0.id) })
+            #expect(found.last?.id == 60)
+            let lost = spool.statistics().quarantinedRecords
+            #expect(lost > 0 && found.count + Int(lost) == 61)
+            spool.close()
+        }
+    }
+
     @Test func unreadableSectorsCostOnlyTheirFrames() throws {
         let directory = TemporaryDirectory()
         var settings = configuration(directory, segment: 1 << 20, maximum: 16 << 20)

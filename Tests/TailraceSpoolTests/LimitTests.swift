@@ -76,6 +76,31 @@ func diskUsage(_ directory: String) -> Int {
         spool.close()
     }
 
+    @Test func aThousandFillsAndDrainsLeaveOneSegmentAndItsSpares() throws {
+        let directory = TemporaryDirectory()
+        let settings = unsynced(configuration(directory, segment: 8 << 10, maximum: 1 << 20))
+        let spool = try openSpool(settings)
+        let body = [UInt8](repeating: 7, count: 3000)
+        var generator = SeededGenerator(seed: 24)
+        for round in 0..<1000 {
+            for _ in 0..<Int.random(in: 5...12, using: &generator) { try spool.append(batch([body])) }
+            #expect(spool.flush())
+            let end = spool.committed
+            // In parts, and an output that is behind says so late.
+            spool.release(below: end - UInt64.random(in: 0...5, using: &generator))
+            spool.release(below: end)
+            spool.release(below: end - 5)
+            #expect(spool.flush())
+            let now = spool.statistics()
+            #expect(now.segments == 1 && now.spares <= settings.spareLimit, "round \(round)")
+            #expect(now.bytesOnDisk <= UInt64((1 + settings.spareLimit) * (8 << 10)), "round \(round)")
+            #expect(diskUsage(settings.directory) <= Int(now.bytesOnDisk), "round \(round)")
+            let others = names(settings.directory).filter { !$0.hasSuffix(".spare") && $0 != "lock" }
+            #expect(others.count == 1, "round \(round): \(others)")
+        }
+        spool.close()
+    }
+
     @Test func closeEndsAWaitingAppend() throws {
         let directory = TemporaryDirectory()
         let spool = try openSpool(configuration(directory, segment: 64 << 10, maximum: 256 << 10))
