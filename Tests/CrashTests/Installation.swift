@@ -13,7 +13,7 @@ final class Installation {
     private let program: String
     private let service: any CrashService
     private let state: String?
-    private let spool: String
+    private let spoolSettings: String
     private(set) var agent: OwnProcess?
 
     /// - Parameters:
@@ -23,7 +23,7 @@ final class Installation {
         state: String? = nil, spool: String = "", _ service: (TemporaryDirectory) throws -> any CrashService
     ) throws {
         self.state = state
-        self.spool = spool
+        spoolSettings = spool
         self.service = try service(directory)
         program = try ChildProcess.built("tailrace")
         guard mkdir(logs, 0o755) == 0 else { throw Failure(description: "cannot make \(logs)") }
@@ -40,7 +40,7 @@ final class Installation {
             metrics = ""
 
             [spool]
-            \(spool)
+            \(spoolSettings)
 
             [input.app]
             type = "file"
