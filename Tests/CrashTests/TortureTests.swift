@@ -5,7 +5,7 @@ import Testing
 @testable import tailrace
 
 /// Every rotation there is and kills of the agent, at once. `make torture` runs it in full: 60 seconds, 200 rotations, 10
-/// kills; the other tests have 20 seconds of it.
+/// kills; without the environment's asking it is a third of that.
 @Suite(.serialized) struct TortureTests {
     @Test func rotationsOfEveryKindAndKillsLoseNothingAndDoubleNothing() async throws {
         let isFull = getenv("TAILRACE_TORTURE") != nil
