@@ -19,7 +19,7 @@ RELEASE_FLAGS = -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -
 	-Xlinker --no-export-dynamic -Xlinker --icf=all -Xlinker -z -Xlinker now \
 	-Xlinker -T -Xlinker packaging/no-unwind-tables.ld
 
-.PHONY: demo test test-debug kills test-release release lint format bench crash clean \
+.PHONY: demo test test-debug test-release torture kills fills release lint format bench crash clean \
 	$(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) $(WORLDS)
 
 demo: release  ## Build, then watch lines go file -> spool -> hub, with a kill -9 in the middle.
@@ -48,6 +48,10 @@ kills: dependencies-test  ## Two hundred kill -9 of an agent with four partition
 torture: dependencies-test  ## A minute of rotations of every kind and kills of the agent: nothing lost, nothing twice.
 	swift build --build-tests
 	TAILRACE_TORTURE=1 Tests/run --filter TortureTests
+
+fills: dependencies-test  ## A file system of 64 MiB that is filled and freed twenty times under a running agent.
+	swift build --build-tests
+	TAILRACE_FILLS=20 Tests/run --filter FullDiskTests
 
 test-release: release $(EVENT_LOAD) $(PULSAR_LOAD) $(VENV)/.ready
 	Tests/release-binary $(RELEASE)

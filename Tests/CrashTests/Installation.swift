@@ -30,7 +30,8 @@ final class Installation {
     }
 
     var logs: String { directory("logs") }
-    var spool: String { directory("state/spool") }
+    var stateDirectory: String { state ?? directory("state") }
+    var spool: String { "\(stateDirectory)/spool" }
 
     func startService() throws {
         try service.start()
