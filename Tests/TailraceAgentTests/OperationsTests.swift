@@ -11,6 +11,17 @@ import Testing
     private let directory = TemporaryDirectory("ops")
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
+    /// A partition's trouble may be over while somebody asks for it.
+    @Test func whatComesAndGoesIsAskedForOnce() {
+        var answers = 0
+        let found = (0..<3).firstResult { number -> Int? in
+            guard number == 1 else { return nil }
+            answers += 1
+            return answers == 1 ? number : nil
+        }
+        #expect(found == 1 && answers == 1)
+    }
+
     @Test func jsonEscapesWhatItMust() {
         var json = JSONText()
         json.object { json in

@@ -197,7 +197,7 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
         report.lastError = health.lastError
         report.lastErrorTime = health.lastErrorTime
         if let destination = running?.destination,
-            let trouble = (0..<destination.partitionCount).lazy.compactMap({ destination.trouble($0) }).first
+            let trouble = (0..<destination.partitionCount).firstResult(of: { destination.trouble($0) })
         {
             report.state = trouble.state
             report.lastError = trouble.error

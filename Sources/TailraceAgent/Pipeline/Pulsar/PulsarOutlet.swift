@@ -101,7 +101,7 @@ final class PulsarOutlet: Outlet {
                 }
                 defer { group.cancelAll() }
                 guard let opened = try await group.next() ?? nil else {
-                    throw producers.lazy.compactMap(\.trouble).first
+                    throw producers.firstResult(of: \.trouble)
                         ?? PulsarError(.timeout, "the producers were not open within \(Self.openingLimit)")
                 }
                 return opened
