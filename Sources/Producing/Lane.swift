@@ -8,9 +8,9 @@ internal import NIOCore
 ///
 /// Order on the wire: when an attempt fails or is refused, nothing is transmitted until every other transmission has ended,
 /// and then the lane goes on with its oldest unfinished batch. What is behind a batch that was given up waits until that is
-/// settled: its owner may have to note it before the service sees anything that came later (`holdsAfterGivingUp`). With one batch in flight (the
-/// default) this keeps the order with any service. A wider window needs a service that refuses a batch whose predecessor it
-/// does not have; with any other a refused batch would be overtaken by those behind it.
+/// settled: its owner may have to note it before the service sees anything that came later (`holdsAfterGivingUp`). With one
+/// batch in flight (the default) this keeps the order with any service. A wider window needs a service that refuses a batch
+/// whose predecessor it does not have; with any other a refused batch would be overtaken by those behind it.
 package struct Lane<Batch> {
     package enum Action {
         case transmit(Batch, Ticket)

@@ -148,7 +148,8 @@ extension SpoolWriter {
 
     private func makeSpare(_ generation: UInt64) -> Bool {
         do throws(SpoolFileError) {
-            // No other file can have that name: generations are used once, and a start removes what is left of them.
+            // Generations are used once, so no file of ours can have that name. One of somebody else's, which a start leaves
+            // alone, would be replaced.
             try core.directory.rename(SegmentName.segment(generation), to: SegmentName.spare(generation))
             return true
         } catch {

@@ -65,7 +65,7 @@ final class ProducerCore: Sendable {
     var partitions: [PartitionProducer] { state.withLock { $0.partitions } }
 
     var producerName: String {
-        options.chosenName ?? partitions.lazy.compactMap(\.topic.name).first ?? ""
+        options.chosenName ?? partitions.compactMap(\.topic.name).first ?? ""
     }
 
     var isConnected: Bool {
