@@ -2,12 +2,20 @@
 #include "files.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
-int tailrace_fallocate(int descriptor, int64_t offset, int64_t length) {
-    return fallocate(descriptor, 0, offset, length);
+int tailrace_allocate(int descriptor, int64_t length) {
+    // btrfs would write to other blocks, each time, and need room for them. Other file systems do not know the flag.
+    int flags;
+    if (ioctl(descriptor, FS_IOC_GETFLAGS, &flags) == 0) {
+        flags |= FS_NOCOW_FL;
+        ioctl(descriptor, FS_IOC_SETFLAGS, &flags);
+    }
+    return fallocate(descriptor, 0, 0, length);
 }
 
 static int64_t nanoseconds(struct statx_timestamp time) {

@@ -94,6 +94,15 @@ extension SpoolWriter {
         return file
     }
 
+    /// Where blocks that were allocated cannot be written for want of space, the file system writes to others (copy on write):
+    /// spare segments are no reserve there, but what takes the space.
+    func giveSparesBack() {
+        while let spare = spares.popLast() {
+            core.monitor.withLock { core.state.spareBytes -= spare.size }
+            discard(SegmentName.spare(spare.generation), size: spare.size)
+        }
+    }
+
     private func hasSpace(for size: Int) -> Bool {
         core.monitor.withLock {
             let used = core.state.bytesOnDisk

@@ -199,7 +199,7 @@ final class SpoolWriter {
                 precondition(done == bytes, "frames took \(done) bytes, not \(bytes)")
             } catch {
                 // Without space the same bytes are tried at the same place again; any other failure costs the segment.
-                if !error.isNoSpace { abandonActive() }
+                if error.isNoSpace { giveSparesBack() } else { abandonActive() }
                 throw .file(error)
             }
             active.offset += bytes

@@ -29,7 +29,7 @@ package struct SystemDisk: Disk {
 
     package func truncate(_ file: CInt, to size: Int) -> Int { result(ftruncate(file, off_t(size))) }
 
-    package func preallocate(_ file: CInt, _ size: Int) -> Int { result(tailrace_fallocate(file, 0, Int64(size))) }
+    package func preallocate(_ file: CInt, _ size: Int) -> Int { result(tailrace_allocate(file, Int64(size))) }
 
     package func lock(_ file: CInt) -> Int { result(flock(file, LOCK_EX | LOCK_NB)) }
 

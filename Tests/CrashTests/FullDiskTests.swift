@@ -7,31 +7,6 @@ import Testing
 
 /// The real agent on a small file system that others fill and free: it goes on by itself, and loses nothing.
 @Suite(.serialized) struct FullDiskTests {
-    /// Lines of one source, appended to a log.
-    private final class Log {
-        /// Long, so that a few lines fill a segment.
-        static let source = String(repeating: "long", count: 2048)
-        private let path: String
-        private(set) var lines = 0
-
-        init(_ path: String) { self.path = path }
-
-        func append(mebibytes: Int) {
-            guard let file = fopen(path, "a") else { fatalError("fopen \(path)") }
-            defer { fclose(file) }
-            var written = 0
-            var bytes: [UInt8] = []
-            while written < mebibytes << 20 {
-                bytes.removeAll(keepingCapacity: true)
-                NumberedLine.append(
-                    source: Self.source, number: lines, time: "2026-01-01T00:00:00.000Z", to: &bytes)
-                precondition(fwrite(bytes, 1, bytes.count, file) == bytes.count)
-                written += bytes.count
-                lines += 1
-            }
-        }
-    }
-
     /// Somebody else's file, which takes all that is left.
     private static func fill(_ path: String) {
         let file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
@@ -40,15 +15,6 @@ import Testing
             let zeros = [UInt8](repeating: 0, count: size)
             while write(file, zeros, size) > 0 {}
         }
-    }
-
-    private func reach(_ what: String, _ installation: Installation, _ isSo: () -> Bool) async throws {
-        for _ in 0..<1200 {
-            if isSo() { return }
-            if installation.agent?.hasEnded == true { break }
-            try await Task.sleep(for: .milliseconds(50))
-        }
-        throw Installation.Failure(description: "\(what): \(installation.statusText) \(installation.lastWords)")
     }
 
     /// `make fills` has twenty.
@@ -64,19 +30,18 @@ import Testing
         ) { try CrashHub($0, idempotent: "always") }
         try installation.startService()
         try installation.startAgent()
-        let log = Log("\(installation.logs)/app.log")
-        try await reach("started", installation) { installation.statusText.contains("\"state\":\"connected\"") }
+        let log = LongLog(installation)
+        try await installation.reach("started") { $0.contains("\"state\":\"connected\"") }
         for round in 0..<Self.fills {
             installation.killService()
             Self.fill(fileSystem("filler"))
             log.append(mebibytes: 13)
-            try await reach("round \(round): full", installation) { installation.statusText.contains("\"no space: ") }
+            try await installation.reach("round \(round): full") { $0.contains("\"no space: ") }
             // Either somebody makes room, or what was stored is sent and its segments are used again.
             if round % 2 == 0 {
                 unlink(fileSystem("filler"))
-                try await reach("round \(round): freed", installation) {
-                    let status = installation.statusText
-                    return status.contains("\"failure\":") && !status.contains("\"no space: ")
+                try await installation.reach("round \(round): freed") {
+                    $0.contains("\"failure\":") && !$0.contains("\"no space: ")
                 }
                 try installation.startService()
             } else {
@@ -87,7 +52,7 @@ import Testing
         }
         let status = installation.statusText
         #expect(status.contains("\"quarantined_records\":0") && status.contains("\"failure\":null"))
-        let balance = try installation.balance(written: [(Log.source, log.lines)])
+        let balance = try installation.balance(written: [(LongLog.source, log.lines)])
         print("\(log.lines) lines, \(Self.fills) times full: \(balance.duplicates) duplicates, \(balance.lost) lost")
         #expect(balance.closes)
         #expect(balance.duplicates == 0)

@@ -91,6 +91,16 @@ final class Installation {
         }.map(String.init)
     }
 
+    /// Waits until the agent's status is such.
+    func reach(_ what: String, _ isSo: (_ status: String) -> Bool) async throws {
+        for _ in 0..<1200 {
+            if isSo(statusText) { return }
+            if agent?.hasEnded == true { break }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        throw Failure(description: "\(what): \(statusText) \(lastWords)")
+    }
+
     /// Waits until the agent has read everything and everything that it has read is acknowledged.
     func settle(lines: Int, seconds: Int = 60) async throws {
         for _ in 0..<(seconds * 20) {

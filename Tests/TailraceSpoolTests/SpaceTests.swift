@@ -88,6 +88,35 @@ import Testing
         spool.close()
     }
 
+    /// A file system may take other blocks for what is written than those that the file has.
+    @Test func sparesAreGivenBackWhereAllocatedBlocksCannotBeWrittenWithoutSpace() throws {
+        let directory = TemporaryDirectory()
+        let faults = Faults()
+        var settings = configuration(directory)
+        settings.spareLimit = 2
+        settings.environment.disk = FaultyDisk(faults.hook)
+        let path = settings.directory
+        let spool = try openSpool(settings)
+        for number in 0..<3 {
+            try spool.append(batch([[UInt8](repeating: UInt8(number), count: 12_000)]))
+            #expect(spool.flush())
+        }
+        spool.release(below: 2)
+        #expect(spool.flush())
+        #expect(spool.statistics().spares == 2)
+        faults.set { _, operation, _ in
+            var names: [String] = []
+            _ = SystemDisk().list(path, into: &names)
+            return operation == .write && names.contains { $0.hasSuffix(".spare") } ? EDQUOT : 0
+        }
+        try spool.append(batch(["the last"]))
+        #expect(spool.flush())
+        #expect(faults.fired == 1)
+        #expect(spool.statistics().spares == 0 && spool.statistics().trouble == nil)
+        #expect(try readAll(spool).map(\.id) == [2, 3])
+        spool.close()
+    }
+
     /// What lies in a spool can be sent when not a byte can be stored.
     @Test func aFullDiskKeepsNoSpoolFromBeingOpened() throws {
         let directory = TemporaryDirectory()

@@ -4,37 +4,25 @@ import Glibc
 public final class LoopFileSystem {
     private let image: String
     public let path: String
-    private var device = ""
+    private var device: LoopDevice?
 
     public init(_ directory: TemporaryDirectory, mebibytes: Int = 8) throws {
         image = directory("image")
         path = directory("mount")
         mkdir(path, 0o755)
-        let descriptor = open(image, O_WRONLY | O_CREAT, 0o600)
-        ftruncate(descriptor, mebibytes << 20)
-        close(descriptor)
-        // Inodes of 256 bytes have room for the time of birth, which small file systems otherwise lack.
-        try Self.run("/sbin/mkfs.ext4", "-q", "-I", "256", image)
+        LoopDevice.makeImage(image, mebibytes: mebibytes)
+        // Inodes of 256 bytes have room for the time of birth, which small file systems otherwise lack. An error that the
+        // file system finds in itself takes all writing away, as Debian's installer sets it.
+        try SystemCommand.run("/sbin/mkfs.ext4", "-q", "-I", "256", "-e", "remount-ro", image)
         try mount()
     }
 
     public func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
 
-    private static func run(_ program: String, _ arguments: String...) throws {
-        let child = try ChildProcess(program, arguments)
-        guard child.wait() == .code(0) else {
-            throw ChildProcess.Failure("\(program) \(arguments): \(child.errorOutput) (these tests run as root)")
-        }
-    }
-
     private func mount() throws {
-        let attached = try ChildProcess("/sbin/losetup", ["--find", "--show", image])
-        guard attached.wait() == .code(0) else { throw ChildProcess.Failure("losetup: \(attached.errorOutput)") }
-        let former = device
-        device = String(attached.output.filter { !$0.isWhitespace })
-        // Only now: else it would be the same device again.
-        if !former.isEmpty { try Self.run("/sbin/losetup", "--detach", former) }
-        try Self.run("/bin/mount", device, path)
+        // The former one is let go only now: else it would be the same device again.
+        device = try LoopDevice(image)
+        try SystemCommand.run("/bin/mount", device!.path, path)
     }
 
     /// The number of the device that the file system is on.
@@ -53,12 +41,22 @@ public final class LoopFileSystem {
 
     /// Takes it away even from under open files, and mounts it on another device.
     public func mountElsewhere() throws {
-        try Self.run("/bin/umount", "--lazy", path)
+        try SystemCommand.run("/bin/umount", "--lazy", path)
         try mount()
     }
 
-    deinit {
-        try? Self.run("/bin/umount", "--lazy", path)
-        try? Self.run("/sbin/losetup", "--detach", device)
+    /// The file system finds an error in itself: nothing can be written any more, not even to open files.
+    public func breakDown() throws {
+        try SystemCommand.write("1", to: "/sys/fs/ext4/\(device!.name)/trigger_fs_error")
     }
+
+    /// As an administrator does after a breakdown, when nobody has a file open any more.
+    public func repair() throws {
+        try SystemCommand.run("/bin/umount", path)
+        // 1: errors were found, and mended.
+        try SystemCommand.run("/sbin/fsck.ext4", "-p", device!.path, allowing: [0, 1])
+        try SystemCommand.run("/bin/mount", device!.path, path)
+    }
+
+    deinit { try? SystemCommand.run("/bin/umount", "--lazy", path) }
 }

@@ -4,8 +4,9 @@
 
 #include <stdint.h>
 
-/// Reserves `length` bytes from `offset` (fallocate with mode 0). Returns 0, or -1 with errno set.
-int tailrace_fallocate(int descriptor, int64_t offset, int64_t length);
+/// Takes the blocks of an empty file's first `length` bytes (fallocate with mode 0), so that writing them needs no room any
+/// more. Returns 0, or -1 with errno set.
+int tailrace_allocate(int descriptor, int64_t length);
 
 /// `SEEK_DATA` of lseek: the next byte that is not in a hole.
 enum { TAILRACE_SEEK_DATA = 3 };
