@@ -55,7 +55,7 @@ import Testing
         }
     }
 
-    private static let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+    static let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
 
     private static func numbers(_ cell: Substring) -> [Int] {
         let words = cell.split(separator: ",").map { $0.filter { !$0.isWhitespace } }
