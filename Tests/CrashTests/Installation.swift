@@ -15,6 +15,8 @@ final class Installation {
     private let state: String?
     private let spoolSettings: String
     private(set) var agent: OwnProcess?
+    /// Of the agents that are started from now on.
+    var logLevel = "info"
 
     /// - Parameters:
     ///   - state: the agent's state directory; nil: beside the rest.
@@ -61,7 +63,8 @@ final class Installation {
 
     func startAgent() throws {
         agent = try OwnProcess(
-            ["run", "--config", directory("tailrace.toml")], log: directory("agent"), program: program)
+            ["run", "--config", directory("tailrace.toml"), "--log-level", logLevel], log: directory("agent"),
+            program: program)
     }
 
     func killAgent() { agent?.kill() }
@@ -84,11 +87,11 @@ final class Installation {
         }.map(String.init)
     }
 
-    /// What the agent said about logs that were truncated, and their copies.
-    var rotationNotes: [String] {
-        ChildProcess.text(directory("agent.err")).split(separator: "\n").filter {
-            $0.contains("begins anew") || $0.contains("is a copy of") || $0.contains("is an archive of")
-        }.map(String.init)
+    /// What all the agents said, of those lines that have one of the words.
+    func notes(of words: [String]) -> [Substring] {
+        ChildProcess.text(directory("agent.err")).split(separator: "\n").filter { line in
+            words.contains { line.contains($0) }
+        }
     }
 
     /// Waits until the agent's status is such.

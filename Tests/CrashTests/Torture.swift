@@ -7,6 +7,15 @@ import Testing
 @testable import TailraceInputs
 @testable import tailrace
 
+/// What reads the logs of a torture, and can be killed.
+protocol TortureReader {
+    func start() throws
+    /// Without warning: what is not durable is gone.
+    func kill()
+    /// Whether everything in the open file was read, and is durable.
+    var isRead: @Sendable (_ descriptor: Int32) -> Bool { get }
+}
+
 /// Four logs that are written without a pause, rotated in every way, and read by an agent that is killed again and again.
 final class Torture: Sendable {
     struct Plan: Sendable {
@@ -15,6 +24,8 @@ final class Torture: Sendable {
         var kills: Int
         /// Of each log, a second; in bursts.
         var lines = 600
+        /// From a kill to the next start, microseconds.
+        var longestPause: UInt32 = 400_000
     }
 
     private let plan: Plan
@@ -31,15 +42,14 @@ final class Torture: Sendable {
     }
 
     /// Everything at once, until the time is over; then the writers have stopped and an agent runs.
-    func run(_ installation: Installation, seed: UInt64) async throws {
-        try installation.startService()
-        try installation.startAgent()
+    func run(_ reader: some TortureReader, seed: UInt64) async throws {
+        try reader.start()
         let scratch = TemporaryDirectory("torture")
-        let spool = installation.spool
+        let isRead = reader.isRead
         var threads = logs.enumerated().map { index, log in
             TortureThread { self.write(log, seed: seed &+ UInt64(index)) }
         }
-        threads.append(TortureThread { self.rotate(scratch.path, spool: spool, seed: seed &+ 100) })
+        threads.append(TortureThread { self.rotate(scratch.path, isRead, seed: seed &+ 100) })
         var generator = SeededGenerator(seed: seed &+ 200)
         let begin = Self.now()
         for kill in 0..<plan.kills {
@@ -48,9 +58,9 @@ final class Torture: Sendable {
             let due = Double(plan.seconds) * moment / Double(plan.kills)
             while Self.now() - begin < due { try await Task.sleep(for: .milliseconds(10)) }
             try agentLock.withLock { _ in
-                installation.killAgent()
-                usleep(.random(in: 0...400_000, using: &generator))
-                try installation.startAgent()
+                reader.kill()
+                usleep(.random(in: 0...plan.longestPause, using: &generator))
+                try reader.start()
             }
         }
         while Self.now() - begin < Double(plan.seconds) || rotations < plan.rotations, failures.withLock({ $0.isEmpty })
@@ -80,9 +90,9 @@ final class Torture: Sendable {
         }
     }
 
-    private func rotate(_ scratch: String, spool: String, seed: UInt64) {
+    private func rotate(_ scratch: String, _ isRead: @escaping (Int32) -> Bool, seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
-        let rotator = Rotator(directory: scratch) { Self.isRead($0, spool: spool) }
+        let rotator = Rotator(directory: scratch, isRead: isRead)
         // A rotation that was there before the agent saw the log is none of its files.
         do {
             for log in logs { try log.exclusively { try rotator.waitUntilRead($0.descriptor) } }
@@ -116,11 +126,10 @@ final class Torture: Sendable {
 
     /// By the positions that lie in the spool: what they cover is durable. One of a file that had the same inode before, or of
     /// what the file was before a truncation, may happen to end where this one does: so all that makes a file this one counts.
-    private static func isRead(_ descriptor: Int32, spool: String) -> Bool {
+    static func isRead(_ descriptor: Int32, _ positions: () -> [SourceKey: [UInt8]]) -> Bool {
         guard let status = FileStatus(descriptor: descriptor) else { return false }
         if status.size == 0 { return true }
-        let positions = (try? Spool.storedPositions(directory: spool)) ?? [:]
-        return positions.contains { key, value in
+        return positions().contains { key, value in
             guard let position = FilePosition(key: key, value: value), position.identity == status.identity,
                 position.offset == status.size
             else { return false }
@@ -135,7 +144,7 @@ final class Torture: Sendable {
 }
 
 /// A thread that is joined.
-private final class TortureThread {
+final class TortureThread {
     private final class Body {
         let run: @Sendable () -> Void
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }

@@ -8,6 +8,8 @@ struct TortureBalance: CustomStringConvertible {
         var written: TortureLog.State
         var seen: [Bool]
         var last = -1
+        /// Numbers in the order of arrival, as runs.
+        var runs: [Range<Int>] = []
     }
     private var tallies: [Tally]
     private(set) var duplicates = 0
@@ -39,6 +41,11 @@ struct TortureBalance: CustomStringConvertible {
             note("foreign: \(String(decoding: body.prefix(200), as: UTF8.self))")
             return
         }
+        if let last = tallies[index].runs.last, last.upperBound == number {
+            tallies[index].runs[tallies[index].runs.count - 1] = last.lowerBound..<(number + 1)
+        } else {
+            tallies[index].runs.append(number..<(number + 1))
+        }
         if source != tallies[index].path {
             mislabelled += 1
             note("label of \(name) \(number): \(source ?? "none")")
@@ -64,6 +71,26 @@ struct TortureBalance: CustomStringConvertible {
         let index = tally.written.generations.lastIndex { $0.first <= number } ?? 0
         let end = tally.written.generations[index].end
         return "\(tally.name) line \(number), generation \(index), which ended by \(end)"
+    }
+
+    /// Of the logs of which something came more than once, late or not at all: which lines came in which order, and what file
+    /// was rotated how, when.
+    var story: String {
+        var lines: [String] = []
+        for tally in tallies {
+            let isWhole = tally.runs.indices.dropFirst().allSatisfy { index in
+                (tally.runs[index - 1].upperBound..<max(tally.runs[index].lowerBound, tally.runs[index - 1].upperBound))
+                    .allSatisfy(tally.written.window.contains)
+                    && tally.runs[index].lowerBound >= tally.runs[index - 1].upperBound
+            }
+            if isWhole, tally.runs.last?.upperBound == tally.written.lines { continue }
+            lines.append(
+                "\(tally.name), in the order of arrival: \(tally.runs.map { "\($0.lowerBound)-\($0.upperBound - 1)" })")
+            for (index, generation) in tally.written.generations.enumerated() {
+                lines.append("\(tally.name), generation \(index) from line \(generation.first) on: \(generation)")
+            }
+        }
+        return lines.joined(separator: "\n")
     }
 
     var written: Int { tallies.reduce(0) { $0 + $1.written.lines } }

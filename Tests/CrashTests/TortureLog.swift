@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import TailraceAgent
 import TestSupport
 
 @testable import tailrace
@@ -8,11 +9,16 @@ import TestSupport
 /// whole, in one write or in two, while the log's lock is held; so a rotation knows exactly which lines stand where.
 final class TortureLog: Sendable {
     /// What the writer had before a rotation, for telling where a line was lost.
-    struct Generation {
+    struct Generation: CustomStringConvertible {
         /// Number of its first line.
         var first: Int
+        var inode: UInt64 = 0
         /// How it ended; empty while it is written.
         var end = ""
+        /// When the next one began: milliseconds since 1970.
+        var ended: Int64 = 0
+
+        var description: String { "inode \(inode), ended by \(end) at \(Timestamp.text(milliseconds: ended))" }
     }
     struct State {
         var descriptor: Int32 = -1
@@ -40,10 +46,16 @@ final class TortureLog: Sendable {
             }
         }
 
+        fileprivate var inode: UInt64 {
+            var status = stat()
+            return fstat(descriptor, &status) == 0 ? UInt64(status.st_ino) : 0
+        }
+
         /// A new file, or a beginning anew of the old one.
         mutating func beginGeneration(_ end: String) {
             generations[generations.count - 1].end = end
-            generations.append(Generation(first: lines))
+            generations[generations.count - 1].ended = Timestamp.now()
+            generations.append(Generation(first: lines, inode: inode))
         }
     }
 
@@ -59,6 +71,7 @@ final class TortureLog: Sendable {
         var state = State()
         state.descriptor = Self.open(path)
         guard state.descriptor >= 0 else { throw ChildProcess.Failure("cannot make \(path)") }
+        state.generations[0].inode = state.inode
         self.state = Mutex(state)
     }
 

@@ -17,11 +17,13 @@ import Testing
             hub = made
             return made
         }
+        installation.logLevel = "debug"
         let plan =
             isFull
             ? Torture.Plan(seconds: 60, rotations: 200, kills: 10)
             : Torture.Plan(seconds: 20, rotations: 67, kills: 4)
         let torture = try Torture(plan, logs: installation.logs)
+        try installation.startService()
         try await torture.run(installation, seed: seed)
         var balance = torture.balance
         try await installation.settle(atLeast: balance.written - balance.window)
@@ -29,16 +31,27 @@ import Testing
         try hub?.forEachRecord { balance.add($0, source: $1) }
         print("torture, seed \(seed): \(torture.rotations) rotations (\(torture.rotationCounts)), \(plan.kills) kills")
         print(balance)
-        if balance.lost + balance.duplicates + balance.misplaced > 0 {
-            print(installation.rotationNotes.joined(separator: "\n"))
-        }
-        let comment = Comment(rawValue: "seed \(seed): \(balance)")
-        #expect(balance.lost == 0, comment)
-        #expect(balance.duplicates == 0, comment)
-        #expect(balance.misplaced == 0, comment)
-        #expect(balance.mislabelled == 0, comment)
-        #expect(balance.foreign == 0, comment)
+        balance.expectNothingWrong(seed: seed) { installation.notes(of: [".log", "started", "stopping"]) }
         #expect(torture.rotations >= plan.rotations)
+    }
+
+    /// The same against the tailer alone, without processes: a rotation every few milliseconds, a kill every fifth of a second.
+    @Test func rotationsOfEveryKindAndKillsOfATailerLoseNothingAndDoubleNothing() async throws {
+        let count = getenv("TAILRACE_TORTURE_ROUNDS").flatMap { Int(String(cString: $0)) } ?? 1
+        let generator = SeededGenerator.fresh("torture of a tailer")
+        let first = getenv("TAILRACE_TORTURE_SEED").flatMap { UInt64(String(cString: $0)) } ?? generator.seed
+        for seed in first..<(first + UInt64(count)) {
+            let directory = TemporaryDirectory("torture-tailer")
+            let reader = TorturedTailer(logs: directory.path, seed: seed)
+            let plan = Torture.Plan(seconds: 3, rotations: 150, kills: 12, lines: 1000, longestPause: 40_000)
+            let torture = try Torture(plan, logs: directory.path)
+            try await torture.run(reader, seed: seed)
+            var balance = torture.balance
+            reader.settle(atLeast: balance.written - balance.window)
+            reader.forEachRecord { balance.add($0, source: $1) }
+            print("torture of a tailer, seed \(seed): \(torture.rotations) rotations; \(balance)")
+            balance.expectNothingWrong(seed: seed) { reader.notes }
+        }
     }
 
     @Test func theCheckerSeesWhatIsLostTwiceMisplacedMislabelledOrForeign() throws {
@@ -69,5 +82,25 @@ import Testing
         #expect(balance.mislabelled == 1)
         #expect(balance.foreign == 3)
         #expect("\(balance)".contains("lost: 2 lines from w0 line 4, generation 0, which ended by test"))
+    }
+}
+
+extension TortureBalance {
+    /// Every line once and in order; else a file tells what happened.
+    fileprivate func expectNothingWrong(seed: UInt64, notes: () -> [Substring]) {
+        if lost + duplicates + misplaced > 0 {
+            let path = (access(".build", W_OK) == 0 ? ".build/" : "") + "torture-\(seed)-\(getpid()).txt"
+            let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+            let text = "\(self)\n\(story)\n\(notes().joined(separator: "\n"))\n"
+            _ = write(descriptor, text, text.utf8.count)
+            close(descriptor)
+            print("what the agents did: \(path)")
+        }
+        let comment = Comment(rawValue: "seed \(seed): \(self)")
+        #expect(lost == 0, comment)
+        #expect(duplicates == 0, comment)
+        #expect(misplaced == 0, comment)
+        #expect(mislabelled == 0, comment)
+        #expect(foreign == 0, comment)
     }
 }

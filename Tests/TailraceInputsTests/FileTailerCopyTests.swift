@@ -382,6 +382,70 @@ import Testing
         #expect(sink.texts(log) == ["one", "two", "three", "four", "five", "six"])
     }
 
+    /// Makes room for another rotation: `a.log.N` becomes `a.log.N+1`.
+    private func shift() {
+        for number in (1...9).reversed() { rename("\(log).\(number)", "\(log).\(number + 1)") }
+    }
+
+    @Test func aCopyOfALogThatNobodySawIsReadBeforeWhatThatLogHadAfterItThoughBothWereRenamed() throws {
+        rename(log, log + ".1")
+        nextTick(after: log + ".1")
+        write("four\n", to: log)
+        shift()
+        copyAndTruncate(to: log + ".1")
+        write("five\n", to: log)
+        shift()
+        rename(log, log + ".1")
+        nextTick(after: log + ".1")
+        write("six\n", to: log)
+        finish(try makeEngine())
+        #expect(sink.texts(log) == ["one", "two", "three", "four", "five", "six"])
+        #expect(sink.lineCount == 6)
+    }
+
+    /// The names tell nothing then.
+    @Test func aCopyWithANumberIsReadBeforeItsLogThoughThatWasRenamedWithADate() throws {
+        let engine = try makeEngine()
+        rename(log, log + ".1")
+        nextTick(after: log + ".1")
+        write("", to: log)
+        for _ in 0..<10 { step(engine) }
+        write("four\n", to: log)
+        shift()
+        copyAndTruncate(to: log + ".1")
+        write("five\n", to: log)
+        shift()
+        copyAndTruncate(to: log + ".1")
+        write("six\n", to: log)
+        rename(log, log + "-20261121-100062")
+        nextTick(after: log + "-20261121-100062")
+        write("seven\n", to: log)
+        finish(engine)
+        #expect(sink.texts(log) == ["one", "two", "three", "four", "five", "six", "seven"])
+        #expect(sink.lineCount == 7)
+    }
+
+    @Test func aCopyIsReadBeforeItsLogThoughThatIsRenamedJustWhenTheCopyIsLookedInto() throws {
+        let engine = try makeEngine()
+        rename(log, log + ".1")
+        nextTick(after: log + ".1")
+        write("", to: log)
+        // The new log is known, and not open: the generation before it goes first.
+        engine.lookAround(FileTailEngine.monotonic())
+        write("four\n", to: log)
+        shift()
+        copyAndTruncate(to: log + ".1")
+        write("five\n", to: log)
+        shift()
+        try look(at: "a.log.2", engine)
+        // Of this no event was taken.
+        rename(log, log + ".1")
+        for _ in 0..<3 { _ = engine.readRound() }
+        finish(engine)
+        #expect(sink.texts(log) == ["one", "two", "three", "four", "five"])
+        #expect(sink.lineCount == 5)
+    }
+
     /// Lines of which no number is as long as a long line.
     private let many = (1...20).map { "\($0) " + String(repeating: "y", count: 500) }
 

@@ -67,6 +67,8 @@ package struct StandardErrorLog: LogHandler {
         let metadata = event.metadata.map { self.metadata.merging($0) { _, new in new } } ?? self.metadata
         for (key, value) in metadata.sorted(by: { $0.key < $1.key }) { text += " \(key)=\(Self.quoted("\(value)"))" }
         if let error = event.error { text += " error=\(Self.quoted("\(error)"))" }
+        // Somebody asked for those to see what happens, and wants to see all of it.
+        if event.level < .info { return shared.emit(event.level, text) }
         let (admitted, summaries) = shared.admit(event, line: text, now: Self.monotonicMilliseconds())
         for summary in summaries {
             shared.emit(.notice, "repeated \(summary.repetitions) times: \(summary.message)")

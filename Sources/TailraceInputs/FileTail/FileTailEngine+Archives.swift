@@ -140,6 +140,7 @@ extension FileTailEngine {
         if let other = youngest[label] { other.insertPredecessor(file) } else { youngest[label] = file }
         statistics.archives += 1
         logger.info("\(file.path) is an archive of \(label), read from offset \(file.offset) of its content")
+        logger.debug("\(file.described): known now; \((youngest[label] ?? file).lineage)")
         enqueue(file)
     }
 

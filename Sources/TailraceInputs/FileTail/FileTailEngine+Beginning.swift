@@ -21,7 +21,7 @@ extension FileTailEngine {
             begin(file, atEnd: atEnd)
             return true
         case .copy(let label, _, _):
-            settleCopies(of: label)
+            lookForCopies(of: label)
             // Where it is read, if it is, may be behind others.
             if file.candidateLabel == nil, !file.isRemoved { enqueue(file) }
             return false

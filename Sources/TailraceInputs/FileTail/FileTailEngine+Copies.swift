@@ -41,17 +41,17 @@ extension FileTailEngine {
 
     /// The candidates of a log of which something new is going to be read. A copy is made before the log is truncated: so
     /// events that tell of it are there by now.
-    func lookForCopies(of log: TailedFile) {
+    func lookForCopies(of label: String) {
         var passes = 0
         repeat {
             while readEvents(), passes < 1000 { passes += 1 }
-            settleCopies(of: log.label)
+            settleCopies(of: label)
             passes += 1
         } while findMovedCandidates() && passes < 1000
     }
 
-    /// Looks for the candidates that had moved on when they were to be looked into: the events that tell where may be still to
-    /// come. False when there were none.
+    /// Looks for the candidates, and logs, that had moved on when they were to be looked into: the events that tell where may be
+    /// still to come. False when there were none.
     private func findMovedCandidates() -> Bool {
         let directories = vacated
         vacated = []
@@ -63,15 +63,18 @@ extension FileTailEngine {
     /// Decides about the files that may be copies of the log, all together: what one of them is tells of the others.
     func settleCopies(of label: String) {
         guard let found = candidates[label], found.contains(where: lookAtCandidate) else { return }
-        let logs = generations(of: label)
+        var logs = generations(of: label)
         // A truncation that nobody has noticed yet is noticed now; then the copy is finished.
         for log in logs { lookAgain(log) }
         let files = found.filter { $0.candidateLabel != nil && lookAtCandidate($0) }
-            .sorted { $0.identity.birth < $1.identity.birth }
+            .sorted {
+                $0.identity.birth != $1.identity.birth
+                    ? $0.identity.birth < $1.identity.birth : $0.isOlderByName(than: $1)
+            }
         for file in files {
             if let (position, copy) = proof(file, of: label) { settle(file, as: copy, of: position, logs) }
         }
-        for file in files where file.candidateLabel != nil { settleUnproven(file, of: label, logs) }
+        for file in files where file.candidateLabel != nil { settleUnproven(file, of: label, &logs) }
     }
 
     /// Those that may have been truncated, or are not read to their end. What was rotated, read and closed tells of a change.
@@ -134,11 +137,17 @@ extension FileTailEngine {
     }
 
     /// It is a copy of nothing that is known to be gone.
-    private func settleUnproven(_ file: TailedFile, of label: String, _ logs: [TailedFile]) {
+    ///
+    /// - Parameter logs: When the file is a generation of its own, one of them from then on: what comes after it may be its copy.
+    private func settleUnproven(_ file: TailedFile, of label: String, _ logs: inout [TailedFile]) {
         guard case .copy(_, let mustBeCopy, let atEnd) = file.check else { return }
         for log in logs where !log.isRemoved {
             let generation = log.generation
             lookAgain(log)
+            if isToBeFound(log) {
+                enqueue(file)
+                return
+            }
             if isHeld(file, in: log) {
                 // The log still has all of it, and is going to be truncated; or it was only copied.
                 if log.offset >= file.size, Self.monotonic() - file.lastChange >= limits.finalAfter.nanoseconds {
@@ -169,17 +178,30 @@ extension FileTailEngine {
             begin(file, atEnd: atEnd)
             place(file)
             enqueue(file)
+            if !atEnd { logs.append(file) }
         }
     }
 
+    /// Whether the log has just lost the name by which it was to be opened. Its new one tells what is older than it: what takes
+    /// that name is found by the next look at the directory, if anything is.
+    private func isToBeFound(_ log: TailedFile) -> Bool {
+        guard log.descriptor < 0, log.directory == nil, !log.isRemoved, log.searchedSince == nil,
+            let slash = log.path.lastIndex(of: "/"), let directory = directories[String(log.path[..<slash])]
+        else { return false }
+        log.searchedSince = walk
+        if !vacated.contains(where: { $0 === directory }) { vacated.append(directory) }
+        return true
+    }
+
     /// Whether the file, which is a copy of nothing known, was made of a log of which nothing has been read since. What was
-    /// copied has an older name than the log, also when that was renamed since.
+    /// copied has an older name than the log, also when that was renamed since; where names do not tell it, the log was
+    /// truncated, and so written, after the copy.
     private func isUnseenCopy(_ file: TailedFile, of log: TailedFile) -> Bool {
         let birth = file.identity.birth
-        guard birth != 0, log.offset == 0, log.seen <= birth, log.identity.birth <= birth, log.directory != nil else {
-            return false
-        }
-        return RotatedName.isOlder(file.name, than: log.name)
+        guard birth != 0, log.offset == 0, log.seen <= birth, log.identity.birth <= birth,
+            log.directory != nil || log.descriptor >= 0
+        else { return false }
+        return file.isOlderByName(than: log)
     }
 
     /// Whether the log has, at the same places, what the file has.

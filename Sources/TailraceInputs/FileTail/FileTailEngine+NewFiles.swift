@@ -53,6 +53,7 @@ extension FileTailEngine {
     /// Gives the file its place among the generations of its log: it is read when those before it have been.
     func place(_ file: TailedFile) {
         let newest = youngest[file.label]
+        defer { logger.debug("\(file.described): known now; \((youngest[file.label] ?? file).lineage)") }
         if let newest, file.isOlder(than: newest) {
             newest.insertPredecessor(file)
             return

@@ -7,7 +7,7 @@ extension FileTailEngine {
         if file.isArchive { return file.descriptor >= 0 || open(file) ? readArchive(file) : .held }
         if let outcome = lookAt(file) { return outcome }
         if file.offset == 0 {
-            lookForCopies(of: file)
+            lookForCopies(of: file.label)
             if file.predecessor != nil || file.descriptor < 0 { return .more }
         }
         if let open = file.open, open.offset == file.offset, assemblers[file.input] != nil {
@@ -83,14 +83,14 @@ extension FileTailEngine {
         // An archive of it may be there already, of which no event tells.
         if let directory = file.directory { scan(directory) }
         settleTouched()
-        lookForCopies(of: file)
+        lookForCopies(of: file.label)
     }
 
     /// Whether what was just read of a file comes next. While a batch was waited for its log may have been rotated, and nothing
     /// in front of offset 0 tells that this is another content: what was rotated comes first.
     func isStillFirst(_ file: TailedFile) -> Bool {
         let generation = file.generation
-        if file.offset == 0 { lookForCopies(of: file) }
+        if file.offset == 0 { lookForCopies(of: file.label) }
         return file.predecessor == nil && file.generation == generation && file.descriptor >= 0
     }
 
@@ -186,6 +186,7 @@ extension FileTailEngine {
         statistics.records += UInt64(batch.recordCount)
         statistics.bytes += consumed
         statistics.batches += 1
+        logger.debug("\(file.described): \(batch.recordCount) records up to \(file.offset)")
         if sink.append(batch) { return true }
         isClosed = true
         return false

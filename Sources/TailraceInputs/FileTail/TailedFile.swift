@@ -145,7 +145,8 @@ final class TailedFile {
         return order != other.order ? order < other.order : isOlderByName(than: other)
     }
 
-    private func isOlderByName(than other: TailedFile) -> Bool {
+    /// Of two that came to be in one tick of the clock, or of which one may be a copy of the other.
+    func isOlderByName(than other: TailedFile) -> Bool {
         RotatedName.isOlder(
             name, written: max(modified, modifiedWhenFound), than: other.name,
             written: max(other.modified, other.modifiedWhenFound))
@@ -170,6 +171,24 @@ final class TailedFile {
 
     /// Where it is, or was when it was last found.
     var path: String { directory?.path(of: name) ?? name }
+
+    /// What it is, for the log.
+    var described: String {
+        let kind = isArchive ? ", an archive" : isCopy ? ", a copy of inode \(logInode)" : ""
+        return "\(path) of \(label) (inode \(identity.inode), born \(identity.birth), order \(order.log)"
+            + (order.copy == .max ? "" : "/\(order.copy)") + ", written \(modified), generation \(generation)\(kind))"
+    }
+
+    /// The generations that are still to be read, this one first.
+    var lineage: String {
+        var text = "to be read from the youngest back: \(name) \(identity.inode)"
+        var next = predecessor
+        while let file = next {
+            text += ", \(file.name) \(file.identity.inode)"
+            next = file.predecessor
+        }
+        return text
+    }
 
     /// The path under which it was first seen: what its records carry.
     var label: String {
