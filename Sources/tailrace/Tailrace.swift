@@ -12,8 +12,8 @@ struct Tailrace: ParsableCommand {
         abstract: "Carries log lines to Azure Event Hubs or Apache Pulsar, by a durable spool that loses nothing.",
         version: Version.text,
         subcommands: [
-            Run.self, Check.self, Status.self, Explain.self, Positions.self, SpoolCommand.self, Send.self, Demo.self,
-            Hub.self,
+            Run.self, Check.self, Status.self, Top.self, Explain.self, Positions.self, SpoolCommand.self, Send.self,
+            Demo.self, Hub.self,
         ])
 
     static func main() async {

@@ -54,7 +54,7 @@ import Testing
     // MARK: Options
 
     private static let commands = [
-        "run", "check", "status", "explain", "positions list", "positions set", "positions forget", "spool ls",
+        "run", "check", "status", "top", "explain", "positions list", "positions set", "positions forget", "spool ls",
         "spool verify", "spool dump", "spool export", "spool dead ls", "spool dead show", "spool dead replay",
         "spool dead drop", "send", "hub", "demo",
     ]

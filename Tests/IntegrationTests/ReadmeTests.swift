@@ -49,8 +49,8 @@ import Testing
         try AgentProcess.write("one\ntwo\nthree\n", to: directory("app/a.log"))
 
         let tables = blocks("toml")
-        try #require(tables.count == 4)
-        // The last one is a line of the output.
+        try #require(tables.count == 7)
+        // The fourth one is a line of the output.
         try writeConfiguration(tables[0] + tables[3])
 
         let check = try start("tailrace check")
@@ -93,7 +93,7 @@ import Testing
             "Endpoint=sb://ns.example;SharedAccessKeyName=n;SharedAccessKey=a2V5;EntityPath=logs\n",
             to: directory("hub.key"))
         let tables = blocks("toml")
-        try #require(tables.count == 4)
+        try #require(tables.count == 7)
         try writeConfiguration(tables[0] + tables[1] + tables[2])
         try AgentProcess.write(
             "2026-01-01 started\n  at the second line\n2026-01-02 GET /health\n2026-01-03 password=secret\n",
@@ -109,6 +109,27 @@ import Testing
         // No agent has been here.
         let positions = try start("tailrace positions")
         #expect(positions.wait() != .code(2), "\(positions.errorOutput)")
+    }
+
+    @Test(arguments: 4..<7) func theWorkedConfigurationsAreValid(_ index: Int) throws {
+        try AgentProcess.write(
+            "Endpoint=sb://ns.example;SharedAccessKeyName=n;SharedAccessKey=a2V5;EntityPath=logs\n",
+            to: directory("hub.key"))
+        try AgentProcess.write("token\n", to: directory("pulsar.token"))
+        // Tables may come in any order, but a key of none may not come behind one.
+        let text = blocks("toml")[index].replacing("/etc/tailrace/pulsar.token", with: directory("pulsar.token"))
+        try writeConfiguration(text)
+        let check = try ChildProcess(
+            ChildProcess.built("tailrace"), ["check", "--config", directory("tailrace.toml")])
+        #expect(check.wait() == .code(0), "\(check.errorOutput)")
+    }
+
+    /// In a terminal it shows more: see `TopTests`.
+    @Test func topWantsATerminal() throws {
+        try writeConfiguration(blocks("toml")[0])
+        let top = try start("tailrace top")
+        #expect(top.wait() == .code(1))
+        #expect(top.errorOutput.contains("no agent answers"))
     }
 
     /// The README's lines of Swift are those of the functions below, which are compiled, and run where a service is.

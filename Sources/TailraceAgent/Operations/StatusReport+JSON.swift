@@ -108,6 +108,7 @@ extension StatusReport.Output {
                 } else {
                     json.field("last_acknowledged", nil)
                 }
+                json.field("acknowledged", partition.acknowledgedRecords)
                 json.field("trouble", partition.trouble)
                 json.field("slow", partition.passedOver != nil)
                 json.field("passed_over", partition.passedOver ?? 0)

@@ -143,6 +143,8 @@ package struct StatusReport: Equatable, Sendable {
         package var id = ""
         /// The last sequence id that the service confirmed with everything before it for this partition.
         package var lastAcknowledged: UInt64?
+        /// Records that the service confirmed since the output last connected, or went over to another routing.
+        package var acknowledgedRecords: UInt64 = 0
         /// Why the last attempt failed; nil once one did not.
         package var trouble: String?
         /// It is slow, and the others go on without it: so many of its records were passed over, and are read from the spool

@@ -225,6 +225,7 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
             var part = StatusReport.Partition()
             part.id = running.destination.partitionIDs[index]
             part.lastAcknowledged = partition.acknowledged > 0 ? partition.acknowledged - 1 : nil
+            part.acknowledgedRecords = partition.acknowledgedRecords
             part.passedOver = partition.passedOver
             part.trouble = partition.trouble ?? running.destination.trouble(index)?.error
             return part
