@@ -38,13 +38,12 @@ test: test-debug test-release  ## Everything: unit tests, real peers, crashes; t
 test-debug: dependencies-test $(VENV)/.ready $(BETA)/.ready
 	swift build --build-tests
 	Tests/run --skip 'IntegrationTests|CrashTests'
-	Tests/run --filter 'IntegrationTests|CrashTests' --skip rotationsOfEveryKind
+	Tests/run --filter 'IntegrationTests|CrashTests'
 
 kills: dependencies-test  ## Two hundred kill -9 of an agent with four partitions, and forty of its hub.
 	swift build --build-tests
 	TAILRACE_KILLS=200 Tests/run --filter killsOfTheAgentAndSomeOfTheHub
 
-# Not in `make test` as long as it finds something: on a busy machine, lines of a copy behind those that the log had later.
 torture: dependencies-test  ## A minute of rotations of every kind and kills of the agent: nothing lost, nothing twice.
 	swift build --build-tests
 	TAILRACE_TORTURE=1 Tests/run --filter TortureTests

@@ -63,6 +63,33 @@ import Testing
         #expect(copy.isOlder(than: log))
     }
 
+    /// The log, born in the tick in which the other two came to be, was copied and then renamed and compressed.
+    @Test func anArchiveOfALogGoesBehindItsCopyOfTheSameTick() {
+        for order in [[0, 1], [1, 0]] {
+            let log = file("a.log", age: 6, inode: 7)
+            let copy = file("a.log.2", age: 5), archive = file("a.log.1.gz", age: 5, inode: 9)
+            copy.becomeCopy(ofLogBorn: 5, inode: 9)
+            copy.modifiedWhenFound = 5
+            archive.becomeArchive(modified: 5)
+            for index in order { log.insertPredecessor([copy, archive][index]) }
+            #expect(names(log) == ["a.log", "a.log.1.gz", "a.log.2"])
+        }
+    }
+
+    /// Nobody has seen what was compressed: it may have been a copy of a log that came to be long before.
+    @Test func anArchiveOfWhatNobodyHasSeenHasThePlaceThatItsNameTells() {
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let log = file("a.log", age: 30, inode: 7)
+            let renamed = file("a.log.1", age: 5, inode: 9)
+            let archives = [file("a.log.3.gz", age: 10, inode: 10), file("a.log.2.gz", age: 20, inode: 11)]
+            for (archive, modified) in zip(archives, [10, 20]) {
+                archive.becomeArchive(modified: Int64(modified), ofUnseen: true)
+            }
+            for index in order { log.insertPredecessor([renamed, archives[0], archives[1]][index]) }
+            #expect(names(log) == ["a.log", "a.log.1", "a.log.2.gz", "a.log.3.gz"])
+        }
+    }
+
     /// As when rotations by number and by date go on side by side.
     @Test func whereTheNamesOfOneTickDoNotTellItIsToldByWhenTheyWereLastWritten() {
         for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {

@@ -131,7 +131,7 @@ extension FileTailEngine {
         } else {
             file.label = label
         }
-        file.becomeArchive(modified: archive.status.modified)
+        file.becomeArchive(modified: archive.status.modified, ofUnseen: position == nil)
         file.size = file.offset + 1
         file.lastChange = Self.monotonic()
         adopted += 1

@@ -97,6 +97,8 @@ final class TailedFile {
 
     /// It is compressed; sizes and offsets are those of its content.
     private(set) var isArchive = false
+    /// Nobody has seen what it is an archive of: when that came to be is not known.
+    private var isOfUnseen = false
     var archive: ArchiveReader?
 
     /// Encoded while the file is open.
@@ -142,15 +144,20 @@ final class TailedFile {
                 return isOlderByName(than: other)
             }
         }
+        // It may have been a copy of a log that came to be long before it.
+        if isOfUnseen != other.isOfUnseen { return isOlderByName(than: other) }
         return order != other.order ? order < other.order : isOlderByName(than: other)
     }
 
     /// Of two that came to be in one tick of the clock, or of which one may be a copy of the other.
     func isOlderByName(than other: TailedFile) -> Bool {
         RotatedName.isOlder(
-            name, written: max(modified, modifiedWhenFound), than: other.name,
+            rotatedName, written: max(modified, modifiedWhenFound), than: other.rotatedName,
             written: max(other.modified, other.modifiedWhenFound))
     }
+
+    /// Without what compressing has put behind it.
+    private var rotatedName: String { isArchive && name.hasSuffix(".gz") ? String(name.dropLast(3)) : name }
 
     /// Puts `older` before this file, among the generations that must be read first.
     func insertPredecessor(_ older: TailedFile) {
@@ -255,8 +262,14 @@ final class TailedFile {
     }
 
     /// An archive goes before the log, if that is still there.
-    func becomeArchive(modified: Int64) {
+    ///
+    /// - Parameters:
+    ///   - modified: nanoseconds since 1970; compressing keeps the time of what is compressed.
+    ///   - ofUnseen: nothing is known of what it is an archive of.
+    func becomeArchive(modified: Int64, ofUnseen: Bool = false) {
         isArchive = true
+        isOfUnseen = ofUnseen
+        modifiedWhenFound = modified
         order.copy = modified
     }
 
