@@ -68,11 +68,15 @@ $(BETA)/.ready: Tests/IntegrationTests/Python/requirements-idempotent.txt
 	touch $@
 
 # Simulated worlds: `make crash`, `make crash SEEDS=100000`, `make crash SECONDS=3600`, `make crash SEED=42 TRACE=1`. Before
-# them, every byte of a spool of three segments is flipped, zeroed and cut off, one at a time.
-crash: $(WORLDS)  ## Spool, ledger and drain in thousands of worlds full of faults, each from one seed.
-	$(if $(SEED),,$(WORLDS) --bytes)
-	$(WORLDS) $(if $(SEED),--seed $(SEED)) $(if $(TRACE),--trace) $(if $(SEEDS),--seeds $(SEEDS)) \
-		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(FIRST),--first $(FIRST))
+# them, every byte of a spool of three segments is flipped, zeroed and cut off, one at a time; after them come those whose
+# service is a hub behind a network. `WIRE=1` runs these alone.
+WORLD_OPTIONS = $(if $(SEED),--seed $(SEED)) $(if $(TRACE),--trace) $(if $(SEEDS),--seeds $(SEEDS)) \
+	$(if $(SECONDS),--seconds $(SECONDS)) $(if $(FIRST),--first $(FIRST))
+
+crash: $(WORLDS)  ## Spool, ledger, drain and protocols in thousands of worlds full of faults, each from one seed.
+	$(if $(SEED)$(WIRE),,$(WORLDS) --bytes)
+	$(if $(WIRE),,$(WORLDS) $(WORLD_OPTIONS))
+	$(if $(SEED),$(if $(WIRE),$(WORLDS) --wire $(WORLD_OPTIONS)),$(WORLDS) --wire $(WORLD_OPTIONS))
 
 lint:
 	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks

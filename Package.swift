@@ -118,7 +118,11 @@ let package = Package(
 
         // A spool and a drain on a simulated disk, clock and service, and a command for long runs; not shipped.
         .target(
-            name: "World", dependencies: ["TailraceDelivery", "TailraceSpool", "Producing", "TestSupport", logging],
+            name: "World",
+            dependencies: [
+                "TailraceAgent", "TailraceDelivery", "TailraceSpool", "Producing", "LocalHub", "EventHubs", "AMQP",
+                "Transports", "TestSupport", nioCore, logging,
+            ],
             path: "Tests/World", swiftSettings: strict),
         .executableTarget(name: "worlds", dependencies: ["World"], path: "Tests/worlds", swiftSettings: strict),
 

@@ -1,3 +1,4 @@
+package import NIOCore
 package import OpenSSLTransport
 
 /// The way to a peer: which address to connect to, through what, and how long each step may take.
@@ -19,6 +20,14 @@ package struct Route: Sendable {
     /// How long sent bytes may stay unacknowledged before the kernel gives the connection up (TCP_USER_TIMEOUT); nil:
     /// the kernel's own patience, some 15 minutes.
     package var stallTimeout: Duration?
+    /// Makes the TCP connection, to the peer or to its proxy; nil: a socket does. For simulations of a network: what travels
+    /// over the channel, and every deadline but that of connecting, is this library's.
+    package var connector: Connector?
+
+    /// A connection to `host` and `port`, active, on `eventLoop`; fails when `timeout` has passed.
+    package typealias Connector = @Sendable (
+        _ host: String, _ port: Int, _ timeout: TimeAmount, _ eventLoop: any EventLoop
+    ) -> EventLoopFuture<any Channel>
 
     package init(host: String, port: Int, tls: TLSContext? = nil, serverName: String? = nil) {
         self.host = host

@@ -14,12 +14,13 @@ package struct WorldResult: Sendable {
     package var records: Int
     package var lives: Int
     package var diskFailures: Int
+    package var isWired: Bool
 
     /// Reruns it.
-    package var command: String { "TAILRACE_WORLD=\(seed) Tests/run --filter WorldTests" }
+    package var command: String { "TAILRACE_\(isWired ? "WIRE_" : "")WORLD=\(seed) Tests/run --filter \(isWired ? "Wire" : "")WorldTests" }
 }
 
-/// A spool, a ledger and a drain on a simulated disk, clock and service, from one seed: their processes are killed, their
+/// A spool, a ledger and a drain on a simulated disk and clock, with a service in memory or behind a network, from one seed: their processes are killed, their
 /// machine loses its power, their disk fails and their service misbehaves; at the end all troubles are lifted, and what
 /// must have arrived must have arrived. One thread runs everything.
 package final class World {
@@ -27,7 +28,7 @@ package final class World {
     private let plan: WorldPlan
     private var random: SeededGenerator
     private let disk: SimulatedDisk
-    private let service: SimulatedService
+    private let service: any WorldService
     private let actors: Actors
     private let clocks: Clocks
     private var expectations: Expectations
@@ -43,20 +44,22 @@ package final class World {
     /// The last process ended in peace: its ledger knows all that it heard.
     private var endedInPeace = false
 
-    package static func run(seed: UInt64, prints: Bool = false) -> WorldResult {
-        World(seed: seed, prints: prints).run()
+    /// - Parameter isWired: the service is a hub behind a network, and the way there is the agent's.
+    package static func run(seed: UInt64, isWired: Bool = false, prints: Bool = false) -> WorldResult {
+        World(seed: seed, isWired: isWired, prints: prints).run()
     }
 
-    private init(seed: UInt64, prints: Bool) {
+    private init(seed: UInt64, isWired: Bool, prints: Bool) {
         self.seed = seed
         random = SeededGenerator(seed: seed)
         // Growth has dice of its own, so that worlds of old seeds stay as they were.
         var dice = SeededGenerator(seed: ~seed)
         var plan = WorldPlan(&random)
         plan.addGrowth(&dice)
+        let wire = isWired ? WirePlan(&plan, &dice) : nil
         self.plan = plan
         disk = SimulatedDisk(seed: random.next())
-        service = SimulatedService(plan.kind, partitions: plan.partitions, seed: random.next())
+        let serviceSeed = random.next()
         let actors = Actors(seed: random.next())
         self.actors = actors
         let beginning = ContinuousClock.now
@@ -64,9 +67,14 @@ package final class World {
         clocks = Clocks(
             nanoseconds: { clock.now }, instant: { beginning.advanced(by: .nanoseconds(Int64(clock.now))) },
             wallMilliseconds: { 1_700_000_000_000 + Int64(clock.now / 1_000_000) })
-        expectations = Expectations(isExact: plan.kind != .plain)
+        if let wire {
+            service = WireHub(wire, partitions: plan.partitions, clocks: clocks, seed: serviceSeed)
+        } else {
+            service = SimulatedService(plan.kind, partitions: plan.partitions, seed: serviceSeed)
+        }
+        expectations = Expectations(isExact: service.isExact)
         trace = WorldTrace(prints: prints)
-        if prints { print(plan) }
+        if prints { print(plan, wire.map { "\($0)" } ?? "") }
     }
 
     // MARK: - The course of the world
@@ -77,15 +85,12 @@ package final class World {
         runLast()
         disk.onCall = nil
         disk.onResult = nil
-        service.onFate = nil
-        service.onTake = nil
-        service.onStore = nil
-        service.onSilence = nil
-        service.onRefusal = nil
+        for violation in service.close() { expectations.violate(violation) }
         actors.removeAll()
         return WorldResult(
             seed: seed, violations: expectations.violations, hash: trace.hash, steps: actors.steps,
-            records: Int(expectations.promised), lives: lives, diskFailures: disk.failures)
+            records: Int(expectations.promised), lives: lives, diskFailures: disk.failures,
+            isWired: plan.isWired)
     }
 
     private func watch() {
@@ -98,25 +103,19 @@ package final class World {
             trace.note(actors.now, "disk", "\(operation.rawValue) \(path)", result)
             if DiskTrouble.changes.contains(operation) { actors.wakeOthers() }
         }
-        service.onFate = { [unowned self] fate, partition, batch in
-            let first = batch.records.first?.id ?? 0
-            trace.note(actors.now, "service", first, UInt64(batch.records.count), "\(fate), partition \(partition)")
-        }
-        service.onTake = { [unowned self] in actors.wakeOthers() }
-        service.onStore = { [unowned self] record, _ in expectations.store(record) }
-        service.onSilence = { [unowned self] in expectations.excuse($0.map(\.id)) }
+        service.watch(self)
         actors.onStep = { [unowned self] name in trace.note(actors.now, name) }
     }
 
     private func die(withPower: Bool) {
         trace.note(actors.now, "the end of the process", withPower ? 1 : 0)
         if withPower { disk.cutPower() } else { disk.kill() }
-        service.forgetSender()
+        service.forgetSender(withPower: withPower)
     }
 
     private func run(_ plan: WorldPlan.Life) {
         lives += 1
-        service.manners = plan.manners
+        service.behave(plan)
         diesAtCall = plan.endsAtCall.map { disk.calls + $0 }
         diesWithPower = plan.end == .powerCut
         disk.trouble = plan.troubled.contains(0) ? plan.trouble : DiskTrouble()
@@ -124,6 +123,7 @@ package final class World {
         guard begin(batches: plan.batches) else { return end() }
         for step in 0..<plan.steps where !disk.isDead {
             if step > 0 { grow(plan, at: step) }
+            service.pass(step: step)
             if step == plan.troubled.lowerBound, step < plan.troubled.upperBound { disk.trouble = plan.trouble }
             if step == plan.troubled.upperBound { disk.trouble = DiskTrouble() }
             if Int.random(in: 0..<50, using: &random) == 0 { disk.writeBack() }
@@ -146,19 +146,19 @@ package final class World {
 
     /// A life without trouble, in which everything arrives.
     private func runLast() {
-        service.manners = SimulatedService.Manners()
+        service.behave(nil)
         disk.trouble = DiskTrouble()
         diesAtCall = nil
         lives += 1
         guard begin(batches: 2) else { return expectations.violate("it cannot be opened without any trouble") }
-        var left = 20_000
+        var left = 20_000 * service.effort
         while let life, !life.isDrained, left > 0, actors.stepOne() {
             left -= 1
             checkBalance()
         }
         guard let life, life.isDrained else {
             return expectations.violate(
-                "it stands still: \(life.map { "\($0.output.drain.statistics)" } ?? "no process")")
+                "it stands still: \(life?.output.statistics.map { "\($0)" } ?? "no drain")")
         }
         stop()
         checkFiles()
@@ -212,7 +212,7 @@ package final class World {
             case .ended: return .ended
             }
         }
-        actors.add("service", weight: weights[4]) { self.service.step(now: self.actors.now) }
+        service.join(actors, weight: weights[4])
         if plan.verificationRate > 0 { actors.add("verifier", weight: 1) { life.spool.verify() } }
         return true
     }
@@ -242,7 +242,7 @@ package final class World {
         let failuresBefore = disk.failures
         life.output.beginStop(within: .seconds(5))
         actors.wakeOthers()
-        var left = 10_000
+        var left = 10_000 * service.effort
         while !life.output.hasEnded, !disk.isDead, left > 0 {
             if !actors.stepOne() { actors.pass(100_000_000) }
             left -= 1
@@ -264,7 +264,7 @@ package final class World {
         life = nil
         if !disk.isDead {
             disk.kill()
-            service.forgetSender()
+            service.forgetSender(withPower: false)
         }
         expectations.processEnded()
         isGone.value = true
@@ -275,7 +275,7 @@ package final class World {
     /// Promise 7, for what the drain has read.
     private func checkBalance() {
         guard let life, actors.steps % 4 == 0 else { return }
-        let now = life.output.drain.statistics
+        guard let now = life.output.statistics else { return }
         if !now.balances { expectations.violate("the drain's balance does not close: \(now)") }
     }
 
@@ -303,6 +303,14 @@ extension World: WorldEvents {
         guard !disk.isDead else { return }
         trace.note(actors.now, "floor", floor)
         expectations.acknowledge(below: floor)
+    }
+
+    func noteStore(_ record: Numbered) { expectations.store(record) }
+    func excuse(_ ids: [UInt64]) { expectations.excuse(ids) }
+    func violate(_ what: String) { expectations.violate(what) }
+    func wakeOthers() { actors.wakeOthers() }
+    func note(_ what: StaticString, _ first: UInt64, _ second: UInt64, _ detail: @autoclosure () -> String) {
+        trace.note(actors.now, what, first, second, detail())
     }
 
     func noteAppend(_ records: [WorldRecord], first: UInt64, position: Int?) {

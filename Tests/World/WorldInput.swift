@@ -6,6 +6,8 @@ final class WorldInput {
     private let sources: [WorldPlan.Source]
     private let spool: Spool
     private let largestBody: Int
+    /// Bodies tell the ids that the spool gives their records.
+    private let writesIDs: Bool
     private var random: SeededGenerator
     private var batchesLeft: Int
     private var next: [Int]
@@ -16,12 +18,13 @@ final class WorldInput {
     private static let lifeSize = 100_000
 
     init(
-        _ sources: [WorldPlan.Source], _ spool: Spool, batches: Int, largestBody: Int, seed: UInt64,
+        _ sources: [WorldPlan.Source], _ spool: Spool, batches: Int, largestBody: Int, writesIDs: Bool, seed: UInt64,
         append: @escaping (_ records: [WorldRecord], _ first: UInt64, _ position: Int?) -> Void
     ) {
         self.sources = sources
         self.spool = spool
         self.largestBody = largestBody
+        self.writesIDs = writesIDs
         self.append = append
         random = SeededGenerator(seed: seed)
         batchesLeft = batches
@@ -56,7 +59,7 @@ final class WorldInput {
         let isDelayable = sources[source].isDelayable
         let end = next[source] + count
         let first = spool.statistics().nextSequence
-        let isTaken = spool.tryAppend(batch(records, position: isDelayable ? end : nil))
+        let isTaken = spool.tryAppend(batch(records, first: first, position: isDelayable ? end : nil))
         if isTaken { append(records, first, isDelayable ? end : nil) }
         if isTaken || !isDelayable {
             // What cannot wait is gone.
@@ -66,8 +69,11 @@ final class WorldInput {
         return isTaken ? .again : .wait(until: now + 5_000_000)
     }
 
-    private func batch(_ records: [WorldRecord], position: Int?) -> RecordBatch {
-        let bodies = records.map { $0.body(padding: Int.random(in: 0...largestBody, using: &random)) }
+    private func batch(_ records: [WorldRecord], first: UInt64, position: Int?) -> RecordBatch {
+        let bodies = records.enumerated().map { offset, record in
+            record.body(
+                id: writesIDs ? first + UInt64(offset) : nil, padding: Int.random(in: 0...largestBody, using: &random))
+        }
         let batch = RecordBatch(capacity: bodies.reduce(0) { $0 + $1.count })
         for body in bodies {
             guard let start = body.withUnsafeBytes(batch.copyIn) else { preconditionFailure("the batch has room") }

@@ -8,23 +8,31 @@ protocol WorldEvents: AnyObject {
     func noteCommit(_ end: UInt64)
     func noteRelease(_ floor: UInt64)
     func noteAppend(_ records: [WorldRecord], first: UInt64, position: Int?)
+    /// The service has stored a record.
+    func noteStore(_ record: Numbered)
+    /// Whether the service has these was not known to who sent them.
+    func excuse(_ ids: [UInt64])
+    func note(_ what: StaticString, _ first: UInt64, _ second: UInt64, _ detail: @autoclosure () -> String)
+    func violate(_ what: String)
+    /// There is something to do, for anybody but who is having a turn.
+    func wakeOthers()
 }
 
 /// The parts of one process: the real spool, ledger and drain, and an input and a way to the service that are not.
 final class WorldLife {
     static let spoolDirectory = "/spool"
     private static let deadLetterDirectory = "/dead-letter"
-    private static let quiet = Logger(label: "world") { _ in SwiftLogNoOpLogHandler() }
+    static let quiet = Logger(label: "world") { _ in SwiftLogNoOpLogHandler() }
 
     let spool: Spool
     let ledger: Ledger
-    let output: WorldOutput
+    let output: any WorldOutput
     let input: WorldInput
     private let area: DeadLetterArea
     private let environment: SpoolEnvironment
 
     init(
-        _ plan: WorldPlan, batches: Int, disk: SimulatedDisk, clocks: Clocks, service: SimulatedService, seed: UInt64,
+        _ plan: WorldPlan, batches: Int, disk: SimulatedDisk, clocks: Clocks, service: any WorldService, seed: UInt64,
         isGone: @escaping () -> Bool, events: any WorldEvents
     ) throws {
         environment = SpoolEnvironment(disk: disk, clocks: clocks, hasThreads: false)
@@ -51,7 +59,8 @@ final class WorldLife {
             throw error
         }
         var random = SeededGenerator(seed: seed)
-        input = WorldInput(plan.sources, spool, batches: batches, largestBody: plan.largestBody, seed: random.next()) {
+        input = WorldInput(plan.sources, spool, batches: batches, largestBody: plan.largestBody, writesIDs: plan.isWired,
+            seed: random.next()) {
             events?.noteAppend($0, first: $1, position: $2)
         }
         var settings = DrainConfiguration(name: "out") { key, partitions in (Int(key) ?? 0) % partitions }
@@ -65,13 +74,14 @@ final class WorldLife {
         area = DeadLetterArea(
             output: settings.name, directory: Self.deadLetterDirectory, main: spool, logger: Self.quiet)
         do {
-            output = try WorldOutput(
-                settings, spool, ledger, service, batchLimit: plan.batchLimit, clocks: clocks,
-                deadLetters: area, isGone: isGone, logger: Self.quiet
-            ) { floor in
-                events?.noteRelease(floor)
-                spool.release(below: floor)
-            }
+            output = try service.makeOutput(
+                WorldProcess(
+                    settings: settings, plan: plan, spool: spool, ledger: ledger, deadLetters: area, clocks: clocks,
+                    isGone: isGone
+                ) { floor in
+                    events?.noteRelease(floor)
+                    spool.release(below: floor)
+                })
         } catch {
             ledger.close()
             spool.abandon()
@@ -83,7 +93,7 @@ final class WorldLife {
     var isDrained: Bool {
         let now = spool.statistics()
         guard input.isOver, now.committed == now.nextSequence else { return false }
-        return output.drain.statistics.floor == now.nextSequence && spool.flush() && ledger.flush()
+        return output.statistics?.floor == now.nextSequence && spool.flush() && ledger.flush()
     }
 
     func close() {
@@ -97,6 +107,7 @@ final class WorldLife {
         area.close()
         spool.abandon()
         ledger.close()
+        output.abandon()
     }
 
     // MARK: After the end

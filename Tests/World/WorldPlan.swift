@@ -26,6 +26,8 @@ struct WorldPlan {
         var manners: SimulatedService.Manners
         /// At a step the service gets so many partitions more; at 0 before the process starts.
         var growth: (step: Int, partitions: Int)?
+        /// Of a service behind a network.
+        var wire = WireManners()
     }
 
     var kind: SimulatedService.Kind
@@ -44,6 +46,8 @@ struct WorldPlan {
     var verificationRate: Int
     /// How likely others get a turn in the middle of a call, in percent.
     var interleaving: Int
+    /// The service is behind a network.
+    var isWired = false
 
     init(_ random: inout SeededGenerator) {
         func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }

@@ -11,10 +11,12 @@ package struct WorldRecord: Equatable, Hashable, Sendable, CustomStringConvertib
 
     static let size = 6
 
-    /// The body: the record, and `padding` bytes.
-    func body(padding: Int) -> [UInt8] {
-        [UInt8(source), UInt8(isPoison ? 1 : 0)]
-            + (0..<4).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) } + Array(repeating: 0x2E, count: padding)
+    /// The body: the record, its id, where a service is to tell it, and `padding` bytes.
+    func body(id: UInt64? = nil, padding: Int) -> [UInt8] {
+        let id = id.map { id in (0..<8).map { UInt8(truncatingIfNeeded: id >> ($0 * 8)) } }
+        return [UInt8(source), UInt8(isPoison ? 1 : 0)]
+            + (0..<4).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) } + (id ?? [])
+            + Array(repeating: 0x2E, count: padding)
     }
 
     init(source: Int, number: Int, isPoison: Bool) {
@@ -35,4 +37,19 @@ package struct WorldRecord: Equatable, Hashable, Sendable, CustomStringConvertib
 package struct Numbered: Equatable, Sendable {
     package var id: UInt64
     package var record: WorldRecord
+
+    /// Bytes of a body that tell both.
+    static let size = WorldRecord.size + 8
+
+    init(id: UInt64, record: WorldRecord) {
+        self.id = id
+        self.record = record
+    }
+
+    /// From a body that tells its id.
+    init?(_ body: UnsafeRawBufferPointer) {
+        guard body.count >= Self.size, let record = WorldRecord(body) else { return nil }
+        self.record = record
+        id = (0..<8).reduce(0) { $0 | UInt64(body[WorldRecord.size + $1]) << ($1 * 8) }
+    }
 }

@@ -2,25 +2,26 @@ import Glibc
 import Synchronization
 import World
 
-/// `worlds [--seeds N] [--seconds N] [--first SEED] [--seed SEED [--trace]]`: runs simulated worlds on all processors, tells
-/// what went wrong in them, and how fast they were. `worlds --bytes` spoils every byte of a spool, in three ways.
+/// `worlds [--wire] [--seeds N] [--seconds N] [--first SEED] [--seed SEED [--trace]]`: runs simulated worlds on all
+/// processors, tells what went wrong in them, and how fast they were; with `--wire` those whose service is behind a network. `worlds --bytes` spoils every byte of a spool, in three ways.
 @main
 struct Worlds {
     static func main() {
         var arguments = Arguments(CommandLine.arguments.dropFirst())
+        let isWired = arguments.has("--wire")
         if let seed = arguments.number("--seed") {
-            let result = World.run(seed: seed, prints: arguments.has("--trace"))
+            let result = World.run(seed: seed, isWired: isWired, prints: arguments.has("--trace"))
             report(result)
             exit(result.violations.isEmpty ? 0 : 1)
         }
         if arguments.has("--bytes") { exit(spoilBytes() ? 0 : 1) }
         let seconds = arguments.number("--seconds").map { Double($0) } ?? .infinity
-        let seeds = arguments.number("--seeds") ?? (seconds.isFinite ? .max : 2000)
+        let seeds = arguments.number("--seeds") ?? (seconds.isFinite ? .max : isWired ? 500 : 2000)
         let first = arguments.number("--first") ?? UInt64.random(in: 0...1 << 40)
-        exit(run(first: first, seeds: seeds, seconds: seconds) ? 0 : 1)
+        exit(run(isWired, first: first, seeds: seeds, seconds: seconds) ? 0 : 1)
     }
 
-    private static func run(first: UInt64, seeds: UInt64, seconds: Double) -> Bool {
+    private static func run(_ isWired: Bool, first: UInt64, seeds: UInt64, seconds: Double) -> Bool {
         let tally = Mutex(Tally())
         let begun = Atomic<UInt64>(0)
         let jobs = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
@@ -31,7 +32,7 @@ struct Worlds {
                     let number = begun.add(1, ordering: .relaxed).oldValue
                     guard number < seeds else { return }
                     running[job] = first &+ number
-                    let result = World.run(seed: first &+ number)
+                    let result = World.run(seed: first &+ number, isWired: isWired)
                     tally.withLock { tally in
                         report(result)
                         tally.add(result)

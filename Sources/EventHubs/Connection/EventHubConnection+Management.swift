@@ -17,7 +17,7 @@ extension EventHubConnection {
 
     private func read(_ type: String, partitionID: String?, _ doing: String) -> EventLoopFuture<AMQPMessage> {
         eventLoop.flatSubmit {
-            let start = NIODeadline.now()
+            let start = self.eventLoop.now
             let limit = TimeAmount(self.options.requestTimeout)
             return self.management().and(self.acquireToken(limit: limit)).flatMap { link, token in
                 var message = AMQPMessage()
@@ -27,7 +27,7 @@ extension EventHubConnection {
                 properties[string: "operation"] = .string("READ")
                 properties[string: "type"] = .string(type)
                 message.applicationProperties = properties
-                let left = max(.milliseconds(1), limit - (.now() - start))
+                let left = max(.milliseconds(1), limit - (self.eventLoop.now - start))
                 return link.request(message, deadline: left, doing)
             }
         }

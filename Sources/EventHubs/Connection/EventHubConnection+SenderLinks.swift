@@ -1,5 +1,4 @@
 internal import AMQP
-import Glibc
 internal import Logging
 internal import NIOCore
 
@@ -100,7 +99,7 @@ extension EventHubConnection {
                 return sender
             }.flatMapErrorThrowing { error in
                 let refusal = EventHubsError(attaching: self.place(partitionID), error)
-                throw TokenRefusal.explained(refusal, self.current?.token, now: Int64(time(nil)))
+                throw TokenRefusal.explained(refusal, self.current?.token, now: self.options.wallSeconds())
             }
     }
 

@@ -1,5 +1,4 @@
 internal import AMQP
-import Glibc
 package import NIOCore
 import Synchronization
 
@@ -124,7 +123,7 @@ extension EventHubConnection {
         case .success(let delivery):
             let result = SendResult(delivery, doing)
             guard case .failed(let error, let prospect) = result, error.code == .unauthorized else { return result }
-            let explained = TokenRefusal.explained(error, current?.token, now: Int64(time(nil)))
+            let explained = TokenRefusal.explained(error, current?.token, now: options.wallSeconds())
             renewAfterRefusal()
             return .failed(explained, prospect)
         case .failure(SendRefusal.tooLarge(let limit)):

@@ -1,5 +1,4 @@
 internal import AMQP
-import Glibc
 internal import Logging
 internal import NIOCore
 internal import Transports
@@ -9,7 +8,7 @@ extension EventHubConnection {
     /// What is left of the authorisation deadline that began at `start`; nil: there is none.
     func authorizationLimit(since start: NIODeadline) -> TimeAmount? {
         guard options.authorizationTimeout > .zero else { return nil }
-        return max(.milliseconds(1), TimeAmount(options.authorizationTimeout) - (.now() - start))
+        return max(.milliseconds(1), TimeAmount(options.authorizationTimeout) - (eventLoop.now - start))
     }
 
     /// For an authorisation that begins now.
@@ -23,7 +22,7 @@ extension EventHubConnection {
     ) -> EventLoopFuture<AccessToken> {
         let credential = endpoint.credential
         let token = credential.token(
-            for: endpoint.audience, now: Int64(time(nil)), lifetime: options.tokenSeconds, renewing: renewing,
+            for: endpoint.audience, now: options.wallSeconds(), lifetime: options.tokenSeconds, renewing: renewing,
             on: eventLoop)
         guard let limit else { return token }
         return withDeadline(token, limit, "\(doing) from \(credential)")
@@ -48,7 +47,7 @@ extension EventHubConnection {
             return link.request(request, deadline: limit, doing)
         }.flatMapThrowing { answer in
             try answer.checkStatus(doing)
-            established.authorized = .now()
+            established.authorized = self.eventLoop.now
             established.token = token
             if let renewal = token.renewal {
                 self.scheduleRenewal(established, in: TimeAmount(renewal))
@@ -58,7 +57,7 @@ extension EventHubConnection {
         }.flatMapErrorThrowing { error in
             guard let error = error as? EventHubsError, error.code == .unauthorized else { throw error }
             self.endpoint.credential.refused(token)
-            throw TokenRefusal.explained(error, token, now: Int64(time(nil)))
+            throw TokenRefusal.explained(error, token, now: self.options.wallSeconds())
         }
     }
 
@@ -83,7 +82,7 @@ extension EventHubConnection {
     }
 
     private func renew(_ established: Established) {
-        let start = NIODeadline.now()
+        let start = eventLoop.now
         acquireToken(renewing: true, limit: wholeAuthorizationLimit).flatMap { token in
             guard token.value != established.token?.value else {
                 // The issuer has no newer one yet.
@@ -104,7 +103,7 @@ extension EventHubConnection {
             // When the token has ended the service would refuse whatever is sent, and nobody would be told why there is no
             // other: a new connection begins with a new token, or with the reason.
             if case .issuer? = established.token?.origin, let expiry = established.token?.expiry,
-                expiry - Int64(time(nil)) <= 1
+                expiry - self.options.wallSeconds() <= 1
             {
                 self.giveUp(established)
             } else {
@@ -114,16 +113,16 @@ extension EventHubConnection {
     }
 
     private func renewalSpacing(_ token: AccessToken) -> TimeAmount {
-        let left = token.expiry.map { max(0, $0 - Int64(time(nil))) } ?? 0
+        let left = token.expiry.map { max(0, $0 - options.wallSeconds()) } ?? 0
         return TimeAmount(TokenCacheMachine<EventHubsToken>.retryDelay(left: .seconds(min(left, 3600))))
     }
 
     /// A link was refused for want of rights: a new token may help. At most one every ten seconds.
     func renewAfterRefusal() {
         guard let established = current, endpoint.credential.canRenew,
-            NIODeadline.now() - established.authorized > .seconds(10)
+            eventLoop.now - established.authorized > .seconds(10)
         else { return }
-        established.authorized = .now()
+        established.authorized = self.eventLoop.now
         if let token = established.token { endpoint.credential.refused(token) }
         established.token = nil
         renew(established)
@@ -134,7 +133,7 @@ extension EventHubConnection {
     /// Warns an hour and five minutes before the end, and says when it has come.
     private func watchExpiry(_ established: Established, _ token: AccessToken) {
         guard let expiry = token.expiry, !established.isOver else { return }
-        let left = expiry - Int64(time(nil))
+        let left = expiry - options.wallSeconds()
         let notice = SignatureNotice(left: left)
         if notice.rawValue > signatureNotice.rawValue {
             signatureNotice = notice

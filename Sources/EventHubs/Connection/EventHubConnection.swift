@@ -40,7 +40,7 @@ package final class EventHubConnection: @unchecked Sendable {
         /// The next token, or the next word about the end of this one.
         var renewal: Scheduled<Void>?
         /// When the last token was put, and which.
-        var authorized = NIODeadline.now()
+        var authorized: NIODeadline
         var token: AccessToken?
         var isOver = false
 
@@ -48,6 +48,7 @@ package final class EventHubConnection: @unchecked Sendable {
             self.connection = connection
             self.session = session
             self.cbs = cbs
+            authorized = connection.eventLoop.now
         }
 
         /// No timer is set again.
@@ -107,10 +108,10 @@ package final class EventHubConnection: @unchecked Sendable {
 
     /// The token first: it may take longer than the service lets a new connection wait.
     private func connect() -> EventLoopFuture<Established> {
-        let start = NIODeadline.now()
+        let start = eventLoop.now
         return acquireToken(limit: wholeAuthorizationLimit).flatMap { token in
-            let acquired = NIODeadline.now() - start
-            return self.open().flatMap { self.authorize($0, token, since: .now() - acquired) }
+            let acquired = self.eventLoop.now - start
+            return self.open().flatMap { self.authorize($0, token, since: self.eventLoop.now - acquired) }
         }
     }
 

@@ -1,3 +1,5 @@
+import Glibc
+
 /// How a client connects and how long it waits. Every step has a deadline.
 public struct EventHubsOptions: Sendable {
     /// How AMQP reaches the service; plain TCP with TLS by default.
@@ -47,6 +49,9 @@ public struct EventHubsOptions: Sendable {
     /// Logs every AMQP frame at level debug, one line with its fields each. Payloads appear as a number of bytes; tokens,
     /// keys and SASL answers never do.
     public var logsFrames = false
+
+    /// The machine's clock: seconds since 1970. Tokens are made and judged by it.
+    package var wallSeconds: @Sendable () -> Int64 = { Int64(time(nil)) }
 
     public init() {}
 

@@ -10,8 +10,15 @@ final class RequestResponseLink: @unchecked Sendable {
     private let eventLoop: any EventLoop
     private var sender: AMQPSender?
     private var receiver: AMQPReceiver?
-    private var pending: [AMQPUUID: EventLoopPromise<AMQPMessage>] = [:]
+    private var pending: [AMQPUUID: Question] = [:]
+    private var questions: UInt64 = 0
     private(set) var isOver = false
+
+    private struct Question {
+        /// Which one it is, counted from 1.
+        let number: UInt64
+        let promise: EventLoopPromise<AMQPMessage>
+    }
 
     /// Answers that may be on their way at once.
     private static let credit: UInt32 = 100
@@ -59,7 +66,8 @@ final class RequestResponseLink: @unchecked Sendable {
         properties.messageID = .uuid(id)
         message.properties = properties
         let promise = eventLoop.makePromise(of: AMQPMessage.self)
-        pending[id] = promise
+        questions += 1
+        pending[id] = Question(number: questions, promise: promise)
         let timer = eventLoop.scheduleTask(in: deadline) {
             self.fail(id, EventHubsError(.timeout, "\(doing): no answer from \(self.address) within \(deadline.text)"))
         }
@@ -76,7 +84,7 @@ final class RequestResponseLink: @unchecked Sendable {
         return promise.futureResult
     }
 
-    private func fail(_ id: AMQPUUID, _ error: EventHubsError) { pending.removeValue(forKey: id)?.fail(error) }
+    private func fail(_ id: AMQPUUID, _ error: EventHubsError) { pending.removeValue(forKey: id)?.promise.fail(error) }
 
     private func received(_ delivery: IncomingDelivery, on receiver: AMQPReceiver) {
         if !delivery.settled { receiver.settle(delivery.id, .accepted) }
@@ -84,7 +92,7 @@ final class RequestResponseLink: @unchecked Sendable {
         guard let message = try? AMQPMessage(decoding: delivery.payload),
             case .uuid(let id)? = message.properties?.correlationID
         else { return }
-        pending.removeValue(forKey: id)?.succeed(message)
+        pending.removeValue(forKey: id)?.promise.succeed(message)
     }
 
     private func over(_ termination: AMQPTermination) {
@@ -92,9 +100,10 @@ final class RequestResponseLink: @unchecked Sendable {
         isOver = true
         sender?.detach()
         receiver?.detach()
-        let promises = pending.values
+        // In the order in which they were asked: a table has none.
+        let left = pending.values.sorted { $0.number < $1.number }
         pending = [:]
-        for promise in promises { promise.fail(EventHubsError(termination, "waiting for an answer from \(address)")) }
+        for question in left { question.promise.fail(EventHubsError(termination, "waiting for an answer from \(address)")) }
     }
 
     func close() {

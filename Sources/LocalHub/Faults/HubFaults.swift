@@ -8,6 +8,8 @@ package struct HubDelivery: Sendable {
     package var partition: Int
     package var events: Int
     package var bytes: Int
+    /// Of the whole message.
+    package var payload = ByteBuffer()
 }
 
 /// What a fault script can make of a message.

@@ -85,6 +85,9 @@ extension HubConnection {
     private func acceptReceiver(
         _ link: LinkID, _ attach: Attach, _ answer: Attach, _ group: String, _ partition: Int
     ) throws(AMQPError) {
+        guard hub.readers != nil else {
+            throw AMQPError(AMQPCondition.notImplemented, "this hub has no threads to read events with")
+        }
         var position = EventPosition.earliest
         for entry in attach.source?.filter.entries ?? [] {
             guard case .symbol("apache.org:selector-filter:string") = entry.key else { continue }

@@ -118,7 +118,7 @@ struct HubManagement {
         map[string: "last_enqueued_time_utc"] = .timestamp(
             properties.last < 0 ? Self.notSet : properties.lastTime)
         map[string: "is_partition_empty"] = .boolean(properties.isEmpty)
-        map[string: "runtime_info_retrieval_time_utc"] = .timestamp(wallClockMilliseconds())
+        map[string: "runtime_info_retrieval_time_utc"] = .timestamp(hub.now)
         return Answer(status: 200, text: "OK", body: .value(.map(map)))
     }
 

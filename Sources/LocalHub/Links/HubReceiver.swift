@@ -57,7 +57,7 @@ final class HubReceiver: @unchecked Sendable {
         isReading = true
         let limit = min(Self.eventsPerRead, Int(credit) - queued)
         let (source, partition, position, loop) = (source, partition, position, connection.eventLoop)
-        connection.hub.readers.submit { state in
+        connection.hub.readers?.submit { state in
             guard case .active = state else { return }
             let outcome = Self.read(source, partition, position, limit: limit)
             loop.execute { self.done(outcome) }

@@ -20,7 +20,9 @@ extension HubConnection {
         if let key { batch.context = Array(key.utf8.prefix(Self.keyLimit)) }
         let index = partition ?? hub.route(key)
         let fault = hub.fault(
-            HubDelivery(number: 0, partition: index, events: batch.recordCount, bytes: delivery.payload.readableBytes))
+            HubDelivery(
+                number: 0, partition: index, events: batch.recordCount, bytes: delivery.payload.readableBytes,
+                payload: delivery.payload))
         switch fault {
         case .answer(let state):
             batch.recycle()

@@ -12,6 +12,8 @@ final class HubPartition: Sendable {
     private let spool: Spool
     private let relay: Relay
     private let state: Mutex<State>
+    private let clocks: Clocks
+    private let newProducerID: @Sendable () -> Int64
 
     /// What to do when a message is stored: grouped by connection, so that one hop serves many.
     struct Receipt: Sendable {
@@ -88,8 +90,11 @@ final class HubPartition: Sendable {
 
     init(index: Int, directory: String, configuration: LocalHubConfiguration, logger: Logger) throws {
         self.index = index
+        clocks = configuration.environment.clocks
+        newProducerID = configuration.newProducerID
         let relay = Relay()
         var spool = SpoolConfiguration(directory: directory)
+        spool.environment = configuration.environment
         spool.maximumSize = configuration.partitionSize
         spool.segmentSize = configuration.segmentSize
         spool.sync = configuration.sync
@@ -111,6 +116,10 @@ final class HubPartition: Sendable {
 
     func close() { spool.close() }
 
+    /// As `Spool.step` and `Spool.abandon`.
+    func step() -> StepResult<UInt64> { spool.step() }
+    func abandon() { spool.abandon() }
+
     // MARK: - Writing
 
     /// Stores a message's events; the receipt comes back when they are.
@@ -129,7 +138,7 @@ final class HubPartition: Sendable {
     ) -> AMQPError? {
         let (done, error) = state.withLock { state -> ([Completion], AMQPError?) in
             let verdict = state.producers.publish(
-                numbers, producerID: producer.id, epoch: producer.epoch, now: wallClockMilliseconds())
+                numbers, producerID: producer.id, epoch: producer.epoch, now: clocks.wallMilliseconds())
             switch verdict {
             case .refused(let error): return ([], error)
             case .store(let position):
@@ -149,7 +158,7 @@ final class HubPartition: Sendable {
 
     private func enqueue(_ batch: RecordBatch, _ receipt: Receipt, _ state: inout State) {
         // The enqueued time never runs backwards in a partition, whatever the clock does.
-        state.lastTime = max(state.lastTime, wallClockMilliseconds())
+        state.lastTime = max(state.lastTime, clocks.wallMilliseconds())
         batch.time = state.lastTime
         state.statistics.messagesStored += 1
         state.statistics.eventsStored += batch.recordCount
@@ -242,7 +251,7 @@ final class HubPartition: Sendable {
             state -> (Result<ProducerTable.Grant, AMQPError>, [Completion], [ProducerLink]) in
             let links = state.producerLinks
             let result = state.producers.attach(
-                request, now: wallClockMilliseconds(), newID: { Int64.random(in: 1 ... .max) },
+                request, now: clocks.wallMilliseconds(), newID: newProducerID,
                 isAttached: { links[$0]?.isEmpty == false })
             guard case .success(let grant) = result else { return (result, [], []) }
             for position in grant.forgotten { state.waiting.append(.change(position)) }
@@ -336,6 +345,9 @@ final class HubPartition: Sendable {
         }
         return low
     }
+
+    /// Everything durable from `sequence` on. Reads from disk: not on an event loop.
+    func reader(from sequence: UInt64) throws(SpoolError) -> SpoolReader { try spool.reader(from: sequence) }
 
     private func bounds() -> (first: UInt64, next: UInt64) {
         let next = state.withLock { $0.committed }

@@ -46,7 +46,7 @@ package enum HubStore {
         return count
     }
 
-    private static func forEachData(of event: ByteBuffer, _ body: (UnsafeRawBufferPointer) -> Void) throws {
+    static func forEachData(of event: ByteBuffer, _ body: (UnsafeRawBufferPointer) -> Void) throws {
         var sections = MessageSections(event)
         while let section = try sections.next() {
             guard section.kind == .data else { continue }

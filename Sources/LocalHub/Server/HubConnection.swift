@@ -49,7 +49,7 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
         return handler
     }
 
-    var now: Int64 { wallClockMilliseconds() / 1000 }
+    var now: Int64 { hub.now / 1000 }
 
     // MARK: - Events
 

@@ -2,11 +2,11 @@ package import AMQP
 import EventHubs
 import Glibc
 package import Logging
-internal import NIOCore
+package import NIOCore
 import NIOPosix
 import OpenSSLTransport
 import Synchronization
-internal import TailraceSpool
+package import TailraceSpool
 
 /// An Event Hubs compatible server for laptops, demos and tests.
 ///
@@ -19,13 +19,13 @@ package final class LocalHub: Sendable {
     let partitions: [HubPartition]
     let receivers: ReceiverRegistry
     /// Reads partitions, so that event loops need not wait for disks.
-    let readers: NIOThreadPool
+    let readers: NIOThreadPool?
     let containerID: String
     /// Milliseconds since 1970.
     let createdAt: Int64
 
     private let batches: BatchPool
-    private let group: MultiThreadedEventLoopGroup
+    private let group: MultiThreadedEventLoopGroup?
     private let tls: TLSContext?
     private let temporary: HubDirectory
     /// PEM file with the authority that clients shall trust; nil without TLS.
@@ -60,10 +60,11 @@ package final class LocalHub: Sendable {
         self.logger = logger
         let temporary = try HubDirectory()
         self.temporary = temporary
-        createdAt = wallClockMilliseconds()
+        let environment = configuration.environment
+        createdAt = environment.clocks.wallMilliseconds()
         containerID = "tailrace-hub-\(AMQPUUID())"
         let store = try configuration.storeDirectory ?? temporary.path("store")
-        try HubDirectory.make(store)
+        if environment.hasThreads { try HubDirectory.make(store) } else { _ = environment.disk.makeDirectory(store) }
         partitions = try (0..<configuration.partitionCount).map {
             try HubPartition(
                 index: $0, directory: "\(store)/partition-\($0)", configuration: configuration, logger: logger)
@@ -90,13 +91,18 @@ package final class LocalHub: Sendable {
         }
         receivers = ReceiverRegistry(limit: configuration.receiverLimit)
         batches = BatchPool(blockCapacity: EventMessage.copyLimit, limit: 32)
+        guard environment.hasThreads else {
+            (group, readers) = (nil, nil)
+            return
+        }
         group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, configuration.threads))
         readers = NIOThreadPool(numberOfThreads: 1)
-        readers.start()
+        readers?.start()
     }
 
     /// Listens. Returns the port.
     package func start() async throws -> Int {
+        guard let group else { preconditionFailure("a hub without threads is given its connections") }
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 256)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -108,20 +114,21 @@ package final class LocalHub: Sendable {
             )
             .childChannelOption(.maxMessagesPerRead, value: 4)
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    if let tls = self.tls {
-                        try channel.pipeline.syncOperations.addHandler(TLSHandler(server: tls))
-                    }
-                    try channel.pipeline.syncOperations.addHandler(
-                        HubFrontDoor(timeout: self.configuration.firstBytesTimeout) {
-                            self.admit(HubConnection(hub: self, eventLoop: channel.eventLoop))
-                        })
-                }
+                channel.eventLoop.makeCompletedFuture { try self.serve(channel) }
             }
         let channel = try await bootstrap.bind(host: configuration.host, port: configuration.port).get()
         state.withLock { $0.channel = channel }
         retryNowAndThen(channel.eventLoop)
         return port
+    }
+
+    /// Puts the hub's handlers on a client's channel. On its event loop.
+    package func serve(_ channel: any Channel) throws {
+        if let tls { try channel.pipeline.syncOperations.addHandler(TLSHandler(server: tls)) }
+        try channel.pipeline.syncOperations.addHandler(
+            HubFrontDoor(timeout: configuration.firstBytesTimeout) {
+                self.admit(HubConnection(hub: self, eventLoop: channel.eventLoop))
+            })
     }
 
     /// A client that speaks AMQP, in whatever wrapping.
@@ -168,10 +175,10 @@ package final class LocalHub: Sendable {
                 connection.handler?.dropTransport(AMQPError(AMQPCondition.connectionForced, "the hub stops"))
             }
         }
-        try? await readers.shutdownGracefully()
+        try? await readers?.shutdownGracefully()
         // The spools first: their threads call the event loops.
         for partition in partitions { partition.close() }
-        try? await group.shutdownGracefully()
+        try? await group?.shutdownGracefully()
         temporary.remove()
     }
 
@@ -185,6 +192,44 @@ package final class LocalHub: Sendable {
         } catch {
             await stop()
         }
+    }
+
+    // MARK: - Without threads
+
+    /// Does a piece of the partitions' work: for an environment without threads.
+    package func step() -> StepResult<UInt64> {
+        var earliest: UInt64?
+        for partition in partitions {
+            switch partition.step() {
+            case .again: return .again
+            case .wait(let until?): earliest = min(earliest ?? until, until)
+            case .wait(nil), .ended: break
+            }
+        }
+        return .wait(until: earliest)
+    }
+
+    /// Lets the partitions go as a kill would. The owner of the channels ends them.
+    package func abandon() {
+        for partition in partitions { partition.abandon() }
+    }
+
+    /// Calls `body` with the bodies of the events that a partition holds from `sequence` on, and returns where they end.
+    /// Reads from disk: not on an event loop.
+    ///
+    /// - Throws: `SpoolError`; `AMQPCodecError` for an event that is no message.
+    package func forEachBody(
+        _ partition: Int, from sequence: UInt64, _ body: (UnsafeRawBufferPointer) -> Void
+    ) throws -> UInt64 {
+        let reader = try partitions[partition].reader(from: sequence)
+        var end = sequence
+        while let frame = try reader.next() {
+            for index in frame.startIndex..<frame.recordCount {
+                try HubStore.forEachData(of: ByteBuffer(bytes: frame.body(index)), body)
+            }
+            end = frame.endSequence
+        }
+        return end
     }
 
     // MARK: - For tests and demos
@@ -220,6 +265,9 @@ package final class LocalHub: Sendable {
     }
 
     // MARK: - For connections
+
+    /// Milliseconds since 1970.
+    var now: Int64 { configuration.environment.clocks.wallMilliseconds() }
 
     func closed(_ connection: HubConnection) {
         state.withLock { _ = $0.connections.removeValue(forKey: ObjectIdentifier(connection)) }

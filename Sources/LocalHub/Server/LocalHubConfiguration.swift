@@ -52,6 +52,11 @@ package struct LocalHubConfiguration: Sendable {
     package var firstBytesTimeout: TimeAmount = .seconds(30)
     /// Event loop threads.
     package var threads = 1
+    /// What the partitions are stored in, and the clock. Without threads the hub has none either, nor sockets: its owner
+    /// gives it channels (`LocalHub.serve`) and lets its partitions work (`LocalHub.step`).
+    package var environment = SpoolEnvironment()
+    /// The id of a producer that asks for none; it is asked for another one where that is taken.
+    package var newProducerID: @Sendable () -> Int64 = { Int64.random(in: 1 ... .max) }
     /// For fault scripts: asked for every message that arrives on a producer link, in the order of arrival.
     package var onDelivery: (@Sendable (HubDelivery) -> HubFault?)?
     /// For fault scripts: asked for every link that a client may have, in the order of arrival.

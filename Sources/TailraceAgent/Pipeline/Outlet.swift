@@ -1,9 +1,9 @@
-internal import NIOCore
-internal import TailraceDelivery
-internal import TailraceSpool
+package import NIOCore
+package import TailraceDelivery
+package import TailraceSpool
 
 /// The way to one kind of service: what is different from output to output.
-protocol Outlet: Sendable {
+package protocol Outlet: Sendable {
     associatedtype Target: OutletDestination
 
     /// As the configuration calls it, such as "eventhubs".
@@ -33,7 +33,7 @@ protocol Outlet: Sendable {
 }
 
 /// A destination that tells the status more.
-protocol OutletDestination: Destination {
+package protocol OutletDestination: Destination {
     /// As the service names the partitions, in the order of their numbers.
     var partitionIDs: [String] { get }
     /// More about it, for the log.
@@ -49,11 +49,11 @@ protocol OutletDestination: Destination {
 }
 
 /// What stands between an output and its service.
-struct OutputTrouble: Equatable, Sendable {
+package struct OutputTrouble: Equatable, Sendable {
     /// For the status, such as "not connected; trying again".
-    var state: String
+    package var state: String
     /// Cause and remedy.
-    var error: String
+    package var error: String
     /// Another agent has taken over: that stays, whatever else goes well.
-    var isTakeover = false
+    package var isTakeover = false
 }

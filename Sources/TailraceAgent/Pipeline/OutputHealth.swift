@@ -1,20 +1,22 @@
 import Synchronization
 
 /// How the way to an output stands, for the status: told by every attempt.
-final class OutputHealth: Sendable {
-    struct State: Equatable, Sendable {
-        var text = "connecting"
-        var lastError: String?
+package final class OutputHealth: Sendable {
+    package struct State: Equatable, Sendable {
+        package var text = "connecting"
+        package var lastError: String?
         /// Milliseconds since 1970.
-        var lastErrorTime: Int64?
+        package var lastErrorTime: Int64?
         fileprivate var isTakenOver = false
     }
     private let state = Mutex(State())
 
+    package init() {}
+
     /// What stands in the way for ever, unless somebody repairs it, is asked for again this often.
     static let repairInterval = Duration.seconds(5)
 
-    var current: State { state.withLock { $0 } }
+    package var current: State { state.withLock { $0 } }
 
     func noteConnected() { state.withLock { if !$0.isTakenOver { $0.text = "connected" } } }
 

@@ -35,17 +35,8 @@ private final class Dial: @unchecked Sendable {
             promise.fail(DialError(.connect, text, isPermanent: true))
             return promise.futureResult
         }
-        var bootstrap = ClientBootstrap(group: eventLoop)
-            .connectTimeout(TimeAmount(route.connectTimeout))
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(.socketOption(.so_keepalive), value: 1)
-            .channelOption(.writeBufferWaterMark, value: .init(low: 512 * 1024, high: 1024 * 1024))
-        if let stall = route.stallTimeout {
-            let milliseconds = Int(clamping: min(max(1, TimeAmount(stall).nanoseconds / 1_000_000), Int64(Int32.max)))
-            bootstrap = bootstrap.channelOption(.tcpOption(Self.tcpUserTimeout), value: milliseconds)
-        }
         let (host, port) = (route.proxy?.host ?? route.host, route.proxy?.port ?? route.port)
-        bootstrap.connect(host: host, port: port).hop(to: eventLoop).whenComplete { result in
+        connect(to: host, port).hop(to: eventLoop).whenComplete { result in
             switch result {
             case .success(let channel): self.connected(channel)
             case .failure(let error):
@@ -55,6 +46,22 @@ private final class Dial: @unchecked Sendable {
             }
         }
         return promise.futureResult
+    }
+
+    private func connect(to host: String, _ port: Int) -> EventLoopFuture<any Channel> {
+        if let connector = route.connector {
+            return connector(host, port, TimeAmount(route.connectTimeout), eventLoop)
+        }
+        var bootstrap = ClientBootstrap(group: eventLoop)
+            .connectTimeout(TimeAmount(route.connectTimeout))
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelOption(.socketOption(.so_keepalive), value: 1)
+            .channelOption(.writeBufferWaterMark, value: .init(low: 512 * 1024, high: 1024 * 1024))
+        if let stall = route.stallTimeout {
+            let milliseconds = Int(clamping: min(max(1, TimeAmount(stall).nanoseconds / 1_000_000), Int64(Int32.max)))
+            bootstrap = bootstrap.channelOption(.tcpOption(Self.tcpUserTimeout), value: milliseconds)
+        }
+        return bootstrap.connect(host: host, port: port)
     }
 
     /// Linux's number, which NIO does not name.

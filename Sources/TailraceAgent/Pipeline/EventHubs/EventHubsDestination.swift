@@ -1,19 +1,19 @@
-internal import EventHubs
+package import EventHubs
 internal import NIOCore
-internal import Producing
-internal import TailraceDelivery
+package import Producing
+package import TailraceDelivery
 
 /// An event hub as the drain sees it.
-final class EventHubsDestination: OutletDestination {
-    typealias Batch = PublishableBatch
+package final class EventHubsDestination: OutletDestination {
+    package typealias Batch = PublishableBatch
 
-    let name: String
-    let partitionIDs: [String]
-    var partitionCount: Int { partitionIDs.count }
-    let guarantee: String
-    let positions: [ServicePosition]?
-    static let window = 4
-    let maximumBatchRecords = 50_000
+    package let name: String
+    package let partitionIDs: [String]
+    package var partitionCount: Int { partitionIDs.count }
+    package let guarantee: String
+    package let positions: [ServicePosition]?
+    package static let window = 4
+    package let maximumBatchRecords = 50_000
 
     private let client: EventHubProducerClient
     private let publishing: [PublishingLane]?
@@ -47,12 +47,12 @@ final class EventHubsDestination: OutletDestination {
         self.account = account
     }
 
-    func makeEncoder() -> EventHubsEncoder {
+    package func makeEncoder() -> EventHubsEncoder {
         EventHubsEncoder(
             maximumSize: maximumSize, reservesNumbers: publishing != nil, storage: storage, account: account)
     }
 
-    func send(
+    package func send(
         _ batch: PublishableBatch, partition: Int, completion: @escaping @Sendable (SendOutcome) -> Void
     ) {
         if let publishing {
@@ -64,14 +64,14 @@ final class EventHubsDestination: OutletDestination {
         }
     }
 
-    var facts: [(name: String, value: String)] { [("maximum_message", "\(maximumSize)")] }
+    package var facts: [(name: String, value: String)] { [("maximum_message", "\(maximumSize)")] }
 
     /// Every send tells how it ended.
-    func trouble(_ partition: Int) -> OutputTrouble? { nil }
+    package func trouble(_ partition: Int) -> OutputTrouble? { nil }
 
-    func noteRefusal(_ partition: Int) { publishing?[partition].noteRefusal() }
+    package func noteRefusal(_ partition: Int) { publishing?[partition].noteRefusal() }
 
-    func hasLostProducer(_ partition: Int) -> Bool { publishing?[partition].isTakenOver ?? false }
+    package func hasLostProducer(_ partition: Int) -> Bool { publishing?[partition].isTakenOver ?? false }
 
-    func close() async { publishing?.forEach { $0.close() } }
+    package func close() async { publishing?.forEach { $0.close() } }
 }

@@ -1,14 +1,14 @@
-internal import EventHubs
-internal import Logging
-internal import NIOCore
-internal import TailraceDelivery
-internal import TailraceSpool
+package import EventHubs
+package import Logging
+package import NIOCore
+package import TailraceDelivery
+package import TailraceSpool
 
 /// The way to an event hub.
-final class EventHubsOutlet: Outlet {
-    static let type = "eventhubs"
+package final class EventHubsOutlet: Outlet {
+    package static let type = "eventhubs"
 
-    let place: String
+    package let place: String
     private let settings: EventHubsOutputSettings
     private let client: EventHubProducerClient
     private let logger: Logger
@@ -16,24 +16,36 @@ final class EventHubsOutlet: Outlet {
     /// Bytes of a batch message at most, whatever the service would take: more saves nothing and costs memory.
     private static let maximumBatch = 1 << 20
 
-    init(_ settings: EventHubsOutputSettings, eventLoop: any EventLoop, logger: Logger) throws(AgentError) {
-        self.settings = settings
-        self.logger = logger
+    convenience init(
+        _ settings: EventHubsOutputSettings, eventLoop: any EventLoop, logger: Logger
+    ) throws(AgentError) {
         let endpoint: EventHubEndpoint
         do throws(EventHubsError) {
             endpoint = try settings.endpoint()
         } catch {
             throw AgentError("output \(settings.name): \(error.message)")
         }
-        place = "hub \(endpoint.hub) at \(endpoint.host):\(endpoint.route.port)"
-        client = EventHubProducerClient(endpoint, settings.connecting, eventLoop, logger)
+        self.init(settings, endpoint, settings.connecting, eventLoop: eventLoop, logger: logger)
     }
 
-    var eventLoop: any EventLoop { client.eventLoop }
+    /// - Parameters:
+    ///   - endpoint: whatever the settings say.
+    ///   - options: likewise.
+    package init(
+        _ settings: EventHubsOutputSettings, _ endpoint: EventHubEndpoint, _ options: EventHubsOptions,
+        eventLoop: any EventLoop, logger: Logger
+    ) {
+        self.settings = settings
+        self.logger = logger
+        place = "hub \(endpoint.hub) at \(endpoint.host):\(endpoint.route.port)"
+        client = EventHubProducerClient(endpoint, options, eventLoop, logger)
+    }
 
-    func partitionCount() -> EventLoopFuture<Int> { client.askEventHubProperties().map { $0.partitionIDs.count } }
+    package var eventLoop: any EventLoop { client.eventLoop }
 
-    func connect(
+    package func partitionCount() -> EventLoopFuture<Int> { client.askEventHubProperties().map { $0.partitionIDs.count } }
+
+    package func connect(
         _ ledger: Ledger, _ health: OutputHealth, _ account: InputAccount?,
         route: @Sendable (_ partitions: Int) throws -> Routing
     ) async throws -> EventHubsDestination {
@@ -86,13 +98,13 @@ final class EventHubsOutlet: Outlet {
         return "at least once: \(reason); duplicates only among batches in flight"
     }
 
-    func trouble(_ error: any Error) -> OutputTrouble {
+    package func trouble(_ error: any Error) -> OutputTrouble {
         OutputTrouble(error as? EventHubsError ?? EventHubsError(.connectFailed, "\(error)"))
     }
 
-    static func partition(of key: String, count: Int) -> Int {
+    package static func partition(of key: String, count: Int) -> Int {
         PartitionKeyHash.service.index(of: key, partitionCount: count)
     }
 
-    func close() -> EventLoopFuture<Void> { client.end() }
+    package func close() -> EventLoopFuture<Void> { client.end() }
 }
