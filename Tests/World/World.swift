@@ -305,7 +305,10 @@ extension World: WorldEvents {
         expectations.acknowledge(below: floor)
     }
 
-    func noteStore(_ record: Numbered) { expectations.store(record) }
+    func noteStore(_ record: Numbered) {
+        if plan.isWired { trace.note(actors.now, "stored", record.id, 0, "\(record.record)") }
+        expectations.store(record)
+    }
     func excuse(_ ids: [UInt64]) { expectations.excuse(ids) }
     func violate(_ what: String) { expectations.violate(what) }
     func wakeOthers() { actors.wakeOthers() }

@@ -11,8 +11,10 @@ final class SimulatedNetwork: @unchecked Sendable {
     struct Weather: Sendable {
         /// Nanoseconds on the way, at most.
         var delay: UInt64 = 1_000_000
-        /// Bytes that are read at a time, at most; those of the shortest pieces cut frames anywhere.
+        /// Bytes that are read at a time, at most.
         var piece = 1 << 16
+        /// In percent, pieces of a few bytes, which cut frames anywhere.
+        var tinyPieces = 0
         /// Per piece: the connection breaks.
         var breaks = 0
         /// Per connection: nobody answers, or it is refused.
@@ -253,7 +255,8 @@ final class SimulatedNetwork: @unchecked Sendable {
             return
         }
         var bytes = ByteBuffer()
-        var left = Int.random(in: 1...max(1, weather.piece), using: &random)
+        let isTiny = weather.tinyPieces > 0 && Int.random(in: 0..<100, using: &random) < weather.tinyPieces
+        var left = isTiny ? Int.random(in: 1...9, using: &random) : weather.piece
         while left > 0, var piece = connection.pipes[end.rawValue].pieces.first, piece.arrival <= now {
             guard var slice = piece.bytes.readSlice(length: min(left, piece.bytes.readableBytes)) else { break }
             left -= slice.readableBytes

@@ -11,15 +11,15 @@ final class WatchedDestination<Target: OutletDestination>: Destination, @uncheck
 
     let target: Target
     private let isGone: () -> Bool
-    /// The ids in a batch; nil: nobody wants to know.
-    private let sent: ((Batch) -> [UInt64])?
+    /// The ids in a batch.
+    private let sent: (Batch) -> [UInt64]
     private weak var events: (any WorldEvents)?
     private var lastNumber = 0
     /// Those without an end, with their ids, by the order of their sending.
     private var open: [Int: [UInt64]] = [:]
 
     init(
-        _ target: Target, isGone: @escaping () -> Bool, events: (any WorldEvents)?, sent: ((Batch) -> [UInt64])?
+        _ target: Target, isGone: @escaping () -> Bool, events: (any WorldEvents)?, sent: @escaping (Batch) -> [UInt64]
     ) {
         self.target = target
         self.isGone = isGone
@@ -40,8 +40,9 @@ final class WatchedDestination<Target: OutletDestination>: Destination, @uncheck
         guard !isGone() else { return }
         lastNumber += 1
         let number = lastNumber
-        open[number] = sent?(batch) ?? []
-        events?.note("sent", UInt64(number), UInt64(partition), "")
+        let ids = sent(batch)
+        open[number] = ids
+        events?.note("sent", UInt64(number), UInt64(partition), "\(ids)")
         target.send(batch, partition: partition) { [self] outcome in
             guard let ids = open.removeValue(forKey: number) else {
                 events?.violate("batch \(number) of partition \(partition) has come to an end twice: \(outcome)")

@@ -289,12 +289,10 @@ final class WireHub: WorldService, @unchecked Sendable {
         let outlet = EventHubsOutlet(settings, endpoint, options, eventLoop: loop, logger: WorldLife.quiet)
         let output = WireOutput(
             outlet, process, loop: loop, seed: random.next(), events: events,
-            sent: plan.isIdempotent
-                ? nil
-                : { batch in
-                    var payload = batch.payload
-                    return Self.records(of: &payload).map(\.id)
-                },
+            sent: { batch in
+                var payload = batch.payload
+                return Self.records(of: &payload).map(\.id)
+            },
             disconnect: { network.clientsEnded(withPower: false) })
         self.output = output
         return output

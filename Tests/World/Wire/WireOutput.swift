@@ -30,7 +30,7 @@ final class WireOutput<Way: Outlet>: WorldOutput, @unchecked Sendable {
     let tasks = SimulatedTasks()
     private let outlet: Way
     private let process: WorldProcess
-    private let sent: ((Way.Target.Batch) -> [UInt64])?
+    private let sent: (Way.Target.Batch) -> [UInt64]
     /// Takes the network away from this process.
     private let disconnect: () -> Void
     private let health = OutputHealth()
@@ -50,7 +50,7 @@ final class WireOutput<Way: Outlet>: WorldOutput, @unchecked Sendable {
 
     init(
         _ outlet: Way, _ process: WorldProcess, loop: SimulatedLoop, seed: UInt64, events: (any WorldEvents)?,
-        sent: ((Way.Target.Batch) -> [UInt64])?, disconnect: @escaping () -> Void
+        sent: @escaping (Way.Target.Batch) -> [UInt64], disconnect: @escaping () -> Void
     ) {
         self.outlet = outlet
         self.process = process

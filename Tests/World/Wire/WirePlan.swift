@@ -61,9 +61,14 @@ struct WirePlan {
         let (badNetwork, badHub) = (pick([0, 40, 80]), pick([0, 40, 80]))
         for index in plan.lives.indices {
             plan.lives[index].stretch(by: Self.effort)
+            if chance(50) {
+                plan.lives[index].batches *= 3
+                plan.lives[index].endsAtCall = plan.lives[index].endsAtCall.map { $0 * 3 }
+            }
             var wire = WireManners()
             wire.weather.delay = pick([0, 1_000_000, 50_000_000])
-            wire.weather.piece = pick([5, 100, 1 << 16])
+            wire.weather.piece = pick([100, 1000, 1 << 16])
+            wire.weather.tinyPieces = pick([0, 10, 40])
             if chance(badNetwork) {
                 wire.weather.breaks = pick([2, 10, 50])
                 wire.weather.refusals = pick([0, 200, 500])
