@@ -55,16 +55,18 @@ struct Resumption: Sendable {
             let (service, base) = (position.lastNumber, position.base)
             state.partitions[index].producer = position.producer
             state.partitions[index].serviceNumber = base
+            state.partitions[index].found = nil
             guard ledger.producer?.groupID == position.producer.groupID else { continue }
             let held = end > ledger.acknowledged ? end - ledger.acknowledged : 0
-            switch numbering.distance(from: ledger.serviceNumber, to: service) {
+            switch ledger.beyond(service, numbering) {
             case let ahead? where ahead > 0 && !gone.isEmpty && ledger.acknowledged < gone.upperBound:
                 doubt(index, "it has \(ahead) records more than the ledger, and some of them left the spool")
             case let ahead? where UInt64(ahead) <= held:
                 remaining[index] = Int(ahead)
                 // So that the numbers meet the base when the skipping ends, also in a run that goes on with it.
                 state.partitions[index].serviceNumber =
-                    base == service ? ledger.serviceNumber : numbering.before(base, by: ahead)
+                    base == service && ledger.found == nil
+                    ? ledger.serviceNumber : numbering.before(base, by: ahead)
             case let ahead?:
                 doubt(index, "it has \(ahead) records more than the ledger, and the spool holds only \(held)")
             // It keeps no numbers, and never knew what the ledger knows.
@@ -98,7 +100,28 @@ struct Resumption: Sendable {
     }
 }
 
+extension LedgerState.Partition {
+    /// How many records from `acknowledged` on the service has, whose last number is `number`; nil when that does not fit.
+    fileprivate func beyond(_ number: Int64, _ numbering: ServiceNumbering) -> Int64? {
+        let counted = numbering.distance(from: serviceNumber, to: number)
+        guard let found else { return counted }
+        // Before the first number it has counted anew, and tells nothing. Otherwise what came late counts too.
+        guard number != ServiceNumbering.none, let counted else { return Int64(found) }
+        return max(Int64(found), counted)
+    }
+}
+
 extension LedgerState {
+    /// A producer is about to get a higher owner level, under which the service may count anew: what it has beyond the
+    /// ledger is kept until records go out again.
+    ///
+    /// - Parameter number: of the last record that the service has, before.
+    package mutating func raise(_ index: Int, to producer: Producer, from number: Int64) {
+        let beyond = partitions[index].beyond(number, .wrapping)
+        partitions[index].producer = producer
+        partitions[index].found = beyond.flatMap { UInt32(exactly: $0) }
+    }
+
     /// The producers that a new run goes on with, one per partition; nil where there is none, or where the routing has
     /// changed, so that another producer must begin.
     package func producers(_ routing: Routing) -> [Producer?] {

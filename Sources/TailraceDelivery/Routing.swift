@@ -55,6 +55,7 @@ extension LedgerState {
             guard index < partitions.count else { return Partition(acknowledged: floor) }
             var partition = partitions[index]
             partition.acknowledged = floor
+            partition.found = nil
             return partition
         }
     }

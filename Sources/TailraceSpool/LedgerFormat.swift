@@ -22,7 +22,8 @@
 //                       16   8   i64 producer group id
 //                       24   2   i16 owner level
 //                       26   1   1 when there is a producer: otherwise the two fields before are zero
-//                       27   5   zero
+//                       27   1   1 when the next field counts: otherwise that is zero
+//                       28   4   u32 records that the service has beyond, as it said before the owner level was taken
 //
 // Why three slots: an update must reach the page cache at once (kill -9) but is synced later (power cut). At any moment
 // one slot is durable, one may be on its way to the disk, and the third takes updates; so neither a torn write nor a
@@ -74,6 +75,9 @@ enum LedgerFormat {
                 base.store(producer.groupID, at: at + 16)
                 base.store(producer.ownerLevel, at: at + 24)
                 base.store(1 as UInt8, at: at + 26)
+                guard let found = partition.found else { continue }
+                base.store(1 as UInt8, at: at + 27)
+                base.store(found, at: at + 28)
             }
             base.store(checksum(of: UnsafeRawBufferPointer(rebasing: bytes[12...])), at: 8)
         }
@@ -114,6 +118,9 @@ enum LedgerFormat {
             if version >= 2, base.load(at: at + 26, as: UInt8.self) == 1 {
                 partition.producer = .init(
                     groupID: base.load(at: at + 16, as: Int64.self), ownerLevel: base.load(at: at + 24, as: Int16.self))
+                if base.load(at: at + 27, as: UInt8.self) == 1 {
+                    partition.found = base.load(at: at + 28, as: UInt32.self)
+                }
             }
             state.partitions.append(partition)
         }

@@ -18,6 +18,9 @@ package struct LedgerState: Equatable, Sendable {
         package var serviceNumber: Int64
         /// Whose numbers those are; nil: the records went out without numbers.
         package var producer: Producer?
+        /// So many records from `acknowledged` on the service has as well: it said so before the owner level of `producer`
+        /// was taken, and under that nothing was sent since. Nil: `serviceNumber` tells.
+        package var found: UInt32?
 
         package init(acknowledged: UInt64, serviceNumber: Int64 = -1, producer: Producer? = nil) {
             self.acknowledged = acknowledged

@@ -42,6 +42,42 @@ import Testing
     }
 
     @Test(arguments: [
+        // The ledger's number, the service's at the level before, what it says at the next level: how many are skipped.
+        (Int64(7), Int64(12), Int64(-1), 5),
+        (7, 12, 12, 5),
+        (7, 7, -1, 0),
+        (-1, 2, -1, 3),
+        (Int64(Int32.max), 1, -1, 2),
+        // What came late, with a service that goes on.
+        (7, 12, 14, 7),
+        // Another owner level before anything was sent.
+        (7, -1, -1, 0),
+    ])
+    func whatTheServiceHadBeforeAnOwnerLevelWasTakenIsSkipped(
+        number: Int64, before: Int64, last: Int64, skipped: Int
+    ) {
+        var state = ledger(number: number)
+        let next = LedgerState.Producer(groupID: 5, ownerLevel: 2)
+        state.raise(0, to: next, from: before)
+        #expect(state.partitions[0].producer == next)
+        #expect(state.partitions[0].acknowledged == 100)
+        // The process ends before it has sent anything, and the one after it too: they ask at the level that they noted.
+        state.raise(0, to: .init(groupID: 5, ownerLevel: 3), from: last)
+        let asked = state
+        let resumption = Resumption(&state, [position(last)], end: 200) { _, _ in }
+        #expect(resumption.remaining == [skipped])
+        #expect(state.partitions[0].found == nil)
+        // The numbers go on behind the service's when that is over.
+        let numbering = ServiceNumbering.wrapping
+        #expect(
+            numbering.distance(from: numbering.advanced(state.partitions[0].serviceNumber, by: skipped), to: last) == 0)
+        // Somebody else's, it says nothing.
+        state = asked
+        #expect(Resumption(&state, [position(last, group: 6)], end: 200) { _, _ in }.isOver)
+        #expect(state.partitions[0].found == nil)
+    }
+
+    @Test(arguments: [
         // The ledger's number, the service's, the spool's end: how many are skipped, the ledger's number then.
         (Int64(7), Int64(7), UInt64(200), 0, Int64(7)),
         (7, 12, 200, 5, 7),

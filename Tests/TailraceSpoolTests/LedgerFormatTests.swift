@@ -91,6 +91,13 @@ private func oldState(revision: UInt64) -> LedgerState {
         #expect(LedgerFormat.encode(Self.newState, revision: 77) == newSlot(revision: 77))
     }
 
+    @Test(arguments: [nil, 0, 1, UInt32.max]) func whatAServiceHasBeyondIsKept(_ found: UInt32?) {
+        var state = Self.newState
+        state.partitions[1].found = found
+        let slot = LedgerFormat.encode(state, revision: 78)
+        #expect(slot.withUnsafeBytes { LedgerFormat.decode($0) } == .state(state, revision: 78, version: 2))
+    }
+
     /// The bytes of both versions as a file, for ever: whoever changes a format must leave these readable.
     @Test(arguments: [
         (

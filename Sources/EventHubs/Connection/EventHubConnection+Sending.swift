@@ -103,13 +103,15 @@ extension EventHubConnection {
         }
         let (result, reattach) = publisher.finished(batch, result)
         if reattach, let sender = transmission.sender { drop(sender, transmission.key, publisher, nil) }
-        guard case .failed(let error, let prospect) = result, prospect != .batchRefused else {
+        guard case .failed(var error, let prospect) = result, prospect != .batchRefused || publisher.replacesRefused
+        else {
             // Those that wait come before what this one's owner publishes now.
             if let sender = transmission.sender { transmitLine(publisher, sender) }
             transmission.finish(result)
             return
         }
         transmission.finish(result)
+        if prospect == .batchRefused { error = EventHubsError(.rejected, "waiting for what replaces a refused batch") }
         guard !publisher.isEstablished else { return }
         let waiting = publisher.line
         publisher.line = []

@@ -22,11 +22,13 @@ extension EventHubProducerClient {
         connection.send(payload: payload, partitionID: partitionID, completion: completion)
     }
 
-    /// An idempotent producer of a partition, over the client's connection; it ends with the client.
+    /// An idempotent producer of a partition, over the client's connection; it ends with the client. Parameters: see
+    /// `PartitionPublisher`.
     package func makePublisher(
-        partitionID: String, options: PublishingOptions = PublishingOptions()
+        partitionID: String, options: PublishingOptions = PublishingOptions(), replacesRefused: Bool = false
     ) -> PartitionPublisher {
-        PartitionPublisher(connection, partitionID: partitionID, options: options)
+        PartitionPublisher(
+            connection, partitionID: partitionID, options: options, replacesRefused: replacesRefused)
     }
 
     /// As `close`, without waiting.

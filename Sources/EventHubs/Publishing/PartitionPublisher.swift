@@ -13,6 +13,8 @@ package final class PartitionPublisher: @unchecked Sendable {
     package let partitionID: String
     private let connection: EventHubConnection
     let key: SenderKey
+    /// What is refused for good is replaced by other batches, which come before those that waited behind it.
+    let replacesRefused: Bool
     // Touched on the event loop only.
     private var machine: PublishingMachine<PublishableBatch>
     /// Set while a link is being given up.
@@ -24,11 +26,15 @@ package final class PartitionPublisher: @unchecked Sendable {
 
     private static let serial = Atomic<UInt64>(0)
 
+    /// - Parameter replacesRefused: a batch that is refused for good is replaced by others, as halves replace a whole. Those
+    ///   that wait behind it fail (`retriable`), so that these can be published first.
     package init(
-        _ connection: EventHubConnection, partitionID: String, options: PublishingOptions = PublishingOptions()
+        _ connection: EventHubConnection, partitionID: String, options: PublishingOptions = PublishingOptions(),
+        replacesRefused: Bool = false
     ) {
         self.connection = connection
         self.partitionID = partitionID
+        self.replacesRefused = replacesRefused
         key = SenderKey(partitionID, publisher: Self.serial.wrappingAdd(1, ordering: .relaxed).newValue)
         machine = PublishingMachine(options)
     }

@@ -112,7 +112,7 @@ package final class LineSender: Sendable {
             }
             var publishers: [PartitionPublisher] = []
             for id in ids {
-                let publisher = client.makePublisher(partitionID: id)
+                let publisher = client.makePublisher(partitionID: id, replacesRefused: true)
                 guard try await publisher.open().get() != nil else {
                     throw SendError("the namespace does not support idempotent publishing; send without --idempotent")
                 }

@@ -34,6 +34,27 @@ import Testing
         #expect(stored == texts(0..<5))
     }
 
+    /// The first batch of a producer travels alone. When it is refused, what waited behind it would be published before what
+    /// takes its place.
+    @Test func whatWaitsBehindARefusedFirstBatchLetsItsReplacementsGoFirst() async throws {
+        let refusal = HubFault.answer(.rejected(AMQPError("com.microsoft:argument-error", "scripted")))
+        let stored = try await PublishingHub.with({ $0.onDelivery = { $0.number == 0 ? refusal : nil } }) { place in
+            let connection = try place.connect()
+            let publisher = PartitionPublisher(connection, partitionID: "0", replacesRefused: true)
+            let batches = try batches(2)
+            let results = await publisher.publishAll(batches)
+            guard case .failed(_, .batchRefused) = results[0], case .failed(_, .retriable) = results[1] else {
+                Issue.record("\(results)")
+                return
+            }
+            #expect(place.hub.statistics.partitions[0].messagesStored == 0)
+            let halves = [try PublishingHub.batch(["0a"]), try PublishingHub.batch(["0b"])]
+            #expect(await publisher.publishAll(halves + [batches[1]]) == Array(repeating: .accepted, count: 3))
+            _ = try await connection.close().get()
+        }
+        #expect(stored == ["0a", "0b", "1a", "1b"])
+    }
+
     @Test func aNamespaceWithoutSupportIsTold() async throws {
         try await PublishingHub.with({ $0.supportsIdempotentPublishing = false }) { place in
             let connection = try place.connect()

@@ -65,6 +65,8 @@ final class SimulatedNetwork: @unchecked Sendable {
     var isServerDark = false
     /// Told what becomes of connections.
     var onEvent: ((_ what: StaticString, _ connection: Int, _ count: Int) -> Void)?
+    /// What processes have sent that are no more does not arrive behind the connections of those that follow.
+    var isOrderly = false
     /// Bytes on their way per direction, and bytes that a channel keeps for it before it is not writable.
     private let window: Int
     private let mark: Int
@@ -114,6 +116,7 @@ final class SimulatedNetwork: @unchecked Sendable {
             }
             return
         }
+        if isOrderly { deliverLeftovers() }
         lastNumber += 1
         let client = SimulatedChannel(call.loop, mark: mark)
         let accepted = SimulatedChannel(server.loop, mark: mark)
@@ -139,6 +142,17 @@ final class SimulatedNetwork: @unchecked Sendable {
         call.loop.execute {
             client.activate()
             call.promise.succeed(client)
+        }
+    }
+
+    /// What processes have sent that are no more arrives now.
+    private func deliverLeftovers() {
+        for connection in connections where connection.channels[End.client.rawValue] == nil {
+            while !connection.pipes[End.client.rawValue].isSilent,
+                connection.pipes[End.client.rawValue].pieces.first != nil || connection.pipes[End.client.rawValue].end != nil
+            {
+                deliver(connection, .client, .max)
+            }
         }
     }
 

@@ -41,6 +41,8 @@ final class WireHub: WorldService, @unchecked Sendable {
         disk = SimulatedDisk(seed: random.next())
         network = SimulatedNetwork(
             seed: random.next(), window: plan.window, mark: plan.mark, clock: clocks.nanoseconds)
+        // What comes late to a hub that counts anew nobody can know of.
+        network.isOrderly = plan.isIdempotent && plan.countsAnew
         start()
     }
 

@@ -68,7 +68,7 @@ package final class EventHubsOutlet: Outlet {
         let stored = ledger.state.producers(routing)
         let opened = try await Producers(
             client: client, partitionIDs: partitionIDs, stored: stored, logger: logger,
-            note: { try self.note($0, ledger) }
+            note: { try self.note($0, from: $1, ledger) }
         ).open()
         if opened == nil, settings.idempotent == .always {
             throw EventHubsError(
@@ -79,11 +79,11 @@ package final class EventHubsOutlet: Outlet {
         return opened
     }
 
-    /// Tells the ledger of the owner levels that are taken next.
-    private func note(_ producers: [LedgerState.Producer?], _ ledger: Ledger) throws {
+    /// Tells the ledger of the owner levels that are taken next, and what the service has from those before.
+    private func note(_ producers: [LedgerState.Producer?], from numbers: [Int32?], _ ledger: Ledger) throws {
         var state = ledger.state
-        for (index, producer) in producers.enumerated() {
-            if let producer { state.partitions[index].producer = producer }
+        for (index, (producer, number)) in zip(producers, numbers).enumerated() {
+            if let producer, let number { state.raise(index, to: producer, from: Int64(number)) }
         }
         try ledger.update(state)
         guard ledger.flush(timeoutMilliseconds: 5000) else {

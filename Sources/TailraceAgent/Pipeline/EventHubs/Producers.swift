@@ -9,7 +9,7 @@ internal import TailraceSpool
 ///
 /// That takes two attaches. The service tells where a producer stands only at the owner level that it stood at: at a
 /// higher one it may count anew (the live tests of the reference's beta 5.4.0b1 show that it does). In between the
-/// ledger is told of the next level: an agent that ends before it has attached would otherwise find its own producer
+/// ledger is told how many records the service has beyond it, for nobody will tell that again, and of the next level: an agent that ends before it has attached would otherwise find its own producer
 /// taken, and could not tell itself from a copy of its state directory.
 struct Producers {
     struct Opened {
@@ -28,8 +28,9 @@ struct Producers {
     /// As `LedgerState.producers`.
     let stored: [LedgerState.Producer?]
     let logger: Logger
-    /// Makes the producers' owner levels durable, by partition; nil where there is none to go on with.
-    let note: ([LedgerState.Producer?]) throws -> Void
+    /// Makes the producers' owner levels durable, by partition, and the last numbers of the levels before; nil where there
+    /// is none to go on with.
+    let note: ([LedgerState.Producer?], _ numbers: [Int32?]) throws -> Void
 
     /// Nil: the namespace does not support it.
     func open() async throws -> [Opened]? {
@@ -39,15 +40,20 @@ struct Producers {
             if producer.ownerLevel < .max { producer.ownerLevel += 1 }
             return producer
         }
-        if next.contains(where: { $0 != nil }) { try note(next) }
+        if next.contains(where: { $0 != nil }) { try note(next, numbers) }
         let attached = try await forEachPartition { attach($0, next[$0]) }
         var opened: [Opened] = []
         for (one, number) in zip(attached, numbers) {
             guard var one else { return nil }
-            if let number { one.lastNumber = number }
+            if let number { one.lastNumber = Self.last(number, granted: one.lastNumber) }
             opened.append(one)
         }
         return opened
+    }
+
+    /// What came between the two attaches counts too, unless the service counts anew.
+    private static func last(_ number: Int32, granted: Int32) -> Int32 {
+        granted != PublishingNumber.none && PublishingNumber.isAtOrBefore(number, granted) ? granted : number
     }
 
     /// A few begun together, and awaited one after the other.
@@ -84,7 +90,8 @@ struct Producers {
         var options = PublishingOptions()
         options.producerGroupID = producer?.groupID
         options.ownerLevel = producer?.ownerLevel
-        let publisher = client.makePublisher(partitionID: partitionIDs[index], options: options)
+        let publisher = client.makePublisher(
+            partitionID: partitionIDs[index], options: options, replacesRefused: true)
         return publisher.open().map { state in
             state.map { Opened(publisher: publisher, state: $0, lastNumber: $0.lastSequenceNumber) }
         }
