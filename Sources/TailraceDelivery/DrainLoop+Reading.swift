@@ -151,8 +151,10 @@ extension DrainLoop {
     }
 
     func advance(_ view: SpoolFrame, _ index: Int) {
-        cursor = view.firstSequence + UInt64(index)
+        let next = view.firstSequence + UInt64(index)
         if index == view.recordCount { frame = nil } else { frame?.next = index }
+        guard next != cursor else { return }
+        cursor = next
         // Without anything in batches, the floor moves by reading alone (what was acknowledged before).
         ledger.touch()
     }

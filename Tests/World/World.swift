@@ -77,6 +77,11 @@ package final class World {
         if prints { print(plan, wire.map { "\($0)" } ?? "") }
     }
 
+    /// Nanoseconds: what is in flight gets five seconds, the connections two, and what others do meanwhile takes time too.
+    private static let stopLimit: UInt64 = 8_000_000_000
+    /// With a hub and a network that behave: the longest waits there are, one behind the other.
+    private static let lastLimit: UInt64 = 600_000_000_000
+
     // MARK: - The course of the world
 
     private func run() -> WorldResult {
@@ -151,6 +156,7 @@ package final class World {
         diesAtCall = nil
         lives += 1
         guard begin(batches: 2) else { return expectations.violate("it cannot be opened without any trouble") }
+        let beginning = actors.now
         var left = 20_000 * service.effort
         while let life, !life.isDrained, left > 0, actors.stepOne() {
             left -= 1
@@ -159,6 +165,9 @@ package final class World {
         guard let life, life.isDrained else {
             return expectations.violate(
                 "it stands still: \(life?.output.statistics.map { "\($0)" } ?? "no drain")")
+        }
+        if plan.isWired, actors.now - beginning > Self.lastLimit {
+            expectations.violate("it stood still for \((actors.now - beginning) / 1_000_000_000) s")
         }
         stop()
         checkFiles()
@@ -239,7 +248,9 @@ package final class World {
     /// As the command does: what is in flight may still be answered, then everything is written down.
     private func stop() {
         guard let life else { return }
+        trace.note(actors.now, "stop")
         let failuresBefore = disk.failures
+        let beginning = actors.now
         life.output.beginStop(within: .seconds(5))
         actors.wakeOthers()
         var left = 10_000 * service.effort
@@ -248,6 +259,9 @@ package final class World {
             left -= 1
         }
         if left == 0 { expectations.violate("the drain does not end") }
+        if plan.isWired, actors.now - beginning > Self.stopLimit {
+            expectations.violate("the stop took \((actors.now - beginning) / 1_000_000) ms")
+        }
         checkBalance()
         guard !disk.isDead else { return }
         life.close()

@@ -114,7 +114,8 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
     func watchExpiry() {
         expiryTimer?.cancel()
         expiryTimer = nil
-        guard let expiry = authorization.nextExpiry else { return }
+        // A token may be answered late, when the connection is over.
+        guard handler != nil, let expiry = authorization.nextExpiry else { return }
         let wait = max(0, min(expiry - now, 24 * 3600))
         expiryTimer = eventLoop.assumeIsolated().scheduleTask(in: .seconds(wait)) { [weak self] in
             self?.claimsExpired()

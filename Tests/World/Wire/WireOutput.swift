@@ -42,7 +42,8 @@ final class WireOutput<Way: Outlet>: WorldOutput, @unchecked Sendable {
     /// By which the drain works.
     private var routing: Routing?
     private var isFinished = false
-    private var isStopping = false
+    private var stopLimit: Duration?
+    private var isStopping: Bool { stopLimit != nil }
     private var isClosed = false
     private var isAsking = false
     private var pause = pauses.first
@@ -136,6 +137,7 @@ final class WireOutput<Way: Outlet>: WorldOutput, @unchecked Sendable {
         targets.append(watched)
         pause = Self.pauses.first
         phase = .draining
+        if let stopLimit { drain.beginStop(within: stopLimit) }
         // The service may have more by now than it is to be.
         partitionCheckAt = process.clocks.instant()
     }
@@ -175,7 +177,7 @@ final class WireOutput<Way: Outlet>: WorldOutput, @unchecked Sendable {
     func lookForPartitions() { partitionCheckAt = process.clocks.instant() }
 
     func beginStop(within limit: Duration) {
-        isStopping = true
+        stopLimit = limit
         running?.drain.beginStop(within: limit)
     }
 

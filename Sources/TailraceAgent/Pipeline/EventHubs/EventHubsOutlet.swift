@@ -66,6 +66,9 @@ package final class EventHubsOutlet: Outlet {
     ) async throws -> [Producers.Opened]? {
         guard settings.idempotent != .never else { return nil }
         let stored = ledger.state.producers(routing)
+        // An attempt whose note could not be written has left it in memory: the service must not hear of a level that is
+        // not on the disk, or the next process would find its own producer taken.
+        if stored.contains(where: { $0 != nil }) { try store(ledger.state, ledger) }
         let opened = try await Producers(
             client: client, partitionIDs: partitionIDs, stored: stored, logger: logger,
             note: { try self.note($0, from: $1, ledger) }
@@ -85,6 +88,10 @@ package final class EventHubsOutlet: Outlet {
         for (index, (producer, number)) in zip(producers, numbers).enumerated() {
             if let producer, let number { state.raise(index, to: producer, from: Int64(number)) }
         }
+        try store(state, ledger)
+    }
+
+    private func store(_ state: LedgerState, _ ledger: Ledger) throws {
         try ledger.update(state)
         guard ledger.flush(timeoutMilliseconds: 5000) else {
             throw AgentError("output \(settings.name): the ledger cannot be written; check the state directory's disk")
