@@ -125,6 +125,12 @@ import Testing
             for transmission in held { transmission.answer(.accepted) }
         }
 
+        /// The ledger's file as it is now.
+        func ledgerBytes() throws -> [UInt8] {
+            let file = try SpoolDirectory(path: directory("spool")).open("out.ledger", .read)
+            return try file.read(file.size(), at: 0)
+        }
+
         func has(_ partition: Int) -> [UInt64] { hub.stored.value.partitions[partition].map(\.sequence) }
     }
 
@@ -173,6 +179,22 @@ import Testing
         bench.unstick(1)
         bench.run(for: .milliseconds(500))
         #expect(bench.has(1) == bench.expected[1])
+    }
+
+    /// Nothing moves, so that there is nothing to write, however often the drain looks whether a lane has room.
+    @Test func theLedgerIsLeftAloneWhileNothingMoves() throws {
+        let bench = try Bench(partitions: 1)
+        bench.stuck.update { $0 = [0] }
+        for _ in 0..<200 { try bench.append(0, records: 3) }
+        bench.run(for: .seconds(1))
+        let before = try bench.ledgerBytes()
+        bench.run(for: .seconds(10))
+        #expect(bench.drain.statistics.queuedBytes > 0 && bench.drain.statistics.acknowledged == 0)
+        #expect(try bench.ledgerBytes() == before)
+        bench.unstick(0)
+        bench.run(for: .milliseconds(500))
+        #expect(bench.has(0) == bench.expected[0])
+        #expect(try bench.ledgerBytes() != before)
     }
 
     @Test func manyStuckPartitionsLeaveTheMemoryToTheOthers() throws {
