@@ -134,11 +134,12 @@ import Testing
         let rows = lines.drop { $0 != "## Bugs that the worlds found" }.dropFirst().prefix { !$0.hasPrefix("## ") }
             .filter { $0.hasPrefix("| ") }.dropFirst()
             .map { $0.split(separator: "|", omittingEmptySubsequences: false).dropFirst().dropLast().map { $0 } }
-        let source = ChildProcess.text("\(Self.root)/Tests/CrashTests/WorldTests.swift")
-        let found =
-            source.split(separator: "\n").drop { !$0.contains("static let found") }.dropFirst()
-            .prefix { !$0.hasSuffix("]") }.filter { !$0.contains("//") }
-            .flatMap { $0.split(separator: ",").compactMap { Int($0.filter(\.isNumber)) } }
+        let found = ["WorldTests", "WireWorldTests"].flatMap { suite in
+            ChildProcess.text("\(Self.root)/Tests/CrashTests/\(suite).swift").split(separator: "\n")
+                .drop { !$0.contains("static let found") }.dropFirst()
+                .prefix { !$0.hasSuffix("]") }.filter { !$0.contains("//") }
+                .flatMap { $0.split(separator: ",").compactMap { Int($0.filter(\.isNumber)) } }
+        }
         #expect(rows.count > 5 && found.count > 5)
         for row in rows {
             try #require(row.count == 3, "\(row)")
