@@ -25,9 +25,10 @@ package struct Route: Sendable {
     package var connector: Connector?
 
     /// A connection to `host` and `port`, active, on `eventLoop`; fails when `timeout` has passed.
-    package typealias Connector = @Sendable (
-        _ host: String, _ port: Int, _ timeout: TimeAmount, _ eventLoop: any EventLoop
-    ) -> EventLoopFuture<any Channel>
+    package typealias Connector =
+        @Sendable (
+            _ host: String, _ port: Int, _ timeout: TimeAmount, _ eventLoop: any EventLoop
+        ) -> EventLoopFuture<any Channel>
 
     package init(host: String, port: Int, tls: TLSContext? = nil, serverName: String? = nil) {
         self.host = host

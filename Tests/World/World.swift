@@ -17,7 +17,9 @@ package struct WorldResult: Sendable {
     package var isWired: Bool
 
     /// Reruns it.
-    package var command: String { "TAILRACE_\(isWired ? "WIRE_" : "")WORLD=\(seed) Tests/run --filter \(isWired ? "Wire" : "")WorldTests" }
+    package var command: String {
+        "TAILRACE_\(isWired ? "WIRE_" : "")WORLD=\(seed) Tests/run --filter \(isWired ? "Wire" : "")WorldTests"
+    }
 }
 
 /// A spool, a ledger and a drain on a simulated disk and clock, with a service in memory or behind a network, from one seed: their processes are killed, their

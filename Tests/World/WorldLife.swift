@@ -59,8 +59,10 @@ final class WorldLife {
             throw error
         }
         var random = SeededGenerator(seed: seed)
-        input = WorldInput(plan.sources, spool, batches: batches, largestBody: plan.largestBody, writesIDs: plan.isWired,
-            seed: random.next()) {
+        input = WorldInput(
+            plan.sources, spool, batches: batches, largestBody: plan.largestBody, writesIDs: plan.isWired,
+            seed: random.next()
+        ) {
             events?.noteAppend($0, first: $1, position: $2)
         }
         var settings = DrainConfiguration(name: "out") { key, partitions in (Int(key) ?? 0) % partitions }

@@ -103,7 +103,9 @@ final class RequestResponseLink: @unchecked Sendable {
         // In the order in which they were asked: a table has none.
         let left = pending.values.sorted { $0.number < $1.number }
         pending = [:]
-        for question in left { question.promise.fail(EventHubsError(termination, "waiting for an answer from \(address)")) }
+        for question in left {
+            question.promise.fail(EventHubsError(termination, "waiting for an answer from \(address)"))
+        }
     }
 
     func close() {

@@ -149,7 +149,8 @@ final class SimulatedNetwork: @unchecked Sendable {
     private func deliverLeftovers() {
         for connection in connections where connection.channels[End.client.rawValue] == nil {
             while !connection.pipes[End.client.rawValue].isSilent,
-                connection.pipes[End.client.rawValue].pieces.first != nil || connection.pipes[End.client.rawValue].end != nil
+                connection.pipes[End.client.rawValue].pieces.first != nil
+                    || connection.pipes[End.client.rawValue].end != nil
             {
                 deliver(connection, .client, .max)
             }

@@ -43,7 +43,9 @@ package final class EventHubsOutlet: Outlet {
 
     package var eventLoop: any EventLoop { client.eventLoop }
 
-    package func partitionCount() -> EventLoopFuture<Int> { client.askEventHubProperties().map { $0.partitionIDs.count } }
+    package func partitionCount() -> EventLoopFuture<Int> {
+        client.askEventHubProperties().map { $0.partitionIDs.count }
+    }
 
     package func connect(
         _ ledger: Ledger, _ health: OutputHealth, _ account: InputAccount?,
