@@ -19,7 +19,7 @@ RELEASE_FLAGS = -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -
 	-Xlinker --no-export-dynamic -Xlinker --icf=all -Xlinker -z -Xlinker now \
 	-Xlinker -T -Xlinker packaging/no-unwind-tables.ld
 
-.PHONY: demo test test-debug test-release torture kills fills release lint format bench crash clean \
+.PHONY: demo test test-debug test-release torture kills fills reloads release lint format bench crash clean \
 	$(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) $(WORLDS)
 
 demo: release  ## Build, then watch lines go file -> spool -> hub, with a kill -9 in the middle.
@@ -66,6 +66,11 @@ $(BETA)/.ready: Tests/IntegrationTests/Python/requirements-idempotent.txt
 	python3 -m venv $(BETA)
 	$(BETA)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
+
+# `make reloads`, `make reloads COUNT=10000`.
+reloads:  ## The agent under load with a thousand reloads, valid and not: everything is read back, and the longest wait is told.
+	swift build --build-tests
+	TAILRACE_RELOADS=$(or $(COUNT),1000) Tests/run --filter ReloadLoadTests
 
 # Simulated worlds: `make crash`, `make crash SEEDS=100000`, `make crash SECONDS=3600`, `make crash SEED=42 TRACE=1`. Before
 # them, every byte of a spool of three segments is flipped, zeroed and cut off, one at a time; after them come those whose

@@ -77,7 +77,6 @@ let package = Package(
                 "TailraceInputs", "TailraceDelivery", "TailraceSpool", "EventHubs", "Pulsar", "Transports",
                 "OpenSSLTransport", "CTailrace",
                 nioCore, nioPosix, logging, nioHTTP1,
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict),
         .executableTarget(

@@ -24,11 +24,12 @@ package final class Drain<D: Destination>: Sendable {
     ///   - deadLetters: where the records go that the service refuses for good.
     ///   - sentBelow: ids from here on cannot have been sent by an earlier drain; nil: those that came into the spool since
     ///     it was opened.
+    ///   - keptFrom: ids below this may go at any time: nobody kept them for this output, see `SpoolFloors.add`.
     ///   - release: told the id below which this output needs nothing any more (`SpoolFloors.set`), once the ledger's disk
     ///     knows it.
     package init(
         _ configuration: DrainConfiguration, destination: D, spool: Spool, ledger: Ledger,
-        deadLetters: DeadLetterArea, sentBelow: UInt64? = nil, logger: Logger,
+        deadLetters: DeadLetterArea, sentBelow: UInt64? = nil, keptFrom: UInt64 = 0, logger: Logger,
         release: @escaping @Sendable (UInt64) -> Void
     ) throws {
         let count = destination.partitionCount
@@ -42,8 +43,8 @@ package final class Drain<D: Destination>: Sendable {
             throw DrainError.ledgerAhead(floor: state.floor, next: present.nextSequence)
         }
         // What was released was acknowledged, also when an older ledger has come back.
-        let gone = state.floor..<max(state.floor, present.removedEnd)
-        state.floor = max(state.floor, present.firstSequence)
+        let gone = state.floor..<max(state.floor, present.removedEnd, keptFrom)
+        state.floor = max(state.floor, present.firstSequence, keptFrom)
         Self.route(&state, configuration.key, partitions: count, destination.name, logger)
         let resumption = Self.resume(
             &state, destination, sentBelow ?? spool.recovery.nextSequence, gone: gone, logger)

@@ -87,6 +87,26 @@ package final class Spool: Sendable {
 
     package var environment: SpoolEnvironment { core.configuration.environment }
 
+    /// Other limits from now on, while everything goes on.
+    ///
+    /// - Parameters:
+    ///   - maximumSize: bytes on disk. No less than four of the segments that this spool has been opened with: their size
+    ///     stays until it is opened again.
+    ///   - sync: for what is written from now on, and what waits for its sync.
+    ///   - minimumFree: bytes that no new segment may take from the file system, see `SpoolConfiguration`.
+    /// - Returns: the maximum size that is in force.
+    @discardableResult
+    package func change(maximumSize: UInt64, sync: SyncPolicy, minimumFree: UInt64?) -> UInt64 {
+        let size = max(Int(clamping: maximumSize), core.limits.segmentSize * 4)
+        core.settings.withLock { $0 = SpoolCore.Settings(maximumSize: size, sync: sync, minimumFree: minimumFree) }
+        core.monitor.withLock {
+            // There may be room now, and something may be due that was not.
+            core.state.releaseChanged = true
+            core.wakeWriter()
+        }
+        return UInt64(size)
+    }
+
     /// How far each source has been read, as of the last append.
     package func positions() -> [SourceKey: [UInt8]] { core.monitor.withLock { core.state.positions } }
 
@@ -95,15 +115,29 @@ package final class Spool: Sendable {
     ///
     /// Ownership of the batch passes, unless this throws: then it is still the caller's.
     package func append(_ batch: RecordBatch) throws(SpoolError) {
+        let isTaken = try append(batch, timeoutMilliseconds: nil)
+        precondition(isTaken, "it waits without end")
+    }
+
+    /// As `append`, but the batch stays the caller's when this returns false.
+    ///
+    /// - Parameter timeoutMilliseconds: how long it waits at most; nil: without end.
+    /// - Returns: false when there was no room in that time.
+    package func append(_ batch: RecordBatch, timeoutMilliseconds: Int?) throws(SpoolError) -> Bool {
         let size = try frames(for: batch)
         core.monitor.lock()
         defer { core.monitor.unlock() }
         if core.state.phase == .open, !hasRoom(size.length) {
             precondition(worker.hasThread, "who steps a spool appends with tryAppend")
             core.state.counters.appendWaits += 1
-            repeat { core.space.wait() } while core.state.phase == .open && !hasRoom(size.length)
+            let deadline = timeoutMilliseconds.map { core.clocks.nanoseconds() + UInt64(max(0, $0)) * 1_000_000 }
+            repeat {
+                if let deadline, core.clocks.nanoseconds() >= deadline { return false }
+                core.space.wait(until: deadline)
+            } while core.state.phase == .open && !hasRoom(size.length)
         }
         try enqueue(batch, size)
+        return true
     }
 
     /// As `append`, for inputs that must not wait. False when it would have to, when the spool is closed, or when the
@@ -185,7 +219,7 @@ package final class Spool: Sendable {
             var used = core.state.bytesOnDisk - core.state.spareBytes
             var below: UInt64?
             for segment in core.state.segments where segment.isSealed {
-                guard used + core.limits.segmentSize > core.limits.maximumSize else { break }
+                guard used + core.limits.segmentSize > core.maximumSize else { break }
                 used -= segment.size
                 below = segment.end
             }
@@ -204,7 +238,7 @@ package final class Spool: Sendable {
             result.committed = core.state.committed
             result.released = core.state.released
             result.bytesOnDisk = UInt64(core.state.bytesOnDisk)
-            result.maximumSize = UInt64(core.limits.maximumSize)
+            result.maximumSize = UInt64(core.maximumSize)
             result.segments = core.state.segments.count
             result.spares = core.limits.segmentSize > 0 ? core.state.spareBytes / core.limits.segmentSize : 0
             result.queuedBatches = core.state.queued

@@ -1,4 +1,5 @@
 internal import Logging
+import Synchronization
 
 /// A segment as everybody but the writer sees it.
 struct SegmentInfo: Equatable, Sendable {
@@ -64,8 +65,18 @@ struct SpoolState {
 
 /// The shared part of a spool: state, its monitor and conditions, and what never changes.
 final class SpoolCore: @unchecked Sendable {
+    /// As at the start; what may change since is `settings`.
     let configuration: SpoolConfiguration
     let limits: SpoolConfiguration.Limits
+    let settings: Mutex<Settings>
+    struct Settings {
+        var maximumSize: Int
+        var sync: SyncPolicy
+        var minimumFree: UInt64?
+    }
+    var maximumSize: Int { settings.withLock { $0.maximumSize } }
+    var sync: SyncPolicy { settings.withLock { $0.sync } }
+    var minimumFree: UInt64? { settings.withLock { $0.minimumFree } }
     let directory: SpoolDirectory
     let quarantine: Quarantine
     let logger: Logger
@@ -90,6 +101,9 @@ final class SpoolCore: @unchecked Sendable {
         self.configuration = configuration
         clocks = configuration.environment.clocks
         self.limits = limits
+        settings = Mutex(
+            Settings(
+                maximumSize: limits.maximumSize, sync: configuration.sync, minimumFree: configuration.minimumFree))
         self.directory = directory
         self.quarantine = quarantine
         self.logger = logger

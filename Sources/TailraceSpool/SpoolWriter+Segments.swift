@@ -23,10 +23,10 @@ extension SpoolWriter {
             var file = try prepareFile(named: new, size: size)
             do throws(SpoolFileError) {
                 try file.write(start, at: 0)
-                if core.configuration.sync != .never { try file.sync() }
+                if core.sync != .never { try file.sync() }
                 try core.directory.link(new, as: name)
                 try core.directory.unlink(new)
-                if core.configuration.sync != .never { try core.directory.sync() }
+                if core.sync != .never { try core.directory.sync() }
                 // Opened by its name, so that errors tell that name.
                 file = try core.directory.open(name, .readWrite)
             } catch {
@@ -54,7 +54,7 @@ extension SpoolWriter {
 
     /// A new file must not take what is to be left free; one that was released takes nothing.
     private func keepReserve(_ size: Int) throws(Failure) {
-        let minimumFree = core.configuration.minimumFree
+        let minimumFree = core.minimumFree
         guard !spares.contains(where: { $0.size == size }), let space = core.directory.space(),
             !space.hasRoom(for: size, minimumFree: minimumFree)
         else { return }
@@ -106,7 +106,7 @@ extension SpoolWriter {
     private func hasSpace(for size: Int) -> Bool {
         core.monitor.withLock {
             let used = core.state.bytesOnDisk
-            if used + size <= core.limits.maximumSize { return true }
+            if used + size <= core.maximumSize { return true }
             // A spool that was made smaller than its last segment: when that segment is acknowledged, it may be
             // followed, and then goes.
             guard spares.isEmpty, core.state.segments.count <= 1 else { return false }
@@ -140,7 +140,7 @@ extension SpoolWriter {
                 if isSpare { core.state.counters.segmentsRecycled += 1 } else { core.state.spareBytes -= segment.size }
             }
         }
-        if isChanged, core.configuration.sync != .never { try? core.directory.sync() }
+        if isChanged, core.sync != .never { try? core.directory.sync() }
     }
 
     /// The oldest segment, when nobody needs it: from now on no reader takes it for one. Until its file is gone its bytes

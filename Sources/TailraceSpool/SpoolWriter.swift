@@ -166,12 +166,12 @@ final class SpoolWriter {
     }
 
     private var syncDeadline: UInt64? {
-        guard case .interval(let interval) = core.configuration.sync, let since = unsyncedSince else { return nil }
+        guard case .interval(let interval) = core.sync, let since = unsyncedSince else { return nil }
         return since + interval.nanosecondsClamped
     }
 
     private func syncIsDue(_ now: UInt64) -> Bool {
-        guard case .interval = core.configuration.sync else { return true }
+        guard case .interval = core.sync else { return true }
         if let deadline = syncDeadline, now >= deadline { return true }
         if writtenBytes >= core.configuration.unsyncedByteLimit { return true }
         // Batches held for a rewrite must not starve the pool that they come from.
@@ -214,7 +214,7 @@ final class SpoolWriter {
     /// Makes what is written durable (unless the policy is never to), and tells.
     private func commitWritten() throws(Failure) {
         guard written > 0, let active else { return }
-        if core.configuration.sync != .never {
+        if core.sync != .never {
             do throws(SpoolFileError) {
                 try active.file.sync()
             } catch {
@@ -339,7 +339,7 @@ final class SpoolWriter {
 
     private func closeActive() {
         // The commit frame need not be durable, but then a recovery after a power cut knows more.
-        if let active, core.configuration.sync != .never { try? active.file.sync() }
+        if let active, core.sync != .never { try? active.file.sync() }
         let waiting = core.monitor.withLock { Array(core.state.queue[core.state.queueHead...]) }
         let records = (pending + waiting).reduce(0) { $0 + $1.records }
         guard records > 0 else { return }

@@ -21,11 +21,12 @@ struct Run: AsyncParsableCommand {
         tailrace_tune_memory()
         tailrace_hide_memory()
         signal(SIGPIPE, SIG_IGN)
+        let signals = AgentSignals.install()
         let configuration = try ConfigurationLoader.load(path: common.config)
         let shared = StandardErrorLog.Shared()
         let level = Logger.Level(logLevel) ?? .info
         let logger = Logger(label: "tailrace") { StandardErrorLog(label: $0, level: level, shared: shared) }
         for warning in configuration.warnings { logger.warning("\(warning)") }
-        try await Agent(configuration, logger: logger).run()
+        try await Agent(configuration, logger: logger).run(obeying: signals)
     }
 }

@@ -29,8 +29,9 @@ final class TorturedTailer: TortureReader {
         var limits = FileTailLimits()
         limits.finalAfter = .seconds(1)
         limits.pollInterval = .milliseconds(200)
+        let positions = sink.positions
         let tailer = try FileTailer(
-            inputs: [input], limits: limits, host: "h", positions: sink.positions, sink: sink, logger: logger)
+            inputs: [input], limits: limits, host: "h", positions: positions, sink: sink, logger: logger)
         running = (tailer, TortureThread { tailer.run() })
     }
 

@@ -65,6 +65,35 @@ import Testing
         #expect(InputFilter(try input("sample = 1")) == nil)
     }
 
+    /// A batch may still be on its way to the filter before.
+    @Test func aFilterTakesThePlaceOfAnother() throws {
+        let first = try #require(InputFilter(try input("keep = ['a']")))
+        let second = try #require(InputFilter(try input("keep = ['b']\nfields = { team = \"ops\" }")))
+        func pass(_ text: String, by filter: InputFilter) -> RecordBatch {
+            let batch = RecordBatch(capacity: 4096)
+            Array(text.utf8).withUnsafeBytes { bytes in
+                if let start = batch.copyIn(bytes) {
+                    batch.append(RecordEntry(start: start, length: UInt32(bytes.count)))
+                }
+            }
+            batch.context = RecordContext(host: "h", source: "s", input: "app").encoded
+            filter.apply(to: batch)
+            return batch
+        }
+        #expect(pass("a", by: first).recordCount == 1)
+        #expect(pass("b", by: first).recordCount == 0)
+        second.goOn(from: first)
+        #expect(second.counts.filtered == 1)
+        #expect(pass("a", by: first).recordCount == 0)
+        #expect(pass("b", by: first).recordCount == 1)
+        #expect(pass("c", by: second).recordCount == 0)
+        #expect(second.counts.filtered == 3)
+        let nothing = InputFilter()
+        nothing.goOn(from: second)
+        #expect(pass("c", by: first).recordCount == 1)
+        #expect(nothing.counts.filtered == 3)
+    }
+
     @Test func fieldsReachEveryRecordOfEverySection() throws {
         let filter = try #require(InputFilter(try input("fields = { team = \"ops\" }")))
         let batch = RecordBatch(capacity: 4096)

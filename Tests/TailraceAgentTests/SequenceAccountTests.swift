@@ -35,6 +35,54 @@ import Testing
         #expect(account.acknowledged == [10, 5])
     }
 
+    /// One of them is fast and one is slow; each tells all that it takes, in order.
+    @Test func severalOutputsAndLittleRoom() {
+        for seed in [1, 2, 3] as [UInt64] { run(SeededGenerator(seed: seed)) }
+        run(.fresh("SequenceAccount outputs"))
+        func run(_ generator: SeededGenerator) {
+            var generator = generator
+            let room = Int.random(in: 4...40, using: &generator)
+            var account = SequenceAccount(start: 0, limit: room)
+            // Each id's input, by stretches that nobody's records are divided along.
+            var owners: [Int] = []
+            while owners.count < 5000 {
+                owners += Array(
+                    repeating: Int.random(in: 0..<3, using: &generator), count: Int.random(in: 1...9, using: &generator)
+                )
+            }
+            var (fast, slow, floor) = (0, 0, 0)
+            var mostLate: UInt64 = 1
+            func take(from start: Int) -> Int {
+                var end = start
+                let longest = Int.random(in: 1...6, using: &generator)
+                while end < owners.count, end - start < longest, owners[end] == owners[start] { end += 1 }
+                if end > start { account.note(first: UInt64(start), count: end - start, input: owners[start]) }
+                return end
+            }
+            while floor < owners.count {
+                for _ in 0..<Int.random(in: 0...30, using: &generator) { fast = take(from: fast) }
+                for _ in 0..<5 where slow < fast { slow = take(from: slow) }
+                floor = Int.random(in: floor...min(slow, fast), using: &generator)
+                account.acknowledge(below: UInt64(floor))
+                var expected: [UInt64] = [0, 0, 0]
+                for owner in owners[..<floor] { expected[owner] += 1 }
+                mostLate = max(mostLate, account.grain)
+                let found = account.acknowledged + Array(repeating: 0, count: 3 - account.acknowledged.count)
+                // Nothing too early, and nothing much too late; where there is room, at once.
+                let late = zip(expected, found).map { $0.subtractingReportingOverflow($1) }
+                let isRight =
+                    late.allSatisfy { !$0.overflow } && late.reduce(0) { $0 + $1.partialValue } < account.grain
+                #expect(isRight, "\(found) of \(expected), \(account.grain)")
+                guard isRight else { return }
+                #expect(account.count <= room)
+            }
+            #expect(mostLate > 1)
+            account.acknowledge(below: 5000 + 100)
+            #expect(
+                account.acknowledged.reduce(0, +) == UInt64(owners.count) && account.count == 0 && account.grain == 1)
+        }
+    }
+
     @Test func anyOrderOfNotesAndAcknowledgementsCountsEveryRecordOnce() {
         for seed in [1, 2, 3] as [UInt64] { run(SeededGenerator(seed: seed)) }
         run(.fresh("SequenceAccount"))

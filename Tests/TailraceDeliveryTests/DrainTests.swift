@@ -389,6 +389,19 @@ import Testing
         floors.set(9, output: 1)
         floors.set(3, output: 0)
         #expect(bench.spool.statistics().released == 7)
+        // One that comes holds what is there.
+        let (third, first) = floors.add()
+        #expect(first == 7)
+        floors.set(10, output: 0)
+        #expect(bench.spool.statistics().released == 7)
+        floors.set(8, output: third)
+        #expect(bench.spool.statistics().released == 8)
+        // One that leaves holds nothing, and is not heard any more.
+        floors.remove(output: third)
+        #expect(bench.spool.statistics().released == 9)
+        floors.remove(output: 1)
+        floors.set(5, output: 1)
+        #expect(bench.spool.statistics().released == 10)
     }
 
     /// A hub that fails in every way and processes that end at any moment: nothing is lost, what is sent twice was not

@@ -20,6 +20,8 @@ struct Line: Equatable, CustomStringConvertible {
 final class FakeSink: BatchSink {
     struct State {
         var lines: [String: [Line]] = [:]
+        /// Per source and line, the host and the input that it came with.
+        var owners: [String: [String]] = [:]
         var lineCount = 0
         var batches = 0
         var positions: [SourceKey: [UInt8]] = [:]
@@ -77,6 +79,7 @@ final class FakeSink: BatchSink {
         return state.withLock { state in
             if state.isClosed { return false }
             if !lines.isEmpty { state.lines[context.source, default: []] += lines }
+            for _ in lines { state.owners[context.source, default: []].append("\(context.host)/\(context.input)") }
             state.lineCount += lines.count
             state.batches += 1
             state.maximumBatchBytes = max(state.maximumBatchBytes, batch.length)
@@ -109,6 +112,7 @@ final class FakeSink: BatchSink {
     var lines: [String: [Line]] { state.withLock { $0.lines } }
     var lineCount: Int { state.withLock { $0.lineCount } }
     var maximumBatchBytes: Int { state.withLock { $0.maximumBatchBytes } }
+    func owners(_ source: String) -> [String] { state.withLock { $0.owners[source, default: []] } }
     func texts(_ source: String) -> [String] { lines[source, default: []].map(\.text) }
 
     /// Waits until the predicate holds; false after a generous while.

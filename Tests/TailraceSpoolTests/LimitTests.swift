@@ -51,6 +51,41 @@ func diskUsage(_ directory: String) -> Int {
         #expect(statistics.segmentsRecycled > 5)
     }
 
+    @Test func limitsChangeWhileItRuns() throws {
+        let directory = TemporaryDirectory()
+        var settings = configuration(directory, segment: 64 << 10, maximum: 256 << 10)
+        settings.sync = .interval(.seconds(3600))
+        let spool = try openSpool(settings)
+        let body = [UInt8](repeating: 7, count: 10_000)
+        try spool.append(batch([body]))
+        // The hour is over.
+        spool.change(maximumSize: 256 << 10, sync: .always, minimumFree: nil)
+        while spool.committed < 1 { usleep(500) }
+        var sent = 1
+        while spool.statistics().trouble != .full {
+            if try spool.append(batch([body]), timeoutMilliseconds: 20) { sent += 1 }
+        }
+        #expect(try !spool.append(batch([body]), timeoutMilliseconds: 1))
+        // With room for all that may wait in memory.
+        #expect(spool.change(maximumSize: 64 << 20, sync: .always, minimumFree: nil) == 64 << 20)
+        try spool.append(batch([body]))
+        #expect(spool.flush())
+        #expect(spool.statistics().bytesOnDisk > 256 << 10)
+        #expect(spool.statistics().maximumSize == 64 << 20)
+        // Nothing is left free of what is there, until somebody says otherwise.
+        spool.change(maximumSize: 64 << 20, sync: .always, minimumFree: 1 << 50)
+        while !(spool.statistics().trouble.map { "\($0)".contains("minimum_free") } ?? false) {
+            _ = try spool.append(batch([body]), timeoutMilliseconds: 5)
+        }
+        spool.change(maximumSize: 64 << 20, sync: .always, minimumFree: 0)
+        #expect(spool.flush())
+        // Segments do not become smaller.
+        #expect(spool.change(maximumSize: 1, sync: .never, minimumFree: nil) == 256 << 10)
+        spool.release(below: spool.statistics().nextSequence)
+        spool.close()
+        #expect(sent >= 12)
+    }
+
     @Test func retentionLetsTheOldestSegmentsGoBeforeTheSpoolIsFull() throws {
         let directory = TemporaryDirectory()
         let settings = configuration(directory, segment: 64 << 10, maximum: 256 << 10)

@@ -15,6 +15,8 @@ package struct AgentConfiguration: Equatable, Sendable {
     package var outputs: [OutputSettings] = []
     /// Nothing that stops the agent, but somebody should know.
     package var warnings: [ConfigurationProblem] = []
+    /// Of the files that it names and that are read when its parts are made, by their paths.
+    package var marks: [String: FileMark] = [:]
 
     package init(file: String) { self.file = file }
 

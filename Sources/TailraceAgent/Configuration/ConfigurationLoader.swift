@@ -20,7 +20,9 @@ package struct ConfigurationLoader {
     }
 
     package static func load(path: String) throws(ConfigurationError) -> AgentConfiguration {
-        try parse(try bytes(ofConfigurationAt: path), file: path)
+        var configuration = try parse(try bytes(ofConfigurationAt: path), file: path)
+        configuration.marks = configuration.currentMarks
+        return configuration
     }
 
     private static func bytes(ofConfigurationAt path: String) throws(ConfigurationError) -> [UInt8] {

@@ -54,7 +54,7 @@ extension Agent {
     private static func ok(_ text: [UInt8]) -> [UInt8] { Array("ok\n".utf8) + text }
     private static func failed(_ text: String) -> [UInt8] { Array("failed\n\(text)\n".utf8) }
 
-    private var tailer: FileTailer? { inputs.lazy.compactMap { $0 as? FileTailer }.first }
+    private var tailer: FileTailer? { parts.withLock { $0.tailer }?.input as? FileTailer }
 
     private func explain(_ path: String) -> PathExplanation {
         let answer = tailer.map { $0.explain(path) } ?? .some(nil)

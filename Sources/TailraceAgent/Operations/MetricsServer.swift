@@ -44,6 +44,9 @@ package struct MetricsServer: Sendable {
     package func stop() async {
         try? await channel.close()
     }
+
+    /// For who is not on an event loop: begins no new answers, and returns when the port is free.
+    func stopAndWait() { try? channel.close().wait() }
 }
 
 private final class MetricsHandler: ChannelInboundHandler {

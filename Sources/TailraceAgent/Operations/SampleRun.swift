@@ -49,7 +49,7 @@ package enum SampleRun {
         let sink = SampleSink(settings, write: write)
         let tailer = try FileTailer(
             inputs: [tail], limits: limits, host: configuration.host, positions: [:], sink: sink, logger: logger)
-        let life = ThreadLife()
+        let life = Life()
         life.start("sample") { tailer.run() }
         var patience = settlingTime
         if let multiline = tail.multiline {

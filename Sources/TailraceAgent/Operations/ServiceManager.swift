@@ -9,7 +9,21 @@ package struct ServiceManager: Sendable {
         self.path = path.flatMap { $0.isEmpty ? nil : $0 }
     }
 
+    /// Everything runs: after the start, or after a reload.
     package func ready() { notify("READY=1") }
+
+    /// A reload begins; `ready` ends it, however it went. systemd wants to know since when, by the monotonic clock.
+    package func reloading() {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        notify("RELOADING=1\nMONOTONIC_USEC=\(time.tv_sec * 1_000_000 + time.tv_nsec / 1000)")
+    }
+
+    /// A line for people.
+    package func status(_ text: String) {
+        notify("STATUS=" + String(text.map { $0.isNewline ? " " : $0 }))
+    }
+
     package func stopping() { notify("STOPPING=1") }
 
     /// What cannot be sent is lost: systemd's own time-outs deal with a service that it does not hear of.

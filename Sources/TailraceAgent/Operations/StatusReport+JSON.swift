@@ -10,6 +10,7 @@ extension StatusReport {
             json.field("host", host)
             json.field("started", Timestamp.text(milliseconds: started))
             json.field("now", Timestamp.text(milliseconds: now))
+            json.field("configuration") { configuration.write(to: &$0) }
             json.field("spool") { spool.write(to: &$0) }
             json.key("inputs")
             json.array(inputs) { json, input in json.object { input.write(to: &$0) } }
@@ -17,6 +18,19 @@ extension StatusReport {
             json.array(outputs) { json, output in json.object { output.write(to: &$0) } }
         }
         return json.bytes
+    }
+}
+
+extension ReloadHistory {
+    fileprivate func write(to json: inout JSONText) {
+        json.field("file", file)
+        json.field("loaded", Timestamp.text(milliseconds: loaded))
+        json.field("reloads", reloads)
+        json.field("failed_reloads", failures)
+        json.field("last_failure", failure)
+        json.field("last_failure_time", failureTime.map { Timestamp.text(milliseconds: $0) })
+        json.key("needs_restart")
+        json.array(needsRestart) { json, text in json.value(text) }
     }
 }
 
@@ -41,6 +55,7 @@ extension StatusReport.Input {
     fileprivate func write(to json: inout JSONText) {
         json.field("name", name)
         json.field("type", type)
+        json.field("removed", isRemoved)
         json.field("existed", existed)
         json.field("acknowledged", acknowledged)
         json.field("spooled", spooled)

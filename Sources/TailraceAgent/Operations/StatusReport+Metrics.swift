@@ -21,6 +21,15 @@ extension StatusReport {
             [([], spool.quarantinedRecords)])
         text.family(
             "tailrace_spool_failing", "gauge", "1 while nothing can be appended.", [([], spool.failure == nil ? 0 : 1)])
+        text.family(
+            "tailrace_reloads_total", "counter", "Configurations that were loaded while the agent ran.",
+            [([], configuration.reloads)])
+        text.family(
+            "tailrace_failed_reloads_total", "counter", "Configurations that were refused while the agent ran.",
+            [([], configuration.failures)])
+        text.family(
+            "tailrace_reload_failed", "gauge", "1 when the last configuration was refused.",
+            [([], configuration.failure == nil ? 0 : 1)])
         func perInput(_ name: String, _ type: String, _ help: String, _ value: (Input) -> UInt64) {
             text.family(name, type, help, inputs.map { ([("input", $0.name)], value($0)) })
         }

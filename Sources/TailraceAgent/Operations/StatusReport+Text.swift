@@ -6,6 +6,11 @@ extension StatusReport {
         var lines: [String] = []
         let seconds = max(0, now - started) / 1000
         lines.append("tailrace \(version), process \(process) on \(host), up \(Self.period(seconds))")
+        if let failure = configuration.failure {
+            let time = configuration.failureTime.map { " at " + Timestamp.text(milliseconds: $0) } ?? ""
+            for line in failure.split(separator: "\n") { lines.append("config  last reload failed\(time): \(line)") }
+        }
+        for text in configuration.needsRestart { lines.append("config  \(text)") }
         let bytes = Quantity.describe(bytes: spool.bytes), maximum = Quantity.describe(bytes: spool.maximumBytes)
         lines.append("spool   \(spool.directory): \(bytes) of \(maximum) in \(counted(spool.segments, "segment"))")
         lines.append(
@@ -41,7 +46,7 @@ extension StatusReport.Input {
         // A journal and a socket have no size, and so nothing that is known not to be read yet.
         let known = counted(files, type == "file" ? "file" : "source")
         let rest = type == "file" || lagBytes > 0 ? ", \(Quantity.describe(bytes: lagBytes)) not read yet" : ""
-        var lines = ["input   \(name) (\(type)): \(known)\(rest)"]
+        var lines = ["input   \(name) (\(type)\(isRemoved ? ", removed" : "")): \(known)\(rest)"]
         lines.append(
             "        existed \(existed) = acknowledged \(acknowledged) + spooled \(spooled) + filtered \(filtered)"
                 + " + dropped \(dropped): \(StatusReport.verdict(unexplained))")

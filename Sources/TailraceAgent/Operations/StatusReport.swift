@@ -12,7 +12,9 @@ package struct StatusReport: Equatable, Sendable {
     /// Milliseconds since 1970, UTC.
     package var started: Int64 = 0
     package var now: Int64 = 0
+    package var configuration = ReloadHistory()
     package var spool = Spool()
+    /// Those of the configuration; then those that it has no more, whose counts stay until the agent ends.
     package var inputs: [Input] = []
     package var outputs: [Output] = []
 
@@ -45,6 +47,8 @@ package struct StatusReport: Equatable, Sendable {
     package struct Input: Equatable, Sendable {
         package var name = ""
         package var type = "file"
+        /// The configuration has it no more.
+        package var isRemoved = false
         /// Records read since the start.
         package var existed: UInt64 = 0
         /// Of those, the ones that every output has acknowledged or dead-lettered.

@@ -1,9 +1,9 @@
 internal import TailraceDelivery
 internal import TailraceSpool
 
-/// Where the encoders of one output leave what they have taken out of the spool, for the balance of the inputs.
+/// Where the encoders of outputs leave what they have taken out of the spool, for the balance of the inputs.
 package protocol DeliveryAccount: AnyObject, Sendable {
-    /// The index of an input of the running configuration.
+    /// The number of an input, whether it is there now or not.
     func input(named name: String) -> Int?
     func note(first: UInt64, count: Int, input: Int)
 }

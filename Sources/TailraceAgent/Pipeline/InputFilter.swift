@@ -7,6 +7,8 @@ package import TailraceSpool
 /// Threads of one input take turns, batch by batch.
 package final class InputFilter: Sendable {
     private struct State {
+        /// What is done from now on.
+        var successor: InputFilter?
         var filter: RecordFilter?
         /// Contexts with the fields, by those without: made once per source.
         var contexts: [[UInt8]: [UInt8]] = [:]
@@ -14,6 +16,8 @@ package final class InputFilter: Sendable {
     private let state: Mutex<State>
     /// As of the last batch: nobody who asks waits for one that is being filtered.
     private let published = Mutex(RecordFilterCounts())
+    /// Of the filters that this one came after.
+    private let past = Mutex(RecordFilterCounts())
     private let fields: [RecordContext.Field]
     /// Contexts remembered at most; beyond, all are forgotten and made again.
     private static let contextLimit = 4096
@@ -26,18 +30,40 @@ package final class InputFilter: Sendable {
         state = Mutex(State(filter: rules.isEmpty ? nil : RecordFilter(rules, name: name)))
     }
 
-    package var counts: RecordFilterCounts { published.withLock { $0 } }
+    /// Does nothing: it comes after one that did.
+    init() {
+        fields = []
+        state = Mutex(State(filter: nil))
+    }
+
+    /// With those of the filters before it.
+    package var counts: RecordFilterCounts {
+        let past = past.withLock { $0 }
+        return published.withLock { $0 } + past
+    }
+
+    /// Takes the place of another, and takes over what it has counted: a batch that it still gets goes through this one.
+    func goOn(from other: InputFilter) {
+        let counts = other.state.withLock { state in
+            state.successor = self
+            return other.counts
+        }
+        past.withLock { $0 = counts }
+    }
 
     package func apply(to batch: RecordBatch) {
-        state.withLock { state in
+        let successor = state.withLock { state -> InputFilter? in
+            if let successor = state.successor { return successor }
             state.filter?.apply(to: batch)
             if let counts = state.filter?.counts { published.withLock { $0 = counts } }
-            guard !fields.isEmpty else { return }
+            guard !fields.isEmpty else { return nil }
             batch.context = context(batch.context, &state)
             for section in batch.sections.indices {
                 batch.sections[section].context = context(batch.sections[section].context, &state)
             }
+            return nil
         }
+        successor?.apply(to: batch)
     }
 
     private func context(_ bytes: [UInt8], _ state: inout State) -> [UInt8] {

@@ -2,54 +2,75 @@ internal import Logging
 internal import TailraceInputs
 internal import TailraceSpool
 
-/// Makes the inputs of a configuration: what can be wrong with them shows before the state directory is touched.
+/// Makes the inputs of a configuration: what can be wrong with them shows before anything is touched that runs or is stored.
 struct InputMakers {
     private let host: String
     /// They share one thread.
-    private var files: [FileTailConfiguration] = []
+    let files: [FileTailConfiguration]
     /// Each with its open sockets.
     private var syslogs: [(SyslogConfiguration, SyslogListeners)] = []
     /// Each has a thread and a journalctl of its own.
-    private var journals: [JournalConfiguration] = []
+    private var journals: [(name: String, JournalConfiguration)] = []
 
-    init(_ configuration: AgentConfiguration) throws(AgentError) {
+    /// - Parameters:
+    ///   - isWanted: by name, whether an input with a thread of its own is to be made.
+    ///   - heirloom: sockets of inputs that are about to end, to be gone on with.
+    init(
+        _ configuration: AgentConfiguration, heirloom: [ListeningSocket] = [],
+        isWanted: (_ name: String) -> Bool = { _ in true }
+    ) throws(AgentError) {
         host = configuration.host
+        var files: [FileTailConfiguration] = []
         for input in configuration.inputs {
             switch input.kind {
             case .file(let settings): files.append(try Self.tail(input.name, settings))
-            case .syslog(let settings): syslogs.append(try Self.syslog(input.name, settings))
-            case .journal(let settings): journals.append(settings)
+            case .syslog(let settings) where isWanted(input.name):
+                syslogs.append(try Self.syslog(input.name, settings, heirloom))
+            case .journal(let settings) where isWanted(input.name): journals.append((input.name, settings))
+            case .syslog, .journal: break
             }
         }
+        self.files = files
     }
 
-    /// - Parameter positions: how far each source has been read; each input knows its own.
+    /// Nothing of them runs yet.
+    ///
+    /// - Parameter positions: how far each source has been read when an input begins; each knows its own.
     func make(
-        positions: [SourceKey: [UInt8]], sink: SpoolSink, logger: Logger
-    ) throws -> [any RunningInput] {
-        var inputs: [any RunningInput] = []
-        if !files.isEmpty {
-            inputs.append(
-                try FileTailer(inputs: files, host: host, positions: positions, sink: sink, logger: logger))
-        }
+        positions: @escaping @Sendable () -> [SourceKey: [UInt8]], sink: SpoolSink, logger: Logger
+    ) throws -> [InputRunner] {
+        var inputs: [InputRunner] = []
         for (configuration, listeners) in syslogs {
-            inputs.append(try SyslogInput(configuration, listeners, host: host, sink: sink, logger: logger))
+            let gate = InputGate(sink)
+            let input = try SyslogInput(configuration, listeners, host: host, sink: gate, logger: logger)
+            inputs.append(InputRunner(configuration.name, input, gate))
         }
-        for journal in journals {
-            inputs.append(
-                try JournalReader(
-                    journal, host: host, machine: ConfigurationLoader.machineName(), positions: positions, sink: sink,
-                    logger: logger))
+        for (name, journal) in journals {
+            let gate = InputGate(sink)
+            let input = try JournalReader(
+                journal, host: host, machine: ConfigurationLoader.machineName(), positions: positions(), sink: gate,
+                logger: logger)
+            inputs.append(InputRunner(name, input, gate))
         }
         return inputs
     }
 
+    /// The one that all file inputs share; nil when there are none.
+    func makeTailer(
+        positions: @escaping @Sendable () -> [SourceKey: [UInt8]], sink: SpoolSink, logger: Logger
+    ) throws -> InputRunner? {
+        if files.isEmpty { return nil }
+        let gate = InputGate(sink)
+        let tailer = try FileTailer(inputs: files, host: host, positions: positions(), sink: gate, logger: logger)
+        return InputRunner(nil, tailer, gate)
+    }
+
     private static func syslog(
-        _ name: String, _ input: SyslogInputSettings
+        _ name: String, _ input: SyslogInputSettings, _ heirloom: [ListeningSocket]
     ) throws(AgentError) -> (SyslogConfiguration, SyslogListeners) {
         let configuration = input.configuration(name: name)
         do throws(SyslogError) {
-            return (configuration, try SyslogListeners.open(configuration))
+            return (configuration, try SyslogListeners.open(configuration, heirloom: heirloom))
         } catch {
             throw AgentError("input \(name): \(error)")
         }

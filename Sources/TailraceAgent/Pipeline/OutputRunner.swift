@@ -1,20 +1,21 @@
 internal import Logging
 internal import NIOCore
-internal import ServiceLifecycle
 import Synchronization
 internal import TailraceDelivery
 internal import TailraceSpool
 
 /// One output from start to stop, as the agent sees it.
-protocol RunningOutput: Service {
+protocol RunningOutput: RunningPart {
     func report() -> StatusReport.Output
+    /// What it has counted, for the one that comes after it.
+    var counted: PastDrains { get }
 }
 
 /// Connects until the service has told its partitions, then drains the spool into it: by one routing after the other,
 /// when partitions come or another key is configured.
 ///
 /// The agent runs without the network: until the service answers, records wait in the spool.
-final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
+final class OutputRunner<Way: Outlet>: RunningOutput {
     private let name: String
     private let key: RoutingKey
     private let partitionCheck: Duration
@@ -25,18 +26,28 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
     private let account: InputAccount?
     private let release: @Sendable (UInt64) -> Void
     private let logger: Logger
+    let life = Life()
+    /// Kept when it is to stop; there is one from the start on.
+    private let stopping = Mutex<EventLoopPromise<Void>?>(nil)
     private let health = OutputHealth()
     private let running = Mutex<(drain: Drain<Way.Target>, destination: Way.Target)?>(nil)
-    private let past = Mutex(PastDrains())
+    private let past: Mutex<PastDrains>
+    private let isSuccessor: Bool
+    private let keptFrom: UInt64
 
     /// - Parameters:
-    ///   - account: told what is taken out of the spool; of one output only.
+    ///   - account: told what is taken out of the spool.
+    ///   - past: what the one has counted that this one comes after, in this process; nil: there was none.
+    ///   - keptFrom: see `Drain`.
     ///   - release: told the id below which this output needs nothing any more.
     init(
         _ name: String, key: RoutingKey, partitionCheck: Duration, outlet: Way, spool: Spool, ledger: Ledger,
-        deadLetters: DeadLetterArea, account: InputAccount?, logger: Logger,
+        deadLetters: DeadLetterArea, account: InputAccount?, past: PastDrains?, keptFrom: UInt64, logger: Logger,
         release: @escaping @Sendable (UInt64) -> Void
     ) {
+        self.past = Mutex(past ?? PastDrains())
+        isSuccessor = past != nil
+        self.keptFrom = keptFrom
         self.name = name
         self.key = key
         self.partitionCheck = partitionCheck
@@ -51,27 +62,47 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
 
     var description: String { "output \(name)" }
 
-    /// Until a graceful shutdown; then stops within `OutputLimits.stop`.
-    func run() async throws {
+    func start(_ ended: @escaping @Sendable (any Error) -> Void) {
         let stop = outlet.eventLoop.makePromise(of: Void.self)
-        defer { stop.succeed() }
-        try await withTaskCancellationOrGracefulShutdownHandler {
-            var isFinished = false
-            while let (destination, course) = await connect(isFinished: isFinished, stop: stop.futureResult) {
-                let drain = try start(destination, course.routing)
-                stop.futureResult.whenComplete { [weak drain] _ in drain?.beginStop(within: OutputLimits.stop) }
-                let watch = watchPartitions(course, drain)
-                isFinished = await drain.end()
-                watch.cancel()
-                guard isFinished else { break }
-                await destination.close()
+        stopping.withLock { $0 = stop }
+        Task {
+            var failure: any Error = AgentError("the \(self) ended by itself; look at the messages before this one")
+            do {
+                try await run(stop.futureResult)
+            } catch {
+                failure = error
             }
-        } onCancelOrGracefulShutdown: {
             stop.succeed()
+            await close()
+            life.end()
+            if !life.isStopping.load(ordering: .relaxed) { ended(failure) }
         }
+    }
+
+    /// It ends within the limits of `OutputLimits`.
+    func stop() {
+        life.isStopping.store(true, ordering: .relaxed)
+        stopping.withLock { $0 }?.succeed()
+    }
+
+    private func run(_ stop: EventLoopFuture<Void>) async throws {
+        var isFinished = false
+        while let (destination, course) = await connect(isFinished: isFinished, stop: stop) {
+            let drain = try start(destination, course.routing)
+            stop.whenComplete { [weak drain] _ in drain?.beginStop(within: OutputLimits.stop) }
+            let watch = watchPartitions(course, drain)
+            isFinished = await drain.end()
+            watch.cancel()
+            guard isFinished else { break }
+            let closing = outlet.eventLoop.makeFutureWithTask { await destination.close() }
+            _ = try await closing.value(unless: stop)
+        }
+    }
+
+    private func close() async {
         let limit = outlet.eventLoop.scheduleTask(in: OutputLimits.close) {}.futureResult
         _ = try? await outlet.close().value(unless: limit)
-        ledger.flush(timeoutMilliseconds: 5000)
+        ledger.flush(timeoutMilliseconds: OutputLimits.ledgerMilliseconds)
     }
 
     private func start(_ destination: Way.Target, _ routing: Routing) throws -> Drain<Way.Target> {
@@ -82,14 +113,20 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
         let drain = try Drain(
             configuration, destination: destination, spool: spool, ledger: ledger,
             deadLetters: deadLetters, sentBelow: hasDrained ? spool.statistics().nextSequence : nil,
-            logger: logger, release: release)
+            keptFrom: keptFrom, logger: logger, release: release)
         if let before = running.withLock({ $0?.drain.statistics }) { past.withLock { $0.add(before) } }
         running.withLock { $0 = (drain, destination) }
         drain.start()
         return drain
     }
 
-    private var hasDrained: Bool { running.withLock { $0 != nil } }
+    private var hasDrained: Bool { isSuccessor || running.withLock { $0 != nil } }
+
+    var counted: PastDrains {
+        var counted = past.withLock { $0 }
+        if let last = running.withLock({ $0?.drain.statistics }) { counted.add(last) }
+        return counted
+    }
 
     /// Ends the drain, in order, when its routing is not the one that is wanted: what waits goes by it first.
     private func watchPartitions(_ course: Course, _ drain: Drain<Way.Target>) -> RepeatedTask {
@@ -204,14 +241,18 @@ final class OutputRunner<Way: Outlet>: RunningOutput, CustomStringConvertible {
             report.lastErrorTime = Timestamp.now()
         }
         report.guarantee = running?.destination.guarantee ?? "at least once"
-        report.spooled = next
         report.deadLetters = deadLetters.counts
+        let past = past.withLock { $0 }
         guard let running, let statistics else {
-            report.acknowledged = ledger.state.floor
-            report.waiting = next &- ledger.state.floor
+            let floor = ledger.state.floor
+            report.spooled = next &- past.unused &- past.forOthers
+            report.acknowledged = floor &- past.unacknowledged
+            report.waiting = next &- floor
+            report.deadLettered = past.deadLettered
+            report.dropped = past.dropped
+            report.resent = past.resent
             return report
         }
-        let past = past.withLock { $0 }
         report.spooled = next &- statistics.unused &- statistics.forOthers &- past.unused &- past.forOthers
         report.acknowledged =
             statistics.startedAt &+ statistics.alreadyAcknowledged &+ statistics.acknowledged &- past.unacknowledged
@@ -238,12 +279,13 @@ extension Outlet {
     /// An output that goes this way.
     func output(
         _ name: String, key: RoutingKey, partitionCheck: Duration, spool: Spool, ledger: Ledger,
-        deadLetters: DeadLetterArea, account: InputAccount?, logger: Logger,
+        deadLetters: DeadLetterArea, account: InputAccount?, past: PastDrains?, keptFrom: UInt64, logger: Logger,
         release: @escaping @Sendable (UInt64) -> Void
     ) -> any RunningOutput {
         OutputRunner(
             name, key: key, partitionCheck: partitionCheck, outlet: self, spool: spool, ledger: ledger,
-            deadLetters: deadLetters, account: account, logger: logger, release: release)
+            deadLetters: deadLetters, account: account, past: past, keptFrom: keptFrom,
+            logger: logger, release: release)
     }
 }
 
@@ -255,6 +297,8 @@ enum OutputLimits {
     static let stop = Duration.seconds(5)
     /// And then the connections to end.
     static let close = TimeAmount.seconds(2)
+    /// And then the ledger to reach the disk.
+    static let ledgerMilliseconds = 5000
 }
 
 extension EventLoopFuture where Value: Sendable {

@@ -14,28 +14,42 @@ package final class SpoolSink: BatchSink {
     }
 
     private let spool: Spool
-    private let pool: BatchPool
+    private let pool: Mutex<BatchPool>
     private let logger: Logger
     private let isClosed = Atomic<Bool>(false)
-    private let inputs: [String]
-    /// Per input; empty when none has any.
-    private let filters: [InputFilter?]
-    /// Per input; and which input a context belongs to, so that it is decoded once per source and not per batch.
-    private let counts: Mutex<[Counts]>
+    private let roster: InputRoster
+    /// What becomes of an input's batches first, by its number; none where nothing does.
+    private let filters = Mutex<[Int: InputFilter]>([:])
+    /// By the inputs' numbers, as far as they brought something; and which input a context belongs to, so that it is decoded
+    /// once per source and not per batch.
+    private let counts = Mutex<[Counts]>([])
     private let contexts = Mutex<[[UInt8]: Int]>([:])
     /// Contexts remembered at most; beyond, all are forgotten and learnt again.
     private static let contextLimit = 4096
 
-    /// - Parameters:
-    ///   - inputs: the inputs' names.
-    ///   - filters: per input, what becomes of its batches first; nil where nothing does.
-    package init(spool: Spool, pool: BatchPool, inputs: [String], filters: [InputFilter?] = [], logger: Logger) {
+    package init(spool: Spool, pool: BatchPool, roster: InputRoster, logger: Logger) {
         self.spool = spool
-        self.pool = pool
-        self.inputs = inputs
-        self.filters = filters.contains { $0 != nil } ? filters : []
+        self.pool = Mutex(pool)
+        self.roster = roster
         self.logger = logger
-        counts = Mutex(Array(repeating: Counts(), count: inputs.count))
+    }
+
+    /// Batches come from here from now on.
+    func use(_ pool: BatchPool) { self.pool.withLock { $0 = pool } }
+
+    /// Of the batches that are handed out.
+    var blockCapacity: Int { pool.withLock { $0.blockCapacity } }
+
+    /// What becomes of an input's batches from now on; the counts of what did before go on.
+    func treat(_ input: String, with filter: InputFilter?) {
+        guard let index = roster.index(of: input) else { return }
+        filters.withLock { filters in
+            guard let before = filters[index] else { return filters[index] = filter }
+            // Where nothing is done any more, what was done is still told.
+            let next = filter ?? InputFilter()
+            next.goOn(from: before)
+            filters[index] = next
+        }
     }
 
     package func take(timeoutMilliseconds: Int) -> RecordBatch? {
@@ -44,7 +58,7 @@ package final class SpoolSink: BatchSink {
         var waited = 0
         var pause = 250
         while !isClosed.load(ordering: .relaxed) {
-            if let batch = pool.take() { return batch }
+            if let batch = pool.withLock({ $0 }).take() { return batch }
             guard waited < timeoutMilliseconds * 1000 else { return nil }
             usleep(UInt32(pause))
             waited += pause
@@ -53,10 +67,15 @@ package final class SpoolSink: BatchSink {
         return nil
     }
 
-    package func append(_ batch: RecordBatch) -> Bool {
+    package func append(_ batch: RecordBatch) -> Bool { append(batch, slice: nil) { false } }
+
+    /// - Parameters:
+    ///   - slice: milliseconds; after so long, and again, it is asked whether the input's own way is closed.
+    ///   - isRefused: the input's own way is closed.
+    func append(_ batch: RecordBatch, slice: Int?, unless isRefused: () -> Bool) -> Bool {
         // All parts of a batch are of one input.
         let input = index(of: batch.part(0).context)
-        if !filters.isEmpty, let input, let filter = filters[input] {
+        if let input, let filter = filters.withLock({ $0[input] }) {
             filter.apply(to: batch)
             if batch.recordCount == 0, batch.position == nil {
                 batch.recycle()
@@ -68,16 +87,15 @@ package final class SpoolSink: BatchSink {
         var bytes: UInt64 = 0
         for index in 0..<batch.recordCount { bytes &+= UInt64(batch.records[index].length) }
         count(input, records, bytes)
-        while !isClosed.load(ordering: .relaxed) {
+        while !isClosed.load(ordering: .relaxed), !isRefused() {
             do throws(SpoolError) {
-                try spool.append(batch)
-                return true
+                if try spool.append(batch, timeoutMilliseconds: slice) { return true }
             } catch .closed {
                 break
             } catch {
                 // Nothing may be thrown away: the input waits until somebody has made room or stopped the agent.
                 logger.error("an input is held back", metadata: ["reason": "\(error)"])
-                for _ in 0..<50 where !isClosed.load(ordering: .relaxed) { usleep(20_000) }
+                for _ in 0..<50 where !isClosed.load(ordering: .relaxed) && !isRefused() { usleep(20_000) }
             }
         }
         count(input, 0 &- records, 0 &- bytes)
@@ -88,6 +106,7 @@ package final class SpoolSink: BatchSink {
     private func count(_ input: Int?, _ records: UInt64, _ bytes: UInt64) {
         guard let input else { return }
         counts.withLock {
+            while $0.count <= input { $0.append(Counts()) }
             $0[input].records &+= records
             $0[input].bytes &+= bytes
         }
@@ -96,19 +115,21 @@ package final class SpoolSink: BatchSink {
     /// Ends every wait and refuses what comes later. The spool is to be closed too: an append may wait in it.
     package func close() { isClosed.store(true, ordering: .relaxed) }
 
-    /// What the filter of input `index` did since the start.
-    package func filterCounts(_ index: Int) -> RecordFilterCounts {
-        filters.isEmpty ? RecordFilterCounts() : filters[index]?.counts ?? RecordFilterCounts()
+    /// What the filter of an input did since the start.
+    package func filterCounts(_ input: String) -> RecordFilterCounts {
+        guard let index = roster.index(of: input) else { return RecordFilterCounts() }
+        return filters.withLock { $0[index] }?.counts ?? RecordFilterCounts()
     }
 
+    /// By the inputs' numbers; those that have brought nothing yet may be missing at the end.
     package var totals: [Counts] { counts.withLock { $0 } }
 
-    /// Which input (its index) a batch with this context came from; nil for contexts of inputs that are gone.
+    /// The number of the input that a batch with this context came from.
     package func index(of context: some Collection<UInt8>) -> Int? {
         let key = Array(context)
         if let known = contexts.withLock({ $0[key] }) { return known }
         let decoded = key.withUnsafeBytes { RecordContext(decoding: $0) }
-        guard let decoded, let index = inputs.firstIndex(of: decoded.input) else { return nil }
+        guard let decoded, let index = roster.index(of: decoded.input) else { return nil }
         contexts.withLock {
             if $0.count >= Self.contextLimit { $0.removeAll(keepingCapacity: true) }
             $0[key] = index

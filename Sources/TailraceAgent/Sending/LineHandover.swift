@@ -104,7 +104,7 @@ extension LineHandover {
             }
         }
         let outcome = Mutex(LineFeed.Outcome())
-        let reader = ThreadLife()
+        let reader = Life()
         reader.start("send read") { [self] in
             var sink = self
             let end = LineFeed(descriptor: descriptor, stop: stop, tell: tell).run(into: &sink)

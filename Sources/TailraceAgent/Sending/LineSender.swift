@@ -71,7 +71,7 @@ package final class LineSender: Sendable {
         let outcome = Mutex(LineFeed.Outcome())
         let progress = Mutex(SendProgress())
         let begun = ContinuousClock.now
-        let reader = ThreadLife()
+        let reader = Life()
         reader.start("send read") { [settings, key] in
             var batching = LineBatching(
                 queue, template: template, partitionKey: key, maximumBatchBytes: limit,
@@ -79,7 +79,7 @@ package final class LineSender: Sendable {
             let end = feed.run(into: &batching)
             outcome.withLock { $0 = end }
         }
-        let sender = ThreadLife()
+        let sender = Life()
         let service = LineService(client, settings, publishers, queue)
         sender.start("send") {
             SendLoop(service, queue: queue, lanes: lanes, window: window, watch: watch).run { done in

@@ -1,5 +1,5 @@
 /// One file input: which files, and how they are read.
-package struct FileTailConfiguration: Sendable {
+package struct FileTailConfiguration: Equatable, Sendable {
     /// The input's name in the configuration; a property of every record.
     package var name: String
     /// Patterns of absolute paths.

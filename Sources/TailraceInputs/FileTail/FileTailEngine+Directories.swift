@@ -42,7 +42,7 @@ extension FileTailEngine {
         }
         for directory in directories.values where directory.walk != walk { drop(directory) }
         settleTouched()
-        isFirstWalk = false
+        firstWalks = []
         countPolled()
         if saidWatchLimit, directories.values.allSatisfy({ $0.watch >= 0 }) {
             saidWatchLimit = false

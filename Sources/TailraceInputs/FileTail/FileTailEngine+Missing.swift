@@ -58,7 +58,7 @@ extension FileTailEngine {
         end(file)
     }
 
-    private func end(_ file: TailedFile) {
+    func end(_ file: TailedFile) {
         clearTrouble(file)
         leaveTables(file)
         file.predecessor = nil

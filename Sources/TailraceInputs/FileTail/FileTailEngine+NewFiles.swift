@@ -13,7 +13,9 @@ extension FileTailEngine {
         let file = TailedFile(
             identity: status.identity, keyIdentity: position?.identity ?? status.identity,
             input: newcomer.input, age: status.age, directory: newcomer.directory, name: newcomer.name)
-        let startsAtEnd = isFirstWalk && inputs[file.input].startAt == .end || isTooOld(status, inputs[file.input])
+        let settings = inputs[file.input]
+        let startsAtEnd =
+            firstWalks.contains(settings.name) && settings.startAt == .end || isTooOld(status, settings)
         var label = newcomer.directory.path(of: newcomer.name)
         let original = rotationLabel(of: newcomer.name, in: newcomer.directory)
         if let position {

@@ -7,9 +7,10 @@ internal import TailraceSpool
 /// The loop: events and due timers say what to look at; looking at names (`+Names`) finds new files and lost ones;
 /// walking (`+Directories`) finds directories; reading (`+Reading`) takes one block per file and round.
 final class FileTailEngine {
-    let inputs: [FileTailConfiguration]
+    /// And the host that records carry: see `follow`.
+    var inputs: [FileTailConfiguration]
     let limits: FileTailLimits
-    let host: String
+    var host: String
     let sink: any BatchSink
     let logger: Logger
     let shared: FileTailShared
@@ -100,7 +101,8 @@ final class FileTailEngine {
     var round: UInt64 = 0
     var walk: UInt64 = 0
     var wantsWalk = true
-    var isFirstWalk = true
+    /// Names of inputs of which this walk finds what was there before anybody looked.
+    var firstWalks: Set<String> = []
     var isClosed = false
     var nextRescan: Int64 = 0
     var nextPoll: Int64 = 0
@@ -123,6 +125,7 @@ final class FileTailEngine {
         self.sink = sink
         self.logger = logger
         self.shared = shared
+        firstWalks = Set(inputs.map(\.name))
         assemblers = inputs.map { LineAssembler(format: $0.format, multiline: $0.multiline) }
         load(positions)
     }
@@ -144,14 +147,17 @@ final class FileTailEngine {
             }
             youngest[position.identity] = position
         }
-        for position in youngest.values {
-            saved[position.identity.withoutDevice, default: []].append(position)
-            savedInodes.insert(position.identity.inode)
-            if position.isCopy { continue }
-            savedElders[position.label] = min(savedElders[position.label] ?? .max, position.identity.birth)
-            if let other = savedLabels[position.label], other.identity.birth >= position.identity.birth { continue }
-            savedLabels[position.label] = position
-        }
+        for position in youngest.values { save(position) }
+    }
+
+    /// Keeps a position whose file nobody has, until it is found again.
+    func save(_ position: FilePosition) {
+        saved[position.identity.withoutDevice, default: []].append(position)
+        savedInodes.insert(position.identity.inode)
+        if position.isCopy { return }
+        savedElders[position.label] = min(savedElders[position.label] ?? .max, position.identity.birth)
+        if let other = savedLabels[position.label], other.identity.birth >= position.identity.birth { return }
+        savedLabels[position.label] = position
     }
 
     static func monotonic() -> Int64 {

@@ -36,6 +36,15 @@ final class FileTailRequests: Sendable {
         }
     }
 
+    /// It is done in its turn, however long that takes, where no file is being read.
+    func post(wake: () -> Void, _ body: @escaping @Sendable (FileTailEngine) -> Void) {
+        state.withLock { state in
+            state.next += 1
+            state.requests.append(Request(number: state.next, changes: true, body: body))
+        }
+        wake()
+    }
+
     /// False when it was begun: then its answer comes.
     private func withdraw(_ number: UInt64) -> Bool {
         state.withLock { state in

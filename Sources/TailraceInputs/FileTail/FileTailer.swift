@@ -11,7 +11,9 @@ package final class FileTailer: RunningInput {
     private let inputs: [FileTailConfiguration]
     private let limits: FileTailLimits
     private let host: String
-    private let positions: [SourceKey: [UInt8]]
+    private let positions: @Sendable () -> [SourceKey: [UInt8]]
+    /// Of the inputs that it has now.
+    let names: Mutex<[String]>
     private let sink: any BatchSink
     private let logger: Logger
     private let shared: FileTailShared
@@ -19,15 +21,16 @@ package final class FileTailer: RunningInput {
     /// - Parameters:
     ///   - inputs: A file that several match belongs to the first of them.
     ///   - host: A property of every record.
-    ///   - positions: What the spool holds; those of other inputs are passed over.
+    ///   - positions: What the spool holds when it begins to run; those of other inputs are passed over.
     package init(
         inputs: [FileTailConfiguration], limits: FileTailLimits = FileTailLimits(), host: String,
-        positions: [SourceKey: [UInt8]], sink: any BatchSink, logger: Logger
+        positions: @autoclosure @escaping @Sendable () -> [SourceKey: [UInt8]], sink: any BatchSink, logger: Logger
     ) throws(FileTailError) {
         for input in inputs where input.maximumLine < 1 || input.maximumLine > RecordEntry.maximumLength {
             throw FileTailError.maximumLine(input: input.name, bytes: input.maximumLine)
         }
         self.inputs = inputs
+        names = Mutex(inputs.map(\.name))
         self.limits = limits
         self.host = host
         self.positions = positions
@@ -37,17 +40,17 @@ package final class FileTailer: RunningInput {
     }
 
     package convenience init(
-        configuration: FileTailConfiguration, host: String, positions: [SourceKey: [UInt8]], sink: any BatchSink,
-        logger: Logger
+        configuration: FileTailConfiguration, host: String,
+        positions: @autoclosure @escaping @Sendable () -> [SourceKey: [UInt8]], sink: any BatchSink, logger: Logger
     ) throws(FileTailError) {
-        try self.init(inputs: [configuration], host: host, positions: positions, sink: sink, logger: logger)
+        try self.init(inputs: [configuration], host: host, positions: positions(), sink: sink, logger: logger)
     }
 
     /// Follows the files until `stop()` is called or the sink is closed. Call it once.
     package func run() {
         let engine = FileTailEngine(
-            inputs: inputs, limits: limits, host: host, positions: positions, sink: sink, logger: logger, shared: shared
-        )
+            inputs: inputs, limits: limits, host: host, positions: positions(), sink: sink, logger: logger,
+            shared: shared)
         engine.run()
         shared.publish(engine.currentStatistics, files: [])
     }
@@ -61,6 +64,10 @@ package final class FileTailer: RunningInput {
     /// spool is full), what it told last, which may be nothing.
     package func files(timeoutMilliseconds: Int = 500) -> [TailedFileState] {
         shared.files(timeoutMilliseconds: timeoutMilliseconds)
+    }
+
+    func post(_ body: @escaping @Sendable (FileTailEngine) -> Void) {
+        shared.requests.post(wake: { shared.wake() }, body)
     }
 
     /// Nil when the tailer's thread did not come to it in time.
@@ -77,16 +84,17 @@ extension FileTailer {
 
     package func reports(timeoutMilliseconds: Int) -> [String: InputReport] {
         var reports: [String: InputReport] = [:]
-        for input in inputs { reports[input.name] = InputReport() }
+        let names = names.withLock { $0 }
+        for name in names { reports[name] = InputReport() }
         for file in files(timeoutMilliseconds: timeoutMilliseconds) {
             reports[file.input]?.sources.append(InputReport.Source(file))
         }
         // The inputs share one thread and one count of what was lost, and of what happened.
-        if let first = inputs.first {
+        if let first = names.first {
             let statistics = statistics
-            reports[first.name]?.lostBytes = statistics.lostBytes
-            reports[first.name]?.events = statistics.events
-            reports[first.name]?.levels = statistics.levels
+            reports[first]?.lostBytes = statistics.lostBytes
+            reports[first]?.events = statistics.events
+            reports[first]?.levels = statistics.levels
         }
         return reports
     }

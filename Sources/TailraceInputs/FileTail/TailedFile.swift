@@ -9,7 +9,8 @@ final class TailedFile {
     let identity: FileIdentity
     /// What the source key names: the identity that the file had when it was first seen.
     let keyIdentity: FileIdentity
-    let input: Int
+    /// Whose it is: an index, see `FileTailEngine.follow`.
+    private(set) var input: Int
     private(set) var order: GenerationOrder
     /// A rotation made it by copying a log, which came to be at `logBirth`; its inode is 0 when nobody knows it.
     private(set) var isCopy = false
@@ -221,6 +222,20 @@ final class TailedFile {
 
     /// It is no longer where its log is written.
     var isRotated: Bool { directory == nil || formerPath != nil }
+
+    /// It is another input's from now on, or the same one's with other settings: what was not passed on is looked at anew.
+    func pass(to input: Int) {
+        self.input = input
+        scannedTo = offset
+        // An archive that is open tells it at its beginning only.
+        if archive == nil { encoding = nil }
+        open = nil
+        context = nil
+        endsInNULs = false
+    }
+
+    /// Its input has another index.
+    func renumber(_ input: Int) { self.input = input }
 
     var text: TextEncoding { encoding ?? .utf8 }
     /// Bytes of a code unit of its text.

@@ -12,7 +12,7 @@ package final class JournalReader: RunningInput {
     private let limits: JournalLimits
     private let host: String
     private let machine: String
-    private let stored: [UInt8]?
+    private let positions: @Sendable () -> [SourceKey: [UInt8]]
     private let sink: any BatchSink
     private let logger: Logger
     private let shared: JournalShared
@@ -20,10 +20,10 @@ package final class JournalReader: RunningInput {
     /// - Parameters:
     ///   - host: what records of this machine carry.
     ///   - machine: this machine's name as the kernel knows it, which journald writes into its entries.
-    ///   - positions: What the spool holds; those of other inputs are passed over.
+    ///   - positions: What the spool holds when it begins to run; those of other inputs are passed over.
     package init(
         _ configuration: JournalConfiguration, limits: JournalLimits = JournalLimits(), host: String, machine: String,
-        positions: [SourceKey: [UInt8]], sink: any BatchSink, logger: Logger
+        positions: @autoclosure @escaping @Sendable () -> [SourceKey: [UInt8]], sink: any BatchSink, logger: Logger
     ) throws(JournalError) {
         self.configuration = configuration
         self.limits = limits
@@ -31,7 +31,7 @@ package final class JournalReader: RunningInput {
         self.machine = machine
         self.sink = sink
         self.logger = logger
-        stored = positions[Self.key(configuration)]
+        self.positions = positions
         shared = try JournalShared()
     }
 
@@ -45,7 +45,8 @@ package final class JournalReader: RunningInput {
         let batches = JournalBatches(
             configuration, host: host, machine: machine, key: Self.key(configuration), sink: sink)
         let engine = JournalEngine(
-            configuration, limits: limits, stored: stored, batches: batches, shared: shared, logger: logger)
+            configuration, limits: limits, stored: positions()[Self.key(configuration)], batches: batches,
+            shared: shared, logger: logger)
         engine.run()
     }
 

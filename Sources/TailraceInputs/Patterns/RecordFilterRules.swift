@@ -32,4 +32,16 @@ package struct RecordFilterCounts: Equatable, Sendable {
     package init() {}
 
     package var filtered: UInt64 { notKept &+ dropped &+ notSampled }
+
+    /// Of two filters, one after the other.
+    package static func + (a: RecordFilterCounts, b: RecordFilterCounts) -> RecordFilterCounts {
+        var sum = a
+        sum.notKept &+= b.notKept
+        sum.dropped &+= b.dropped
+        sum.notSampled &+= b.notSampled
+        sum.redacted &+= b.redacted
+        sum.notRedactable &+= b.notRedactable
+        sum.undecided &+= b.undecided
+        return sum
+    }
 }

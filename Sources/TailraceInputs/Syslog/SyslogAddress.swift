@@ -54,5 +54,15 @@ package enum SyslogAddress: Equatable, Sendable, CustomStringConvertible {
 
     private static func bracketed(_ host: String) -> String { host.contains(":") ? "[\(host)]" : host }
 
+    /// Whether one socket can serve both: TLS is a matter of what is made of the bytes.
+    func isSamePlace(as other: SyslogAddress) -> Bool {
+        switch (self, other) {
+        case (.tcp(let host, let port), .tls(let otherHost, let otherPort)),
+            (.tls(let host, let port), .tcp(let otherHost, let otherPort)):
+            host == otherHost && port == otherPort
+        default: self == other
+        }
+    }
+
     package var isTLS: Bool { if case .tls = self { true } else { false } }
 }

@@ -51,8 +51,11 @@ package final class SyslogInput: RunningInput {
 
     /// Where it listens.
     package var places: [String] { sockets.map(\.place) }
+    /// For whoever goes on with them.
+    package var listeningSockets: [ListeningSocket] { sockets }
 
     package func run() {
+        for socket in sockets { socket.resume(configuration.receiveBuffer) }
         tellOfBuffers()
         let writer = SyslogWriter(
             configuration, host: host, places: places, queue: queue, counters: counters, sink: sink,

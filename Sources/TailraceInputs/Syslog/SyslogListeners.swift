@@ -6,8 +6,11 @@ package struct SyslogListeners: Sendable {
     let tls: TLSContext?
 
     /// Opens everything that the configuration names: what can be wrong with it shows here.
+    ///
+    /// - Parameter heirloom: sockets of inputs that are about to end: what they listen on is gone on with, so that nothing
+    ///   is lost in between. Nothing happens to them here.
     package static func open(
-        _ configuration: SyslogConfiguration, passed: PassedSockets = .ofThisProcess
+        _ configuration: SyslogConfiguration, heirloom: [ListeningSocket] = [], passed: PassedSockets = .ofThisProcess
     ) throws(SyslogError) -> SyslogListeners {
         var tls: TLSContext?
         if let certificate = configuration.certificateFile, let key = configuration.keyFile {
@@ -23,7 +26,14 @@ package struct SyslogListeners: Sendable {
         }
         var sockets: [ListeningSocket] = []
         for address in configuration.listen {
-            sockets += try ListeningSocket.open(address, receiveBuffer: configuration.receiveBuffer, passed: passed)
+            let inherited = heirloom.filter { $0.address.isSamePlace(as: address) }
+            if inherited.isEmpty {
+                sockets += try ListeningSocket.open(address, receiveBuffer: configuration.receiveBuffer, passed: passed)
+            } else {
+                sockets += try inherited.map { socket throws(SyslogError) in
+                    try socket.serving(address, address.isTLS ? .tls : socket.kind == .tls ? .stream : socket.kind)
+                }
+            }
         }
         return SyslogListeners(sockets: sockets, tls: tls)
     }

@@ -64,6 +64,9 @@ final class DatagramReceiver: @unchecked Sendable {
     }
 
     func run() {
+        for index in listeners.indices {
+            listeners[index].seen = listeners[index].socket.seenLosses.load(ordering: .relaxed)
+        }
         var polled = listeners.map { pollfd(fd: $0.socket.descriptor, events: Int16(POLLIN), revents: 0) }
         polled.append(pollfd(fd: wake.descriptor, events: Int16(POLLIN), revents: 0))
         while !isStopping.load(ordering: .acquiring) {
@@ -185,7 +188,13 @@ final class DatagramReceiver: @unchecked Sendable {
     /// What the kernel still has is taken, and what it lost is counted: nothing may arrive in between.
     private func drain() {
         for index in listeners.indices {
-            listeners[index].socket.deafen()
+            let socket = listeners[index].socket
+            defer { socket.seenLosses.store(listeners[index].seen, ordering: .relaxed) }
+            if socket.isLeft {
+                noteLosses(index)
+                continue
+            }
+            socket.deafen()
             // Where senders cannot be shut out, more than a receive buffer holds is for whoever listens next.
             var left = 100_000
             while left > 0, takeFrom(index) { left -= 1 }

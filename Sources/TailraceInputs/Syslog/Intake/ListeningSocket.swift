@@ -1,5 +1,6 @@
 import CTailrace
 import Glibc
+import Synchronization
 
 /// A socket that messages arrive at, or connections. Closed when it goes.
 package final class ListeningSocket: Sendable {
@@ -9,17 +10,22 @@ package final class ListeningSocket: Sendable {
     package let kind: Kind
     let descriptor: CInt
     /// Bytes of the receive buffer as the kernel granted them; 0 where it does not matter.
-    package let receiveBuffer: Int
+    package var receiveBuffer: Int { granted.load(ordering: .relaxed) }
+    private let granted: Atomic<Int>
     /// Where it really listens, which differs for port 0 and for systemd's sockets.
     package let place: String
     /// A path that goes with the socket.
     private let path: String?
+    /// Another input goes on with it.
+    private let isPassedOn = Atomic<Bool>(false)
+    /// Datagrams that were lost here, as the kernel counted when whoever had it looked last.
+    let seenLosses = Atomic<UInt32>(0)
 
     init(_ address: SyslogAddress, _ kind: Kind, descriptor: CInt, receiveBuffer: Int = 0, path: String? = nil) {
         self.address = address
         self.kind = kind
         self.descriptor = descriptor
-        self.receiveBuffer = receiveBuffer
+        granted = Atomic(receiveBuffer)
         self.path = path
         place = Self.place(address, descriptor)
     }
@@ -27,6 +33,25 @@ package final class ListeningSocket: Sendable {
     deinit {
         close(descriptor)
         if let path { unlink(path) }
+    }
+
+    /// Whoever has it leaves what arrives from now on to the one that gets it. That one takes it over with `resume`.
+    package func passOn() { isPassedOn.store(true, ordering: .releasing) }
+
+    var isLeft: Bool { isPassedOn.load(ordering: .acquiring) }
+
+    /// - Parameter wanted: bytes of the receive buffer.
+    func resume(_ wanted: Int) {
+        isPassedOn.store(false, ordering: .releasing)
+        if kind == .datagrams { granted.store(Self.enlarge(descriptor, wanted), ordering: .relaxed) }
+    }
+
+    /// The same socket, for what it brings to be taken otherwise: with TLS, or without.
+    func serving(_ address: SyslogAddress, _ kind: Kind) throws(SyslogError) -> ListeningSocket {
+        if address == self.address { return self }
+        let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
+        guard copy >= 0 else { throw Self.failure(address, "cannot use what listens there", errno) }
+        return ListeningSocket(address, kind, descriptor: copy)
     }
 
     /// Lets nothing more arrive; what has arrived stays. Not where the service manager keeps the socket for the next run.
@@ -111,13 +136,16 @@ package final class ListeningSocket: Sendable {
     ) -> ListeningSocket {
         setNonBlocking(descriptor)
         _ = set(descriptor, SO_RXQ_OVFL, 1)
-        // Beyond the limit of the system where we may, up to it where not. The kernel doubles what it is told, and tells
-        // what it has doubled.
+        return ListeningSocket(
+            address, .datagrams, descriptor: descriptor, receiveBuffer: enlarge(descriptor, wanted), path: path)
+    }
+
+    /// The size that the kernel grants: beyond the limit of the system where we may, up to it where not. It doubles what it is
+    /// told, and tells what it has doubled.
+    private static func enlarge(_ descriptor: CInt, _ wanted: Int) -> Int {
         let size = CInt(clamping: wanted)
         if !set(descriptor, SO_RCVBUFFORCE, size) { _ = set(descriptor, SO_RCVBUF, size) }
-        return ListeningSocket(
-            address, .datagrams, descriptor: descriptor, receiveBuffer: Int(option(descriptor, SO_RCVBUF)) / 2,
-            path: path)
+        return Int(option(descriptor, SO_RCVBUF)) / 2
     }
 
     private static func stream(

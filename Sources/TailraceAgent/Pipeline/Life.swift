@@ -1,8 +1,8 @@
 import Glibc
 import Synchronization
 
-/// The end of a thread, for tasks and threads that wait for it.
-final class ThreadLife: Sendable {
+/// The end of something that runs, a thread or a task, for those who wait for it.
+final class Life: Sendable {
     private struct State {
         var hasEnded = false
         var waiters: [CheckedContinuation<Void, Never>] = []
@@ -13,15 +13,22 @@ final class ThreadLife: Sendable {
     func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
         let thread = DedicatedThread.start(name) {
             body()
-            let waiters = self.state.withLock { state in
-                state.hasEnded = true
-                defer { state.waiters = [] }
-                return state.waiters
-            }
-            for waiter in waiters { waiter.resume() }
+            self.end()
         }
         pthread_detach(thread)
     }
+
+    /// Nothing of it runs any more.
+    func end() {
+        let waiters = state.withLock { state in
+            state.hasEnded = true
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    var hasEnded: Bool { state.withLock { $0.hasEnded } }
 
     func waitForEnd() async {
         await withCheckedContinuation { continuation in
@@ -36,9 +43,9 @@ final class ThreadLife: Sendable {
     /// Blocks until the end or the time.
     func hasEnded(withinMilliseconds milliseconds: Int) -> Bool {
         for _ in 0..<max(1, milliseconds / 5) {
-            if state.withLock({ $0.hasEnded }) { return true }
+            if hasEnded { return true }
             usleep(5000)
         }
-        return state.withLock { $0.hasEnded }
+        return hasEnded
     }
 }

@@ -1,0 +1,149 @@
+import CTailrace
+import Glibc
+internal import Logging
+internal import NIOCore
+
+// From start to stop.
+extension Agent {
+    /// After so long, and then again, it is looked whether what the start took of memory can be given back.
+    private static let settlingTime = TimeAmount.seconds(2)
+
+    /// Runs until a signal tells it to stop, and returns after everything was stopped in order.
+    package func run(obeying signals: AgentSignals, manager: ServiceManager = ServiceManager()) async throws {
+        // Waiting is most of it, and nothing must stand between a stop and its deadlines: a thread, not a task.
+        let result: Result<Void, any Error> = await withCheckedContinuation { continuation in
+            let thread = DedicatedThread.start("supervisor") {
+                continuation.resume(returning: Result { try self.supervise(signals, manager) })
+            }
+            pthread_detach(thread)
+        }
+        try result.get()
+    }
+
+    private func supervise(_ signals: AgentSignals, _ manager: ServiceManager) throws {
+        defer { close() }
+        let configuration = configuration
+        let control = try ControlServer.start(path: configuration.places.controlSocket, logger: logger) { [weak self] in
+            self?.answer($0) ?? []
+        }
+        defer { control.stop() }
+        if let address = configuration.metrics {
+            let server = try startMetrics(address)
+            parts.withLock { $0.metrics = server }
+        }
+        defer { parts.withLock { $0.metrics }?.stopAndWait() }
+        signals.obey { [orders, logger] order in
+            switch order {
+            case .stop:
+                StopLimits.enforce(logger)
+                orders.stop()
+            case .end: StopLimits.endNow(logger)
+            case .reload: orders.reload()
+            }
+        }
+        let all = parts.withLock { $0 }
+        // Outputs first: what an input brings finds them there.
+        for output in all.outputs { begin(output.runner) }
+        for input in all.inputs { begin(input) }
+        logger.info(
+            "started",
+            metadata: [
+                "version": "\(Version.text)", "state": "\(configuration.stateDirectory)",
+                "inputs": "\(configuration.inputs.count)", "outputs": "\(configuration.outputs.count)",
+            ])
+        manager.ready()
+        // What the start needed is not needed for the weeks after it.
+        settle(StartMemory())
+        let failure = obeyOrders(manager)
+        StopLimits.enforce(logger)
+        manager.stopping()
+        stop()
+        if let failure { throw failure }
+        logger.info("stopped")
+    }
+
+    /// Until something is the end of it: why, if nobody wanted that.
+    private func obeyOrders(_ manager: ServiceManager) -> (any Error)? {
+        while true {
+            switch orders.next() {
+            case .stop: return nil
+            case .fail(let error): return error
+            case .reload:
+                manager.reloading()
+                reload()
+                manager.status(history.withLock { $0.failure.map { "last reload failed: \($0)" } ?? "running" })
+                manager.ready()
+            }
+        }
+    }
+
+    func begin(_ part: any RunningPart) {
+        part.start { [orders] in orders.fail($0) }
+    }
+
+    /// The inputs, then the outputs, each with their deadline: what inputs bring at the end can still be sent.
+    private func stop() {
+        let parts = parts.withLock { $0 }
+        for input in parts.inputs { input.stop() }
+        cutOff(parts.inputs, after: StopLimits.inputs)
+        tell(of: parts.inputs)
+        for output in parts.outputs { output.runner.stop() }
+        let outputs = parts.outputs.map { $0.runner as any RunningPart }
+        _ = StopLimits.wait(for: outputs, milliseconds: StopLimits.outputs)
+        tell(of: outputs)
+    }
+
+    /// Waits for inputs that were told to end. Those that have not ended after so many milliseconds do not wait for the spool
+    /// any longer.
+    ///
+    /// - Parameter isCut: whether there is no more time at all.
+    func cutOff(_ inputs: [InputRunner], after milliseconds: Int, unless isCut: () -> Bool = { false }) {
+        if StopLimits.wait(for: inputs, milliseconds: milliseconds, unless: isCut) { return }
+        for input in inputs where !input.life.hasEnded {
+            logger.warning("the \(input) are held back by the spool; what they have not written is read again")
+            input.cutOff()
+        }
+        _ = StopLimits.wait(for: inputs, milliseconds: StopLimits.released)
+    }
+
+    /// What does not end is left behind: the process ends without it.
+    private func tell(of parts: [any RunningPart]) {
+        for part in parts where !part.life.hasEnded {
+            logger.warning("the \(part) did not end in time; the agent ends without waiting for it any longer")
+        }
+    }
+
+    private func settle(_ memory: StartMemory) {
+        group.next().scheduleTask(in: Self.settlingTime) { [weak self] in
+            guard let self else { return }
+            var memory = memory
+            let statistics = spool.statistics()
+            if memory.isToBeReleased(next: statistics.nextSequence, released: statistics.released) {
+                tailrace_trim_memory()
+                tailrace_release_startup_pages()
+            }
+            if !memory.isSettled { settle(memory) }
+        }
+    }
+
+    private func close() {
+        sink.close()
+        for area in deadLetters { area.close() }
+        spool.close()
+        for output in parts.withLock({ $0.outputs }) { output.ledger.close() }
+        try? group.syncShutdownGracefully()
+    }
+
+    func startMetrics(_ address: ListenAddress) throws -> MetricsServer {
+        do {
+            return try group.next().makeFutureWithTask { [group] in
+                try await MetricsServer.start(address, group: group) { [weak self] path in
+                    guard let self else { return .init(isHealthy: false, body: []) }
+                    return path == "/health" ? self.health() : .init(body: self.report(timeoutMilliseconds: 0).metrics)
+                }
+            }.wait()
+        } catch {
+            throw AgentError("cannot listen on \(address) for metrics: \(error); change [agent] metrics")
+        }
+    }
+}

@@ -1,0 +1,221 @@
+import AMQP
+import Glibc
+import LocalHub
+import Logging
+import Synchronization
+import TestSupport
+import Testing
+
+/// Reload after reload, valid and not, while lines and datagrams come: all of them arrive once and in order, and the balance
+/// closes. `TAILRACE_RELOADS` says how many; `make reloads` runs a thousand, and tells how long lines had to wait.
+@Suite struct ReloadLoadTests {
+    private let directory = TemporaryDirectory("reload-load")
+    private let logger = Logger(label: "hub") { _ in SwiftLogNoOpLogHandler() }
+    private static let count = getenv("TAILRACE_RELOADS").flatMap { Int(String(cString: $0)) }
+
+    private func hub(_ name: String) async throws -> LocalHub {
+        var configuration = LocalHubConfiguration()
+        configuration.partitionCount = 2
+        configuration.sharedAccessKey = "KeyOfTheTestHub"
+        configuration.storeDirectory = directory(name)
+        configuration.certificateDirectory = directory("certificates")
+        let hub = try LocalHub(configuration, logger: logger)
+        _ = try await hub.start()
+        return hub
+    }
+
+    private func output(_ name: String, _ hub: LocalHub, _ check: Int) -> String {
+        "[output.\(name)]\ntype = \"eventhubs\"\nconnection_string = \"\(hub.connectionString)\"\n"
+            + "ca_file = \"\(directory("certificates/ca.pem"))\"\npartition_check = \"\(check)s\"\n"
+    }
+
+    /// What a configuration says; some of it changes from one to the next.
+    private struct Course {
+        var more: Int? = 0
+        var net = 0
+        var check = 60
+        var hasSecond = false
+        var sync = "always"
+    }
+
+    private func text(_ course: Course, _ hub: LocalHub, _ second: LocalHub, port: Int) -> String {
+        var text = "[spool]\nsync = \"\(course.sync)\"\n"
+        text += "[input.app]\ntype = \"file\"\ninclude = [\"\(directory("logs/*.log"))\"]\n"
+        if let more = course.more {
+            text += "[input.more]\ntype = \"file\"\ninclude = [\"\(directory("more/*.log"))\"]\n"
+            text += "maximum_line = \(1000 + more)\n"
+        }
+        text += "[input.net]\ntype = \"syslog\"\nlisten = [\"udp://127.0.0.1:\(port)\"]\n"
+        text += "maximum_message = \(2000 + course.net)\n"
+        text += output("hub", hub, course.check)
+        if course.hasSecond { text += output("second", second, 60) }
+        return text
+    }
+
+    private static let mistakes = [
+        "[input.more2\n", "[spool2]\n", "[input.x]\ntype = \"file\"\n",
+        "[input.x]\ntype = \"syslog\"\nlisten = [\"udp://192.0.2.1:1\"]\n",
+        "[output.x]\ntype = \"eventhubs\"\nconnection_string_file = \"/nowhere\"\n",
+    ]
+
+    private func next(_ course: Course, _ generator: inout SeededGenerator) -> Course {
+        var course = course
+        switch Int.random(in: 0..<6, using: &generator) {
+        case 0: course.more = course.more == nil ? 1 : nil
+        case 1: course.more = Int.random(in: 0...50, using: &generator)
+        case 2: course.net += 1
+        case 3: course.check = 60 + (course.check + 1) % 60
+        case 4: course.hasSecond.toggle()
+        default: course.sync = course.sync == "always" ? "20ms" : "always"
+        }
+        return course
+    }
+
+    @Test func manyReloadsUnderLoad() async throws {
+        try await run(SeededGenerator(seed: 1), reloads: Self.count ?? 60)
+        if Self.count != nil { try await run(.fresh("reloads"), reloads: 100) }
+    }
+
+    private func run(_ generator: SeededGenerator, reloads: Int) async throws {
+        var generator = generator
+        let (hub, second) = (try await hub("hub-\(reloads)"), try await hub("second-\(reloads)"))
+        for name in ["logs", "more", "state"] {
+            _ = try ChildProcess("/bin/rm", ["-rf", directory(name)]).wait()
+            if name != "state" { mkdir(directory(name), 0o755) }
+        }
+        let port = try LocalPort.free()
+        var course = Course()
+        let agent = try Reloaded(directory, "", text(course, hub, second, port: port))
+        _ = try await agent.status { $0.text.contains("receive buffer") }
+        let writers = ["logs/a.log", "logs/b.log", "more/c.log"].map { LineWriter(directory($0)) }
+        let datagrams = Datagrams(port: port)
+        for _ in 0..<reloads {
+            if Int.random(in: 0..<5, using: &generator) < 2 {
+                let mistake = Self.mistakes.randomElement(using: &generator) ?? ""
+                try agent.write(text(course, hub, second, port: port) + mistake)
+                try await agent.reload(expecting: "failed_reloads")
+            } else {
+                course = next(course, &generator)
+                try agent.write(text(course, hub, second, port: port))
+                try await agent.reload(expecting: "reloads").expectBalance()
+            }
+        }
+        course.more = 0
+        course.hasSecond = false
+        try agent.write(text(course, hub, second, port: port))
+        try await agent.reload(expecting: "reloads")
+        let lines = writers.map { $0.stop() }
+        let total = lines.reduce(0, +) + datagrams.stop()
+        let status = try await agent.status { $0.sum("existed") >= total && $0.sum("acknowledged") >= total }
+        #expect(status.sum("existed") == total && status.sum("acknowledged") == total, "\(status)")
+        status.expectBalance()
+        agent.expectEnd()
+        try await expectAll(hub, total, reloads)
+        await second.stop()
+        await hub.stop()
+    }
+
+    /// Each once, and in order.
+    private func expectAll(_ hub: LocalHub, _ total: Int, _ reloads: Int) async throws {
+        let consumer = try await HubConsumer(
+            port: hub.port, authorityFile: directory("certificates/ca.pem"),
+            user: hub.configuration.sharedAccessKeyName, password: "KeyOfTheTestHub",
+            hub: hub.configuration.hubName, partitions: 2)
+        let events = await consumer.events(atLeast: total)
+        try await consumer.close()
+        #expect(events.count == total)
+        var next: [String: Int] = [:]
+        var reading: [String: Waits] = [:]
+        var arriving = Waits()
+        for event in events {
+            let words = String(decoding: event.body, as: UTF8.self).split(separator: " ")
+            guard words.count >= 2, let number = Int(words[1]) else {
+                Issue.record("\(words)")
+                return
+            }
+            let name = String(words[0])
+            #expect(number == next[name, default: 0], "\(name)")
+            guard number == next[name, default: 0] else { return }
+            next[name] = number + 1
+            guard words.count > 2, let written = Int64(words[2]) else { continue }
+            if case .timestamp(let read)? = event.message.applicationProperties[string: "timestamp"] {
+                reading[name, default: Waits()].add(read - written)
+            }
+            if case .timestamp(let stored)? = event.message.messageAnnotations[symbol: "x-opt-enqueued-time"] {
+                arriving.add(stored - written)
+            }
+        }
+        #expect(reading.count == 4 && reading.values.reduce(0) { $0 + $1.count } == total && arriving.count == total)
+        guard Self.count != nil else { return }
+        print("\(reloads) reloads, \(total) records")
+        for (name, waits) in reading.sorted(by: { $0.key < $1.key }) { print("  \(name) until it is read: \(waits)") }
+        print("  all until the hub has them: \(arriving)")
+    }
+
+    /// Milliseconds.
+    private struct Waits: CustomStringConvertible {
+        private var all: [Int64] = []
+
+        var count: Int { all.count }
+        mutating func add(_ wait: Int64) { all.append(wait) }
+
+        var description: String {
+            let sorted = all.sorted()
+            guard let longest = sorted.last else { return "none" }
+            let late = sorted.count { $0 > 100 }
+            return
+                "median \(sorted[sorted.count / 2]) ms, 99.9 % within \(sorted[sorted.count * 999 / 1000]) ms, longest"
+                + " \(longest) ms; \(late) of \(all.count) over 100 ms"
+        }
+    }
+}
+
+/// Writes a numbered line with the time every few milliseconds.
+private final class LineWriter: Sendable {
+    private let isStopping = Atomic<Bool>(false)
+    private let written = Atomic<Int>(0)
+    private let thread = Mutex<pthread_t?>(nil)
+
+    private final class Start {
+        let writer: LineWriter
+        let path: String
+        init(_ writer: LineWriter, _ path: String) {
+            self.writer = writer
+            self.path = path
+        }
+    }
+
+    init(_ path: String) {
+        let start = Unmanaged.passRetained(Start(self, path))
+        var thread = pthread_t()
+        pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+                start.writer.run(start.path)
+                return nil
+            }, start.toOpaque())
+        self.thread.withLock { $0 = thread }
+    }
+
+    private func run(_ path: String) {
+        let name = String(path.split(separator: "/").last ?? "")
+        while !isStopping.load(ordering: .relaxed) {
+            var time = timespec()
+            clock_gettime(CLOCK_REALTIME, &time)
+            let milliseconds = time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+            let line = "\(name) \(written.load(ordering: .relaxed)) \(milliseconds)\n"
+            guard (try? AgentProcess.write(Array(line.utf8), to: path, append: true)) != nil else { continue }
+            written.wrappingAdd(1, ordering: .relaxed)
+            usleep(2000)
+        }
+    }
+
+    /// How many it has written.
+    func stop() -> Int {
+        isStopping.store(true, ordering: .relaxed)
+        if let thread = thread.withLock({ $0.take() }) { pthread_join(thread, nil) }
+        return written.load(ordering: .relaxed)
+    }
+}
