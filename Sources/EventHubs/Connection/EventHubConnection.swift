@@ -23,8 +23,8 @@ package final class EventHubConnection: @unchecked Sendable {
     }
 
     private var state = State.idle
-    /// Something was connected, and `close` was not called since: for `drop`, which may come from any thread.
-    private let isInUse = Atomic<Bool>(false)
+    /// Something was connected, and `close` was not called since: for `drop` and others that may come from any thread.
+    let isInUse = Atomic<Bool>(false)
     var senders: [SenderKey: SenderLink] = [:]
     let outbox = Outbox()
     let batchStorage = BatchStorage()

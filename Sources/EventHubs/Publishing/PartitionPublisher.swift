@@ -40,6 +40,8 @@ package final class PartitionPublisher: @unchecked Sendable {
     }
 
     deinit {
+        // A closed connection has no links, and its event loop may have been shut down since.
+        guard connection.isInUse.load(ordering: .relaxed) else { return }
         let (connection, key) = (connection, key)
         connection.eventLoop.execute { connection.detach(key) }
     }
