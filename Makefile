@@ -19,7 +19,7 @@ RELEASE_FLAGS = -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -
 	-Xlinker --no-export-dynamic -Xlinker --icf=all -Xlinker -z -Xlinker now \
 	-Xlinker -T -Xlinker packaging/no-unwind-tables.ld
 
-.PHONY: demo test test-debug test-release torture kills fills reloads release lint format bench crash clean \
+.PHONY: demo test test-debug test-release torture kills fills reloads release package lint format bench crash clean \
 	$(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) $(WORLDS)
 
 demo: release  ## Build, then watch lines go file -> spool -> hub, with a kill -9 in the middle.
@@ -27,6 +27,9 @@ demo: release  ## Build, then watch lines go file -> spool -> hub, with a kill -
 
 release: dependencies-build
 	swift build $(RELEASE_FLAGS) --product tailrace
+
+package: release  ## The Debian package, in .build/packages.
+	packaging/build-deb --command $(RELEASE)
 
 $(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) $(WORLDS): release  ## Loads for benchmarks and memory tests; worlds.
 	swift build $(RELEASE_FLAGS) --product $(notdir $@)
@@ -55,6 +58,7 @@ fills: dependencies-test  ## A file system of 64 MiB that is filled and freed tw
 test-release: release $(EVENT_LOAD) $(PULSAR_LOAD) $(VENV)/.ready
 	Tests/release-binary $(RELEASE)
 	Tests/release-memory $(RELEASE) $(EVENT_LOAD) $(PULSAR_LOAD) $(VENV)/bin/python
+	Tests/package $(RELEASE)
 
 # The official clients that read back what we send, and drive what we serve.
 $(VENV)/.ready: Tests/IntegrationTests/Python/requirements.txt

@@ -76,6 +76,9 @@ package final class DeadLetterArea: Sendable {
 
     var opened: Spool? { state.withLock { $0.spool } }
 
+    /// Of the thread that writes; nil while the area is not open.
+    package var mark: StageMark? { opened?.mark }
+
     /// Opens the spool if there is one on the disk, before a drain runs. False when there is none.
     package func openIfThere() throws(DeadLetterError) -> Bool {
         let names: [String]

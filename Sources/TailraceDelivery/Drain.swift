@@ -110,6 +110,9 @@ package final class Drain<D: Destination>: Sendable {
         return resumption
     }
 
+    /// Of its thread.
+    package var mark: StageMark { parts.mark }
+
     /// How things stand; at most a few milliseconds old.
     package var statistics: DrainStatistics { parts.published.withLock { $0 } }
 
@@ -203,6 +206,7 @@ final class DrainParts<D: Destination>: Sendable {
     let logger: Logger
     var clocks: Clocks { spool.environment.clocks }
     let signal = Signal()
+    let mark = StageMark("drain")
     let control = DrainControl()
     let published: Mutex<DrainStatistics>
 

@@ -88,10 +88,14 @@ final class DrainLoop<D: Destination> {
 
     /// What the drain's thread does.
     func run() {
+        defer { parts.mark.rest() }
         while true {
+            parts.mark.work()
             switch step() {
             case .again: break
-            case .wait(let deadline, let forMore): sleep(until: deadline, forMore: forMore)
+            case .wait(let deadline, let forMore):
+                parts.mark.rest()
+                sleep(until: deadline, forMore: forMore)
             case .ended: return
             }
         }

@@ -1,3 +1,5 @@
+package import TailraceSpool
+
 /// What the agent runs on a thread: one input, or all inputs of a kind that share one.
 package protocol RunningInput: AnyObject, Sendable {
     /// For messages, such as "file inputs".
@@ -9,10 +11,20 @@ package protocol RunningInput: AnyObject, Sendable {
     /// Asks `run()` to return. It does so soon, unless the sink makes it wait: then closing the sink ends that.
     func stop()
 
+    /// Of every thread that it has.
+    var marks: [StageMark] { get }
+
+    /// Has event loops show that they are alive, on their marks: they have threads, but no loop of ours.
+    func probe()
+
     /// How its inputs stand, by their names in the configuration.
     ///
     /// - Parameter timeoutMilliseconds: how long the caller waits at most; then what is known is told.
     func reports(timeoutMilliseconds: Int) -> [String: InputReport]
+}
+
+extension RunningInput {
+    package func probe() {}
 }
 
 /// How one input stands, beyond the records that it has passed on (those the sink counts). Counted since the start.

@@ -15,6 +15,8 @@ package final class Ledger: Sendable {
     }
 
     package let origin: Origin
+    /// Of its thread.
+    package var mark: StageMark { core.mark }
     private let core: LedgerCore
     private let worker: Worker
 

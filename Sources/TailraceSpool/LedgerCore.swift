@@ -11,6 +11,7 @@ final class LedgerCore: @unchecked Sendable {
     private let clocks: Clocks
     private let logger: Logger
     let monitor = Monitor()
+    let mark = StageMark("ledger")
     private let changed: Monitor.Condition
 
     // Only with `monitor` locked:
@@ -141,7 +142,8 @@ final class LedgerCore: @unchecked Sendable {
     // MARK: - The thread
 
     func syncUntilClosed() {
-        while perform(waitForWork()) {}
+        defer { mark.rest() }
+        while perform(waitForWork()) { mark.work() }
     }
 
     /// The same piece by piece, for who has no thread.
@@ -164,7 +166,9 @@ final class LedgerCore: @unchecked Sendable {
         while true {
             let work = nextWork()
             guard case .wait(let deadline) = work else { return work }
+            mark.rest()
             changed.wait(until: deadline)
+            mark.work()
         }
     }
 

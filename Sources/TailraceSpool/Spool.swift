@@ -10,6 +10,8 @@ package final class Spool: Sendable {
     private let verifier: Worker?
     /// What `open` found.
     package let recovery: RecoveryReport
+    /// Of the thread that writes.
+    package var mark: StageMark { core.mark }
 
     private init(core: SpoolCore, lock: LockFile, worker: Worker, verifier: Worker?, recovery: RecoveryReport) {
         self.core = core

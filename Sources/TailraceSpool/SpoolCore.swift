@@ -89,6 +89,8 @@ final class SpoolCore: @unchecked Sendable {
     let space: Monitor.Condition
     /// Readers and flushes wait here.
     let commit: Monitor.Condition
+    /// Of the thread that writes.
+    let mark = StageMark("spool")
     /// Who verifies waits here, for the end.
     let stopping: Monitor.Condition
     /// Only with `monitor` locked.

@@ -62,7 +62,8 @@ final class SpoolWriter {
 
     /// What the spool's thread does.
     func run() {
-        while perform(waitForWork()) {}
+        defer { core.mark.rest() }
+        while perform(waitForWork()) { core.mark.work() }
     }
 
     /// The same piece by piece, for who has no thread.
@@ -86,7 +87,9 @@ final class SpoolWriter {
             let work = nextWork()
             guard case .wait(let deadline) = work else { return work }
             core.state.isWriterWaiting = true
+            core.mark.rest()
             core.work.wait(until: deadline)
+            core.mark.work()
             core.state.isWriterWaiting = false
         }
     }

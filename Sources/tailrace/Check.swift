@@ -17,19 +17,38 @@ struct Check: ParsableCommand {
     @Option(help: ArgumentHelp("The input for --try; needed when there are several.", valueName: "name"))
     var input: String?
 
+    @Flag(help: "Say nothing when all is well.")
+    var quiet = false
+
+    @Flag(
+        help:
+            "Only tell, by exit code 1, that no output is configured yet, as in the file that the Debian package installs."
+    )
+    var configured = false
+
     func validate() throws {
+        if configured, quiet || sample != nil { throw ValidationError("--configured stands alone") }
+        if quiet, sample != nil { throw ValidationError("--quiet and --try exclude each other") }
         if input != nil, sample == nil { throw ValidationError("--input goes with --try") }
     }
 
     func run() throws {
+        if configured { return try requireOutput() }
         let configuration = try ConfigurationLoader.load(path: common.config)
         for warning in configuration.warnings { Tailrace.printError("warning: \(warning)") }
         guard let sample else {
-            print(ConfigurationReport.text(configuration))
+            if !quiet { print(ConfigurationReport.text(configuration)) }
             return
         }
         let shared = StandardErrorLog.Shared()
         let logger = Logger(label: "tailrace") { StandardErrorLog(label: $0, level: .warning, shared: shared) }
         try SampleRun.run(configuration, path: sample, input: input, logger: logger) { print($0) }
+    }
+
+    private func requireOutput() throws {
+        guard ConfigurationLoader.isBlank(path: common.config) else { return }
+        Tailrace.printError(
+            "\(common.config): nothing to do yet; say in [output.NAME] where to send to, then start the agent")
+        throw ExitCode(1)
     }
 }

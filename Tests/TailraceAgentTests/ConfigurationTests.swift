@@ -126,6 +126,66 @@ import Testing
         #expect(configuration.stateDirectory == "/var/lib/tailrace")
     }
 
+    /// As it is installed, and with one line of it uncommented: either of the two.
+    @Test func theInstalledFileWaitsAndIsValidOnceALineIsUncommented() throws {
+        let installed = try Self.sample("tailrace.toml")
+        #expect(isBlank(installed))
+        #expect(!problems(installed).isEmpty)
+        write("hub.key", Self.connectionString + "\n")
+        let here = installed.replacing("/etc/tailrace/hub.key", with: directory("hub.key"))
+        for line in ["connection_string", "connection_string_file"] {
+            let text = here.replacing("# \(line) = ", with: "\(line) = ")
+            #expect(text != here)
+            #expect(!isBlank(text))
+            let configuration = try load(text)
+            #expect(configuration.inputs.map(\.name) == ["journal"])
+            #expect(configuration.eventHubs?.eventHub == "logs")
+        }
+        // What it shows beside that is valid too.
+        let all = here.replacing("# [input", with: "[input").replacing("# type", with: "type")
+            .replacing("# include", with: "include").replacing("# listen", with: "listen")
+            .replacing("# connection_string = ", with: "connection_string = ")
+        #expect(try load(all).inputs.map(\.name) == ["journal", "app", "net"])
+    }
+
+    @Test func credentialsOfTheServiceAreFiles() throws {
+        #expect(try ServiceCredential.path("/etc/tailrace/hub.key", directory: "/run/credentials/x.service") == nil)
+        #expect(
+            try ServiceCredential.path("credential:hub.key", directory: "/run/credentials/x.service")
+                == "/run/credentials/x.service/hub.key")
+        for name in ["", ".", "..", "a/b", "/etc/shadow", String(repeating: "n", count: 256)] {
+            #expect(throws: ServiceCredential.Failure.name, "\(name)") {
+                try ServiceCredential.path("credential:\(name)", directory: "/c")
+            }
+        }
+        let output = "[output.h]\ntype = \"eventhubs\"\nconnection_string_file = \"credential:"
+        for (name, word) in [("../k", "credential:NAME"), ("hub.key", "LoadCredential=")] {
+            let found = problems("[input.a]\ntype = \"journal\"\n" + output + name + "\"\n")
+            #expect(found.map(\.line) == [5])
+            #expect(found.first?.remedy.contains(word) == true)
+        }
+    }
+
+    @Test func onlyAConfigurationThatSaysNothingYetIsBlank() {
+        let input = "[input.a]\ntype = \"journal\"\n"
+        #expect(isBlank(""))
+        #expect(isBlank("[agent]\nhost = \"a\"\n" + input))
+        #expect(isBlank(input + "[output.h]\ntype = \"pulsar\"\n[output.i]\n"))
+        // A slip is no blank, nor is what is no configuration: `load` names the line.
+        #expect(!isBlank(input + "[output.h]\ntype = \"eventhubs\"\nconection_string_file = \"/k\"\n"))
+        #expect(!isBlank(input + "[output.h\n"))
+        #expect(!isBlank("[output.h]\ntype = \"eventhubs\"\nkey = \"host\"\n"))
+        #expect(!isBlank(input + "[outptu.h]\ntype = \"pulsar\"\n"))
+        #expect(!isBlank("output = 3\n"))
+        #expect(!isBlank("[output]\nhub = \"eventhubs\"\n"))
+        #expect(!ConfigurationLoader.isBlank(path: directory("none.toml")))
+    }
+
+    private func isBlank(_ text: String) -> Bool {
+        write("blank.toml", text)
+        return ConfigurationLoader.isBlank(path: directory("blank.toml"))
+    }
+
     @Test func theSamplesJournalIsValidWithoutItsMarks() throws {
         let sample = try Self.sample()
         let block = sample.split(separator: "\n", omittingEmptySubsequences: false)
@@ -374,10 +434,10 @@ import Testing
         }
     }
 
-    /// The configuration as it is installed.
-    static func sample() throws -> String {
+    /// What is shown of every key; or another file beside it.
+    static func sample(_ name: String = "every-key.toml") throws -> String {
         let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-        return ChildProcess.text("/\(root)/etc/tailrace/tailrace.toml")
+        return ChildProcess.text("/\(root)/etc/tailrace/\(name)")
     }
 
     // MARK: Pulsar

@@ -25,7 +25,7 @@ package struct ConfigurationLoader {
         return configuration
     }
 
-    private static func bytes(ofConfigurationAt path: String) throws(ConfigurationError) -> [UInt8] {
+    static func bytes(ofConfigurationAt path: String) throws(ConfigurationError) -> [UInt8] {
         do throws(SmallFile.Failure) {
             return try SmallFile.bytes(
                 path, limit: TOMLDocument.maximumSize, what: "the configuration", takesPipes: true)

@@ -40,7 +40,26 @@ struct SettingsReader {
             report(key, "is \(node.typeName), not a string", remedy: "write \(key) = \"…\"")
             return nil
         }
-        return text
+        return Self.namesFile(key) ? file(key, text) : text
+    }
+
+    private static func namesFile(_ key: String) -> Bool {
+        key.hasSuffix("_file") || key == "client_key" || key == "client_certificate"
+    }
+
+    /// Where the file is, when it is a credential of the service.
+    private func file(_ key: String, _ text: String) -> String? {
+        do throws(ServiceCredential.Failure) {
+            return try ServiceCredential.path(text) ?? text
+        } catch .name {
+            report(
+                key, "is \"\(Self.shortened(text))\"", remedy: "write \"credential:NAME\", with a name without \"/\"")
+        } catch {
+            report(
+                key, "names a credential, and nobody has passed any",
+                remedy: "set LoadCredential= in the unit, and start the service; by hand, ask as root while it runs")
+        }
+        return nil
     }
 
     mutating func strings(_ key: String) -> [String]? {

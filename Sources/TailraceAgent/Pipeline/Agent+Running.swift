@@ -52,6 +52,13 @@ extension Agent {
                 "inputs": "\(configuration.inputs.count)", "outputs": "\(configuration.outputs.count)",
             ])
         manager.ready()
+        let watch = WatchdogThread(manager, logger: logger, sight: { self.sight() }, status: { self.balanceLine() })
+        self.watch.withLock { $0 = watch }
+        watch.start()
+        defer {
+            watch.stop()
+            self.watch.withLock { $0 = nil }
+        }
         // What the start needed is not needed for the weeks after it.
         settle(StartMemory())
         let failure = obeyOrders(manager)
@@ -71,7 +78,7 @@ extension Agent {
             case .reload:
                 manager.reloading()
                 reload()
-                manager.status(history.withLock { $0.failure.map { "last reload failed: \($0)" } ?? "running" })
+                manager.status(balanceLine())
                 manager.ready()
             }
         }

@@ -11,6 +11,7 @@ extension Agent {
         let now = Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
         var troubles: [String] = []
         if let failure = report.spool.failure { troubles.append("spool: \(failure)") }
+        troubles += (watch.withLock { $0 }?.blockages ?? []).map { "blocked: \($0)" }
         for output in report.outputs {
             let stuck = progress.withLock {
                 $0.note(

@@ -26,6 +26,9 @@ package final class Agent: Sendable {
     let orders = AgentOrders()
     let parts: Mutex<AgentParts>
     let history: Mutex<ReloadHistory>
+    /// Of the event loop of outputs and metrics.
+    let loopMark = StageMark("event loop")
+    let watch = Mutex<WatchdogThread?>(nil)
 
     var configuration: AgentConfiguration { parts.withLock { $0.configuration } }
 

@@ -18,7 +18,10 @@ package final class OutputHealth: Sendable {
 
     package var current: State { state.withLock { $0 } }
 
-    func noteConnected() { state.withLock { if !$0.isTakenOver { $0.text = "connected" } } }
+    /// The state in which nothing stands in the way.
+    static let connected = "connected"
+
+    func noteConnected() { state.withLock { if !$0.isTakenOver { $0.text = Self.connected } } }
 
     func note(_ trouble: OutputTrouble) {
         state.withLock {

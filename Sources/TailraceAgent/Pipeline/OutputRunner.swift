@@ -6,6 +6,8 @@ internal import TailraceSpool
 
 /// One output from start to stop, as the agent sees it.
 protocol RunningOutput: RunningPart {
+    /// Of every thread that it has.
+    var marks: [StageMark] { get }
     func report() -> StatusReport.Output
     /// What it has counted, for the one that comes after it.
     var counted: PastDrains { get }
@@ -220,6 +222,10 @@ final class OutputRunner<Way: Outlet>: RunningOutput {
     }
 
     // MARK: Status
+
+    var marks: [StageMark] {
+        [ledger.mark] + [deadLetters.mark, running.withLock { $0?.drain.mark }].compactMap { $0 }
+    }
 
     func report() -> StatusReport.Output {
         var report = StatusReport.Output()

@@ -180,6 +180,7 @@ extension FileTailEngine {
 
     /// Looks at every name of the directory that matters; tells of those that are, or may be, directories.
     func scan(_ directory: WatchedDirectory, subdirectory: (_ name: String, _ mayBeLink: Bool) -> Void = { _, _ in }) {
+        shared.mark.work()
         guard let stream = directory.path.withSystemPath({ opendir($0) }) else {
             let code = errno
             if code == ENOENT || code == ENOTDIR {

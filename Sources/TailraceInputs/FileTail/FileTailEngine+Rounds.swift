@@ -12,6 +12,7 @@ extension FileTailEngine {
                 break
             }
             file.isQueued = false
+            shared.mark.work()
             guard !file.isRemoved else { continue }
             if file.predecessor != nil {
                 readAfterPredecessor(file)

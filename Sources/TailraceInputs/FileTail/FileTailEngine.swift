@@ -309,12 +309,17 @@ final class FileTailEngine {
             pollfd(fd: shared.wakes.descriptor, events: Int16(POLLIN), revents: 0),
             pollfd(fd: inotifyDescriptor, events: Int16(POLLIN), revents: 0),
         ]
-        if Glibc.poll(&descriptors, 2, milliseconds) > 0, descriptors[0].revents != 0 { shared.wakes.drain() }
+        shared.mark.rest()
+        let count = Glibc.poll(&descriptors, 2, milliseconds)
+        shared.mark.work()
+        if count > 0, descriptors[0].revents != 0 { shared.wakes.drain() }
     }
 
     private func sleepUnlessWoken(_ nanoseconds: Int64) {
         var descriptor = pollfd(fd: shared.wakes.descriptor, events: Int16(POLLIN), revents: 0)
+        shared.mark.rest()
         _ = Glibc.poll(&descriptor, 1, Int32(clamping: (nanoseconds + 999_999) / 1_000_000))
+        shared.mark.work()
     }
 
     private var inotifyDescriptor: Int32 { inotify?.descriptor ?? -1 }

@@ -34,9 +34,9 @@ package final class FileTailer: RunningInput {
         self.limits = limits
         self.host = host
         self.positions = positions
-        self.sink = sink
         self.logger = logger
         shared = try FileTailShared()
+        self.sink = MarkedSink(sink, shared.mark)
     }
 
     package convenience init(
@@ -51,12 +51,16 @@ package final class FileTailer: RunningInput {
         let engine = FileTailEngine(
             inputs: inputs, limits: limits, host: host, positions: positions(), sink: sink, logger: logger,
             shared: shared)
+        shared.mark.work()
+        defer { shared.mark.rest() }
         engine.run()
         shared.publish(engine.currentStatistics, files: [])
     }
 
     /// Asks `run()` to return. It does so soon, unless the sink makes it wait: then closing the sink ends that.
     package func stop() { shared.stop() }
+
+    package var marks: [StageMark] { [shared.mark] }
 
     package var statistics: FileTailStatistics { shared.statistics }
 
@@ -148,6 +152,7 @@ final class FileTailShared: Sendable {
     private let state = Mutex(State())
     let requests = FileTailRequests()
     let wakes: WakePipe
+    let mark = StageMark("files")
 
     init() throws(FileTailError) {
         guard let pipe = WakePipe() else { throw FileTailError.pipe(errno: errno) }

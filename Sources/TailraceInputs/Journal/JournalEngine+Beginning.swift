@@ -47,7 +47,11 @@ extension JournalEngine {
             } catch .stopped {
                 throw .stopped
             } catch {
-                // A journal without an entry of this boot is an error to journalctl; any other shows in what follows.
+                // A journal without an entry of this boot is an error to journalctl, and so is a sandbox that hides the boot's
+                // id: then everything that was there before is passed over, and somebody should know.
+                logger.notice(
+                    "journalctl does not tell where this boot begins; the journal is read from now on",
+                    metadata: ["reason": "\(error)"])
             }
         case .now: break
         }

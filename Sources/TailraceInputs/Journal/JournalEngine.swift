@@ -94,7 +94,9 @@ final class JournalEngine {
         let deadline = ContinuousClock.now.advanced(by: duration)
         while !shared.stops, ContinuousClock.now < deadline {
             var polled = pollfd(fd: shared.wake.descriptor, events: Int16(POLLIN), revents: 0)
+            shared.mark.rest()
             poll(&polled, 1, Self.milliseconds(until: deadline))
+            shared.mark.work()
         }
     }
 
@@ -167,7 +169,9 @@ final class JournalEngine {
                 pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
             }
             let gathered = batches.started?.advanced(by: limits.gatherInterval)
+            shared.mark.rest()
             let count = poll(&polled, 3, Self.milliseconds(until: gathered ?? watch.next))
+            shared.mark.work()
             if count > 0, polled[1].revents & Int16(POLLIN) != 0 { complaints.read(from: child) }
             if count > 0, polled[0].revents != 0 {
                 if let end = readOnce(child) { return end }

@@ -29,10 +29,10 @@ package final class JournalReader: RunningInput {
         self.limits = limits
         self.host = host
         self.machine = machine
-        self.sink = sink
         self.logger = logger
         self.positions = positions
         shared = try JournalShared()
+        self.sink = MarkedSink(sink, shared.mark)
     }
 
     fileprivate static func key(_ configuration: JournalConfiguration) -> SourceKey {
@@ -47,10 +47,14 @@ package final class JournalReader: RunningInput {
         let engine = JournalEngine(
             configuration, limits: limits, stored: positions()[Self.key(configuration)], batches: batches,
             shared: shared, logger: logger)
+        shared.mark.work()
+        defer { shared.mark.rest() }
         engine.run()
     }
 
     package func stop() { shared.stop() }
+
+    package var marks: [StageMark] { [shared.mark] }
 
     package var statistics: JournalStatistics { shared.state.statistics }
 
@@ -99,6 +103,7 @@ final class JournalShared: Sendable {
     }
     private let mutex = Mutex(State())
     let wake: WakePipe
+    let mark = StageMark("journal")
 
     init() throws(JournalError) {
         guard let pipe = WakePipe() else { throw .pipe(errno: errno) }

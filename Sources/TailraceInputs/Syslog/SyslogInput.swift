@@ -1,7 +1,7 @@
 import Glibc
 package import Logging
 import Synchronization
-internal import TailraceSpool
+package import TailraceSpool
 
 /// A syslog input: its sockets, the thread that takes datagrams, the streams, and the writer that `run` occupies.
 package final class SyslogInput: RunningInput {
@@ -17,6 +17,7 @@ package final class SyslogInput: RunningInput {
     private let counters = IntakeCounters()
     private let receiver: DatagramReceiver?
     private let streams: StreamServer?
+    private let mark = StageMark("syslog writer")
     /// Monotonic nanoseconds; 0 while it runs.
     private let stoppedAt = Atomic<UInt64>(0)
 
@@ -29,7 +30,7 @@ package final class SyslogInput: RunningInput {
         self.configuration = configuration
         self.host = host
         sockets = listeners.sockets
-        self.sink = sink
+        self.sink = MarkedSink(sink, mark)
         self.logger = logger
         queue = IntakeQueue(maximumMessage: configuration.maximumMessage, buffer: configuration.buffer)
         let numbered = sockets.enumerated().map { ($0.element, $0.offset) }
@@ -58,7 +59,7 @@ package final class SyslogInput: RunningInput {
         for socket in sockets { socket.resume(configuration.receiveBuffer) }
         tellOfBuffers()
         let writer = SyslogWriter(
-            configuration, host: host, places: places, queue: queue, counters: counters, sink: sink,
+            configuration, host: host, places: places, queue: queue, counters: counters, sink: sink, mark: mark,
             isGivenUp: { [self] in
                 let stopped = stoppedAt.load(ordering: .relaxed)
                 return stopped > 0 && monotonicNanoseconds() - stopped > Self.stopNanoseconds
@@ -81,6 +82,10 @@ package final class SyslogInput: RunningInput {
         receiver?.stop()
         streams?.stop()
     }
+
+    package var marks: [StageMark] { [mark] + [receiver?.mark, streams?.mark].compactMap { $0 } }
+
+    package func probe() { streams?.probe() }
 
     /// The kernel may grant less than we want.
     private func tellOfBuffers() {

@@ -21,7 +21,7 @@ import Testing
         let counters = IntakeCounters()
         let writer = SyslogWriter(
             configuration, host: "here", places: ["udp://127.0.0.1:1"], queue: queue, counters: counters,
-            sink: ClosingSink(givesBatches: givesBatches), isGivenUp: { true })
+            sink: ClosingSink(givesBatches: givesBatches), mark: StageMark("writer"), isGivenUp: { true })
         guard let chunk = queue.take(.datagrams) else {
             Issue.record("no chunk")
             return

@@ -30,6 +30,7 @@ final class DatagramReceiver: @unchecked Sendable {
     /// Ends a wait.
     private let wake: WakePipe
     private let isStopping = Atomic<Bool>(false)
+    let mark = StageMark("syslog datagrams")
     // Below: the thread's own.
     private var listeners: [Listener]
     private var chunk: IntakeChunk?
@@ -70,7 +71,9 @@ final class DatagramReceiver: @unchecked Sendable {
         var polled = listeners.map { pollfd(fd: $0.socket.descriptor, events: Int16(POLLIN), revents: 0) }
         polled.append(pollfd(fd: wake.descriptor, events: Int16(POLLIN), revents: 0))
         while !isStopping.load(ordering: .acquiring) {
+            mark.rest()
             poll(&polled, nfds_t(polled.count), waitMilliseconds)
+            mark.work()
             var isQuiet = true
             for index in listeners.indices where polled[index].revents != 0 {
                 if takeFrom(index) { isQuiet = false }
@@ -80,6 +83,7 @@ final class DatagramReceiver: @unchecked Sendable {
             passOn(force: false)
         }
         drain()
+        mark.rest()
     }
 
     private var waitMilliseconds: CInt {

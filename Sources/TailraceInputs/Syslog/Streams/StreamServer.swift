@@ -20,6 +20,7 @@ final class StreamServer: Sendable {
     private let logger: Logger
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let quiescing: ServerQuiescing
+    let mark = StageMark("syslog streams")
     private let life = Monitor()
     private let changed: Monitor.Condition
     private let isStopping = Atomic<Bool>(false)
@@ -87,6 +88,13 @@ final class StreamServer: Sendable {
             }
     }
 
+    /// Has the event loop show that it is alive: called again before it has, there is nothing more to ask.
+    func probe() {
+        guard !mark.isAtWork, !isStopping.load(ordering: .relaxed) else { return }
+        mark.work()
+        group.next().execute { self.mark.rest() }
+    }
+
     /// From any thread: no new connections; what has arrived on the others is still taken, then they are closed.
     func stop() {
         guard !isStopping.exchange(true, ordering: .relaxed) else { return }
@@ -94,6 +102,8 @@ final class StreamServer: Sendable {
             quiescing.close(withinMilliseconds: Self.closeMilliseconds)
             intake.finish()
             try? group.syncShutdownGracefully()
+            // A question that came too late has no answer.
+            mark.rest()
             hasEnded.store(true, ordering: .releasing)
             life.withLock { changed.broadcast() }
         }

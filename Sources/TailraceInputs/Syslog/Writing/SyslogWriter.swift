@@ -31,6 +31,7 @@ final class SyslogWriter {
     private let queue: IntakeQueue
     private let counters: IntakeCounters
     private let sink: any BatchSink
+    private let mark: StageMark
     private let isGivenUp: () -> Bool
     private var origins: OriginTable
     private var items: [Item] = []
@@ -46,7 +47,7 @@ final class SyslogWriter {
     /// - Parameter isGivenUp: whether the spool is not to be waited for any longer.
     init(
         _ configuration: SyslogConfiguration, host: String, places: [String], queue: IntakeQueue,
-        counters: IntakeCounters, sink: any BatchSink, isGivenUp: @escaping () -> Bool
+        counters: IntakeCounters, sink: any BatchSink, mark: StageMark, isGivenUp: @escaping () -> Bool
     ) {
         parser = SyslogParser(zone: configuration.zone)
         maximumMessage = configuration.maximumMessage
@@ -54,6 +55,7 @@ final class SyslogWriter {
         self.queue = queue
         self.counters = counters
         self.sink = sink
+        self.mark = mark
         self.isGivenUp = isGivenUp
         origins = OriginTable(
             input: configuration.name, agentHost: host, trust: configuration.trust, places: places)
@@ -62,8 +64,10 @@ final class SyslogWriter {
     /// Until the queue is closed and empty.
     func run() {
         while let (chunk, lane) = queue.next() {
+            mark.work()
             write(chunk)
             queue.recycle(chunk, lane)
+            mark.rest()
         }
     }
 
