@@ -15,6 +15,9 @@ import World
         1112,
         // The ledger could not be written, and the next attempt to connect took the owner level that was in memory alone.
         363,
+        // A batch was sent just as the one before it failed to find a connection, and was stored in that one's place: the
+        // next process then took the one that was never stored for the one that was.
+        103_697,
         // A hub's connection watched a token that was answered when it was over.
         331,
     ]

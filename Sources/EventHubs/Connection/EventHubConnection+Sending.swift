@@ -145,7 +145,10 @@ extension EventHubConnection {
         guard !transmission.isOver else { return }
         let text = "\(doing): no answer within \((transmission.limit ?? TimeAmount(options.sendTimeout)).text)"
         guard let sender = transmission.sender else {
-            transmission.finish(.failed(EventHubsError(.timeout, text), .retriable(after: .zero)))
+            let late = SendResult.failed(EventHubsError(.timeout, text), .retriable(after: .zero))
+            let behind = transmission.publisher?.leaveLine(transmission) ?? []
+            transmission.finish(late)
+            for next in behind where next.isWaiting { next.finish(late) }
             return
         }
         drop(

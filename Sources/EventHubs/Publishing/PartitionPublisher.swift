@@ -99,6 +99,14 @@ package final class PartitionPublisher: @unchecked Sendable {
 
     // MARK: - For the connection, on its event loop
 
+    /// Takes a batch out of the line, and all that wait behind it: they must not come before it.
+    func leaveLine(_ transmission: Transmission) -> [Transmission] {
+        guard let index = line.firstIndex(where: { $0 === transmission }) else { return [] }
+        let behind = Array(line[line.index(after: index)...])
+        line.removeSubrange(index...)
+        return behind
+    }
+
     private var place: String { connection.place(partitionID) }
 
     /// Adds the wish for this producer to an attach. When one of the three properties is known, all are there.

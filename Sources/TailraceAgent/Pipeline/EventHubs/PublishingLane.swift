@@ -4,8 +4,8 @@ import Synchronization
 
 /// One partition's idempotent producer between the drain's lane and the service.
 ///
-/// The publisher and the lane hear of a refusal at different times. In between nothing is published: a batch that was
-/// on its way already would get the refused one's numbers, and come before what replaces it.
+/// The publisher and the lane hear of a refusal, or of a failure, at different times. In between nothing is published: a
+/// batch that was on its way already would get the numbers of the one that ended, and come before it or what replaces it.
 final class PublishingLane: Sendable {
     /// What becomes of a producer that another agent has taken over: nothing is tried again, but the lane has to be
     /// told something. (The lane makes it less: see `RetryPolicy.suggestedCap`.)
@@ -15,6 +15,8 @@ final class PublishingLane: Sendable {
     private let eventLoop: any EventLoop
     /// Changed on the event loop only.
     private let unheard = Mutex(0)
+    /// Likewise.
+    private let order = Mutex(PublishingOrder<PublishableBatch>())
     private let takenOver = Mutex<EventHubsError?>(nil)
 
     init(_ publisher: PartitionPublisher, _ eventLoop: any EventLoop) {
@@ -36,13 +38,27 @@ final class PublishingLane: Sendable {
                         EventHubsError(.rejected, "waiting for what replaces a refused batch"),
                         .retriable(after: .zero)))
             }
-            self.publisher.publish(batch) { completion(self.note($0)) }
+            guard self.order.withLock({ $0.send(batch) }) else {
+                return completion(
+                    .failed(
+                        EventHubsError(.rejected, "waiting for a batch that failed and comes again"),
+                        .retriable(after: .zero)))
+            }
+            self.publisher.publish(batch) { completion(self.note($0, batch)) }
         }
     }
 
-    private func note(_ result: SendResult) -> SendResult {
-        guard case .failed(let error, let prospect) = result else { return result }
-        if prospect == .batchRefused { unheard.withLock { $0 += 1 } }
+    private func note(_ result: SendResult, _ batch: PublishableBatch) -> SendResult {
+        guard case .failed(let error, let prospect) = result else {
+            order.withLock { $0.accepted(batch) }
+            return result
+        }
+        if prospect == .batchRefused {
+            unheard.withLock { $0 += 1 }
+            order.withLock { $0.refused(batch) }
+        } else {
+            order.withLock { $0.failed(batch) }
+        }
         guard error.code == .producerDisconnected else { return result }
         let lost = Self.takenOverError(error, partitionID: publisher.partitionID)
         takenOver.withLock { $0 = $0 ?? lost }
@@ -51,7 +67,10 @@ final class PublishingLane: Sendable {
 
     /// A batch that failed is given up: as if it had been refused.
     func giveUp(_ batch: PublishableBatch) {
-        eventLoop.execute { self.unheard.withLock { $0 += 1 } }
+        eventLoop.execute {
+            self.unheard.withLock { $0 += 1 }
+            self.order.withLock { $0.refused(batch) }
+        }
         publisher.abandon(batch)
     }
 
