@@ -75,9 +75,9 @@ $(BETA)/.ready: Tests/IntegrationTests/Python/requirements-idempotent.txt
 	touch $@
 
 # `make reloads`, `make reloads COUNT=10000`.
-reloads:  ## The agent under load with a thousand reloads, valid and not: everything is read back, and the longest wait is told.
+reloads: release  ## A thousand reloads under load, valid and not: everything is read back, and the longest wait is told.
 	swift build --build-tests
-	TAILRACE_RELOADS=$(or $(COUNT),1000) Tests/run --filter ReloadLoadTests
+	TAILRACE_COMMAND=$(RELEASE) TAILRACE_RELOADS=$(or $(COUNT),1000) Tests/run --filter ReloadLoadTests
 
 # Simulated worlds: `make crash`, `make crash SEEDS=100000`, `make crash SECONDS=3600`, `make crash SEED=42 TRACE=1`. Before
 # them, every byte of a spool of three segments is flipped, zeroed and cut off, one at a time; after them come those whose

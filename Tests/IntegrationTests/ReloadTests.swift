@@ -2,7 +2,6 @@ import AMQP
 import Glibc
 import LocalHub
 import Logging
-import Synchronization
 import TestSupport
 import Testing
 
@@ -228,7 +227,7 @@ import Testing
         }
         let agent = try start(net("net", ""), output(hub))
         _ = try await agent.status { $0.text.contains("receive buffer") }
-        let sender = Datagrams(port: port)
+        let sender = NumberedLoad.datagrams(port: port)
         let names = ["net", "net", "other", "net"]
         for index in 0..<12 {
             try agent.write(net(names[index % names.count], "maximum_message = \(2000 + index)") + output(hub))

@@ -1,11 +1,10 @@
 import Glibc
-import Synchronization
 import TestSupport
 import Testing
 
 @testable import TailraceAgent
 
-/// The real agent with a configuration that is written anew while it runs.
+/// The real agent with a configuration that is written anew while it runs. `TAILRACE_COMMAND` names another build of it.
 final class Reloaded {
     let directory: TemporaryDirectory
     let configurationPath: String
@@ -18,7 +17,8 @@ final class Reloaded {
         self.directory = directory
         configurationPath = directory("tailrace.toml")
         try Self.write(configurationPath, Self.text(agent, directory("state"), "test-host", text))
-        process = try ChildProcess(ChildProcess.built("tailrace"), ["run", "--config", configurationPath])
+        let command = try getenv("TAILRACE_COMMAND").map { String(cString: $0) } ?? ChildProcess.built("tailrace")
+        process = try ChildProcess(command, ["run", "--config", configurationPath])
     }
 
     private static func text(_ agent: String, _ state: String, _ host: String, _ text: String) -> String {
@@ -100,64 +100,5 @@ extension AgentProcess.Status {
             let value = text[place.upperBound...].prefix { $0 != "," && $0 != "}" }
             #expect(value == "0", "\(text)")
         }
-    }
-}
-
-/// Sends numbered messages over UDP until it is stopped.
-final class Datagrams: Sendable {
-    private let isStopping = Atomic<Bool>(false)
-    private let sent = Atomic<Int>(0)
-    private let thread = Mutex<pthread_t?>(nil)
-
-    init(port: Int) {
-        let start = Unmanaged.passRetained(Start(self, port))
-        var thread = pthread_t()
-        pthread_create(
-            &thread, nil,
-            { argument in
-                guard let argument else { return nil }
-                let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
-                start.sender.run(start.port)
-                return nil
-            }, start.toOpaque())
-        self.thread.withLock { $0 = thread }
-    }
-
-    private final class Start {
-        let sender: Datagrams
-        let port: Int
-        init(_ sender: Datagrams, _ port: Int) {
-            self.sender = sender
-            self.port = port
-        }
-    }
-
-    private func run(_ port: Int) {
-        let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = in_port_t(port).bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        while !isStopping.load(ordering: .relaxed) {
-            var time = timespec()
-            clock_gettime(CLOCK_REALTIME, &time)
-            let milliseconds = time.tv_sec * 1000 + time.tv_nsec / 1_000_000
-            let text = "<13>datagram \(sent.load(ordering: .relaxed)) \(milliseconds)"
-            let count = withUnsafePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    sendto(descriptor, text, text.utf8.count, 0, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-                }
-            }
-            if count > 0 { sent.wrappingAdd(1, ordering: .relaxed) }
-            usleep(500)
-        }
-    }
-
-    /// How many it has sent.
-    func stop() -> Int {
-        isStopping.store(true, ordering: .relaxed)
-        if let thread = thread.withLock({ $0.take() }) { pthread_join(thread, nil) }
-        return sent.load(ordering: .relaxed)
     }
 }

@@ -73,7 +73,8 @@ import Testing
         try await expectDelivery(agent, 1)
     }
 
-    @Test func aHubThatFallsSilentWithBatchesInFlight() async throws {
+    /// An agent whose second line is on its way to a hub that says nothing any more.
+    private func lineInFlight() async throws -> (AgentProcess, SilentHub) {
         let server = try SilentHub(directory("certificates"))
         let agent = try AgentProcess(directory, output: server.output)
         try agent.log(Array("one\n".utf8))
@@ -81,19 +82,18 @@ import Testing
         server.process.signal(SIGSTOP)
         try agent.log(Array("two\n".utf8))
         _ = try await agent.status { $0.number("in_flight", in: "outputs") == 1 }
+        return (agent, server)
+    }
+
+    @Test func aHubThatFallsSilentWithBatchesInFlight() async throws {
+        let (agent, server) = try await lineInFlight()
         expectEnd(agent, SIGTERM, SIGHUP, SIGTERM)
         server.process.signal(SIGKILL)
     }
 
     /// The stop would wait for the answer for 5 s; a second signal does not let it.
     @Test func aSecondSignalEndsAtOnce() async throws {
-        let server = try SilentHub(directory("certificates"))
-        let agent = try AgentProcess(directory, output: server.output)
-        try agent.log(Array("one\n".utf8))
-        _ = try await agent.status { $0.acknowledged(1) }
-        server.process.signal(SIGSTOP)
-        try agent.log(Array("two\n".utf8))
-        _ = try await agent.status { $0.number("in_flight", in: "outputs") == 1 }
+        let (agent, server) = try await lineInFlight()
         agent.process.signal(SIGTERM)
         // Signals that come together are one.
         usleep(1_000_000)
