@@ -69,6 +69,14 @@ public final class Child {
         return 0
     }
 
+    /// Bytes that it made the kernel write to disks so far.
+    public var bytesWritten: Int {
+        for line in (contents("/proc/\(pid)/io") ?? "").split(separator: "\n") where line.hasPrefix("write_bytes:") {
+            return Int(line.split(separator: " ").last ?? "") ?? 0
+        }
+        return 0
+    }
+
     /// How often its threads have given up the processor of their own accord: each is a wake-up sooner or later.
     public var voluntarySwitches: Int {
         guard let directory = opendir("/proc/\(pid)/task") else { return 0 }
@@ -138,7 +146,7 @@ public func seconds() -> Double {
 }
 
 public func fail(_ what: String, _ error: Int32 = errno) -> Never {
-    complain("throughput: cannot \(what)" + (error == 0 ? "" : ": \(String(cString: strerror(error)))"))
+    complain("cannot \(what)" + (error == 0 ? "" : ": \(String(cString: strerror(error)))"))
     exit(1)
 }
 

@@ -1,0 +1,43 @@
+import Glibc
+import Measuring
+
+/// rsyslog from the same files over plain TCP to a process that counts lines, with a queue in memory and batches as large as
+/// help it. Nothing is kept, encrypted or acknowledged.
+struct Rsyslog {
+    private let directory: String
+    private let sink: String
+
+    init(directory: String) {
+        self.directory = directory
+        sink = contestant("line_sink", in: directory)
+    }
+
+    func run(_ logs: Logs) -> Figures {
+        Child(["rm", "-rf", "\(directory)/rsyslog"]).wait()
+        mkdir("\(directory)/rsyslog", 0o700)
+        let sink = Child([sink, "\(logs.lines)"])
+        let port = sink.readLine()?.split(separator: "=").last ?? ""
+        write(
+            """
+            global(workDirectory="\(directory)/rsyslog")
+            main_queue(queue.type="LinkedList" queue.size="1000000" queue.dequeueBatchSize="2048")
+            module(load="imfile" mode="inotify")
+            template(name="line" type="string" string="%msg%\\n")
+            input(type="imfile" file="\(logs.directory)/*.log" tag="app" freshStartTail="off")
+            action(type="omfwd" target="127.0.0.1" port="\(port)" protocol="tcp" template="line"
+                action.resumeRetryCount="-1")
+
+            """, to: "\(directory)/rsyslog.conf")
+        let begin = seconds()
+        let agent = Child([
+            "sh", "-c",
+            "exec /usr/sbin/rsyslogd -n -f \(directory)/rsyslog.conf -i \(directory)/rsyslog/pid >/dev/null"
+                + " 2>\(directory)/rsyslog.log",
+        ])
+        guard sink.readLine() == "done" else { fail("count rsyslog's lines", 0) }
+        let figures = Figures(logs, seconds: seconds() - begin, of: agent)
+        sink.wait()
+        agent.end(SIGKILL)
+        return figures
+    }
+}
