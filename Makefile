@@ -5,6 +5,7 @@ EVENT_LOAD = .build/release/event-load
 PULSAR_LOAD = .build/release/pulsar-load
 FILE_LOAD = .build/release/file-load
 SYSLOG_LOAD = .build/release/syslog-load
+STAGE_LOAD = .build/release/stage-load
 WORLDS = .build/release/worlds
 VENV = .build/venv
 # The beta of the official client that numbers its events needs packages of its own.
@@ -20,7 +21,7 @@ RELEASE_FLAGS = -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -
 	-Xlinker -T -Xlinker packaging/no-unwind-tables.ld
 
 .PHONY: demo test test-debug test-release torture kills fills reloads release package test-package lint format bench crash clean \
-	$(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) $(WORLDS)
+	$(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) $(STAGE_LOAD) $(WORLDS)
 
 demo: release  ## Build, then watch lines go file -> spool -> hub, with a kill -9 in the middle.
 	$(RELEASE) demo
@@ -31,7 +32,7 @@ release: dependencies-build
 package: release  ## The Debian package, in .build/packages.
 	packaging/build-deb --command $(RELEASE)
 
-$(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) $(WORLDS): release  ## Loads for benchmarks and memory tests; worlds.
+$(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) $(STAGE_LOAD) $(WORLDS): release  ## Loads for benchmarks and memory tests; worlds.
 	swift build $(RELEASE_FLAGS) --product $(notdir $@)
 
 test: test-debug test-release  ## Everything: unit tests, real peers, crashes; then the release binary.
@@ -96,12 +97,16 @@ lint:
 format:
 	swift format --in-place --recursive Package.swift Sources Tests Benchmarks
 
-bench: release $(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) dependencies-bench $(VENV)/.ready  ## Throughput beside other programs' on the same machine; an idle agent.
+bench: release $(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) $(STAGE_LOAD) dependencies-bench $(VENV)/.ready  ## Throughput beside other programs' on the same machine; an idle agent.
 	$(FILE_LOAD) read --directory $(CURDIR)/.build
 	$(FILE_LOAD) filter
 	$(FILE_LOAD) reopen --directory $(CURDIR)/.build
 	$(SYSLOG_LOAD) parse
+	$(STAGE_LOAD) kernels
+	$(STAGE_LOAD) spool --directory $(CURDIR)/.build
+	$(STAGE_LOAD) encode --directory $(CURDIR)/.build
 	swift run --package-path Benchmarks -c release throughput $(RELEASE)
+	swift run --package-path Benchmarks -c release latency $(RELEASE) $(EVENT_LOAD)
 	swift run --package-path Benchmarks -c release idle $(RELEASE)
 	swift run --package-path Benchmarks -c release idle $(RELEASE) --files 10000
 	swift run --package-path Benchmarks -c release udp $(RELEASE)

@@ -93,9 +93,13 @@ let package = Package(
 
         // Senders for benchmarks and memory tests; not shipped.
         .target(name: "LoadSupport", path: "Tests/LoadSupport", swiftSettings: strict),
+        // Reads what a hub has: for tests and loads; not shipped.
+        .target(
+            name: "HubReading", dependencies: ["AMQP", "OpenSSLTransport", nioCore, nioPosix],
+            path: "Tests/HubReading", swiftSettings: strict),
         .executableTarget(
-            name: "event-load", dependencies: ["EventHubs", "LoadSupport", nioCore], path: "Tests/event-load",
-            swiftSettings: strict),
+            name: "event-load", dependencies: ["EventHubs", "HubReading", "LoadSupport", nioCore],
+            path: "Tests/event-load", swiftSettings: strict),
         .executableTarget(
             name: "pulsar-load", dependencies: ["Pulsar", "LoadSupport", nioCore], path: "Tests/pulsar-load",
             swiftSettings: strict),
@@ -103,6 +107,12 @@ let package = Package(
         .executableTarget(
             name: "syslog-load", dependencies: ["TailraceInputs", "LoadSupport"], path: "Tests/syslog-load",
             swiftSettings: strict),
+        .executableTarget(
+            name: "stage-load",
+            dependencies: [
+                "TailraceAgent", "TailraceDelivery", "TailraceSpool", "EventHubs", "LoadSupport", nioCore, logging,
+            ],
+            path: "Tests/stage-load", swiftSettings: strict),
         .executableTarget(
             name: "file-load", dependencies: ["TailraceInputs", "TailraceSpool", "LoadSupport", logging],
             path: "Tests/file-load", swiftSettings: strict),
@@ -172,7 +182,7 @@ let package = Package(
             name: "IntegrationTests",
             dependencies: [
                 "tailrace", "pulsar-broker", "PulsarBroker", "TailraceAgent", "LocalHub", "EventHubs", "Pulsar",
-                "Transports", "TestSupport", nioCore,
+                "Transports", "HubReading", "TestSupport", nioCore,
             ],
             exclude: ["Python"], swiftSettings: strict),
         .testTarget(

@@ -13,6 +13,7 @@ let package = Package(
         .executableTarget(name: "produce-pulsar", dependencies: ["Measuring"], swiftSettings: strict),
         .executableTarget(name: "udp", dependencies: ["Measuring"], swiftSettings: strict),
         .executableTarget(name: "recovery", dependencies: ["Measuring"], swiftSettings: strict),
+        .executableTarget(name: "latency", dependencies: ["Measuring"], swiftSettings: strict),
         .executableTarget(name: "idle", dependencies: ["Measuring"], swiftSettings: strict),
     ]
 )

@@ -24,7 +24,7 @@ extension UnsafeRawBufferPointer {
 }
 
 /// CRC32C, continuing from `seed`.
-func checksum(of bytes: UnsafeRawBufferPointer, seed: UInt32 = 0) -> UInt32 {
+package func checksum(of bytes: UnsafeRawBufferPointer, seed: UInt32 = 0) -> UInt32 {
     guard let base = bytes.baseAddress else { return seed }
     return tailrace_crc32c(seed, base, bytes.count)
 }

@@ -1,6 +1,7 @@
 import AMQP
 import EventHubs
 import Glibc
+import HubReading
 import LocalHub
 import Logging
 import Synchronization

@@ -1,5 +1,6 @@
 import EventHubs
 import Glibc
+import HubReading
 import LocalHub
 import Logging
 import TestSupport

@@ -1,7 +1,6 @@
 import AMQP
 import Glibc
-import LocalHub
-import Logging
+import HubReading
 import TestSupport
 import Testing
 
@@ -9,23 +8,10 @@ import Testing
 /// closes. `TAILRACE_RELOADS` says how many; `make reloads` runs a thousand, and tells how long lines had to wait.
 @Suite struct ReloadLoadTests {
     private let directory = TemporaryDirectory("reload-load")
-    private let logger = Logger(label: "hub") { _ in SwiftLogNoOpLogHandler() }
     private static let count = getenv("TAILRACE_RELOADS").flatMap { Int(String(cString: $0)) }
 
-    private func hub(_ name: String) async throws -> LocalHub {
-        var configuration = LocalHubConfiguration()
-        configuration.partitionCount = 2
-        configuration.sharedAccessKey = "KeyOfTheTestHub"
-        configuration.storeDirectory = directory(name)
-        configuration.certificateDirectory = directory("certificates")
-        let hub = try LocalHub(configuration, logger: logger)
-        _ = try await hub.start()
-        return hub
-    }
-
-    private func output(_ name: String, _ hub: LocalHub, _ check: Int) -> String {
-        "[output.\(name)]\ntype = \"eventhubs\"\nconnection_string = \"\(hub.connectionString)\"\n"
-            + "ca_file = \"\(directory("certificates/ca.pem"))\"\npartition_check = \"\(check)s\"\n"
+    private func output(_ name: String, _ hub: HubProcess, _ check: Int) -> String {
+        "[output.\(name)]\ntype = \"eventhubs\"\n\(hub.output)\npartition_check = \"\(check)s\"\n"
     }
 
     /// What a configuration says; some of it changes from one to the next.
@@ -37,7 +23,7 @@ import Testing
         var sync = "always"
     }
 
-    private func text(_ course: Course, _ hub: LocalHub, _ second: LocalHub, port: Int) -> String {
+    private func text(_ course: Course, _ hub: HubProcess, _ second: HubProcess, port: Int) -> String {
         var text = "[spool]\nsync = \"\(course.sync)\"\n"
         text += "[input.app]\ntype = \"file\"\ninclude = [\"\(directory("logs/*.log"))\"]\n"
         if let more = course.more {
@@ -77,7 +63,10 @@ import Testing
 
     private func run(_ generator: SeededGenerator, reloads: Int) async throws {
         var generator = generator
-        let (hub, second) = (try await hub("hub-\(reloads)"), try await hub("second-\(reloads)"))
+        let (hub, second) = (
+            try HubProcess(certificates: directory("certificates")),
+            try HubProcess(certificates: directory("certificates"))
+        )
         for name in ["logs", "more", "state"] {
             _ = try ChildProcess("/bin/rm", ["-rf", directory(name)]).wait()
             if name != "state" { mkdir(directory(name), 0o755) }
@@ -115,17 +104,20 @@ import Testing
         status.expectBalance()
         agent.expectEnd()
         try await expectAll(hub, total, reloads, unread)
-        await second.stop()
-        await hub.stop()
+        for hub in [hub, second] {
+            hub.process.signal(SIGTERM)
+            hub.process.wait()
+        }
     }
 
     /// Each once, and in order.
     /// - Parameter unread: when no configuration named the directory `more`, in milliseconds since 1970. Its lines wait then.
-    private func expectAll(_ hub: LocalHub, _ total: Int, _ reloads: Int, _ unread: [ClosedRange<Int64>]) async throws {
+    private func expectAll(_ hub: HubProcess, _ total: Int, _ reloads: Int, _ unread: [ClosedRange<Int64>]) async throws
+    {
         let consumer = try await HubConsumer(
-            port: hub.port, authorityFile: directory("certificates/ca.pem"),
-            user: hub.configuration.sharedAccessKeyName, password: "KeyOfTheTestHub",
-            hub: hub.configuration.hubName, partitions: 2)
+            port: #require(hub.connection.port), authorityFile: directory("certificates/ca.pem"),
+            user: #require(hub.connection.sharedAccessKeyName), password: #require(hub.connection.sharedAccessKey),
+            hub: #require(hub.connection.eventHubName), partitions: 2)
         let events = await consumer.events(atLeast: total)
         try await consumer.close()
         #expect(events.count == total)

@@ -1,5 +1,6 @@
 import AMQP
 import Glibc
+import HubReading
 import LocalHub
 import Logging
 import TestSupport

@@ -4,7 +4,7 @@ import Testing
 
 @testable import TailraceAgent
 
-/// The real agent with a configuration that is written anew while it runs. `TAILRACE_COMMAND` names another build of it.
+/// The real agent with a configuration that is written anew while it runs.
 final class Reloaded {
     let directory: TemporaryDirectory
     let configurationPath: String
@@ -17,8 +17,7 @@ final class Reloaded {
         self.directory = directory
         configurationPath = directory("tailrace.toml")
         try Self.write(configurationPath, Self.text(agent, directory("state"), "test-host", text))
-        let command = try getenv("TAILRACE_COMMAND").map { String(cString: $0) } ?? ChildProcess.built("tailrace")
-        process = try ChildProcess(command, ["run", "--config", configurationPath])
+        process = try ChildProcess(ChildProcess.tailrace(), ["run", "--config", configurationPath])
     }
 
     private static func text(_ agent: String, _ state: String, _ host: String, _ text: String) -> String {

@@ -74,8 +74,8 @@ import Testing
     }
 
     /// An agent whose second line is on its way to a hub that says nothing any more.
-    private func lineInFlight() async throws -> (AgentProcess, SilentHub) {
-        let server = try SilentHub(directory("certificates"))
+    private func lineInFlight() async throws -> (AgentProcess, HubProcess) {
+        let server = try HubProcess(certificates: directory("certificates"))
         let agent = try AgentProcess(directory, output: server.output)
         try agent.log(Array("one\n".utf8))
         _ = try await agent.status { $0.acknowledged(1) }
@@ -217,26 +217,5 @@ import Testing
         agent.process.signal(SIGHUP)
         agent.process.signal(SIGTERM)
         #expect(agent.process.wait() == .code(0), "\(agent.process.errorOutput)")
-    }
-}
-
-/// A hub in a process of its own, which can be held with SIGSTOP.
-private struct SilentHub {
-    let process: ChildProcess
-    /// What an output says to reach it.
-    let output: String
-
-    init(_ certificates: String) throws {
-        process = try ChildProcess(
-            ChildProcess.built("tailrace"),
-            ["hub", "--listen", "127.0.0.1:0", "--certificate-directory", certificates])
-        let mark = "connection string: "
-        while !process.output.contains(mark) {
-            guard process.isRunning else { throw ChildProcess.Failure("the hub has ended: \(process.errorOutput)") }
-            usleep(10_000)
-        }
-        let line = process.output.split(separator: "\n").first { $0.hasPrefix(mark) }
-        output =
-            "connection_string = \"\(try #require(line).dropFirst(mark.count))\"\nca_file = \"\(certificates)/ca.pem\""
     }
 }

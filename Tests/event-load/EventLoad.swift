@@ -2,9 +2,10 @@
 //
 //     event-load batch|buffered --connection-string TEXT --ca FILE --events N --size BYTES [--partition ID] [--tasks N] [--buffer N]
 //     event-load count --connection-string TEXT --ca FILE
+//     event-load follow --connection-string TEXT --ca FILE --events N [--partitions N]
 //
 // Prints "events=N seconds=S processor=S peak=KIB" for the time from the first event to the last answer, without the
-// connecting; `count` prints how many events the hub has ever stored.
+// connecting; `count` prints how many events the hub has ever stored, `follow` how long events were on their way.
 import EventHubs
 import Glibc
 import LoadSupport
@@ -20,10 +21,11 @@ struct EventLoad {
 
     static func main() async {
         guard let arguments = Arguments(CommandLine.arguments), let string = arguments.text("connection-string"),
-            ["batch", "buffered", "count"].contains(arguments.mode)
+            ["batch", "buffered", "count", "follow"].contains(arguments.mode)
         else {
             complain(
-                "usage: event-load batch|buffered|count --connection-string TEXT --ca FILE --events N --size BYTES")
+                "usage: event-load batch|buffered|count|follow --connection-string TEXT --ca FILE --events N --size BYTES"
+            )
             exit(2)
         }
         var options = EventHubsOptions()
@@ -37,6 +39,7 @@ struct EventLoad {
             switch arguments.mode {
             case "batch": try await load.batches()
             case "buffered": try await load.buffered()
+            case "follow": try await load.follow()
             default: try await load.count()
             }
         } catch {

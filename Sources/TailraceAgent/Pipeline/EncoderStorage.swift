@@ -1,12 +1,12 @@
 internal import NIOCore
 
 /// Buffers of batches that the service has done with, for all partitions of an output. Used on the drain's thread.
-final class EncoderStorage {
+package final class EncoderStorage {
     /// Buffers kept at most.
     private let limit: Int
     private var spare: [ByteBuffer] = []
 
-    init(limit: Int = 4) { self.limit = limit }
+    package init(limit: Int = 4) { self.limit = limit }
 
     func take() -> ByteBuffer? { spare.popLast() }
 

@@ -27,7 +27,11 @@ package struct EventHubsEncoder: BatchEncoder {
     /// Events have room for the numbers of idempotent publishing.
     private let reservesNumbers: Bool
 
-    init(
+    /// - Parameters:
+    ///   - maximumSize: bytes that the service takes in one message.
+    ///   - storage: where buffers come from and go back to.
+    ///   - account: told which records went into batches.
+    package init(
         maximumSize: Int, reservesNumbers: Bool = false, storage: EncoderStorage, account: (any DeliveryAccount)?
     ) {
         encoder = EventBatchEncoder(maximumSize: maximumSize)

@@ -1,17 +1,17 @@
-import AMQP
+package import AMQP
 import NIOCore
 import NIOPosix
 import OpenSSLTransport
 import Synchronization
 
 /// Reads every event of a hub, from the beginning, over a connection of its own.
-final class HubConsumer: Sendable {
-    struct Event: Sendable {
-        var partition: Int
-        var message: AMQPMessage
+package final class HubConsumer: Sendable {
+    package struct Event: Sendable {
+        package var partition: Int
+        package var message: AMQPMessage
 
         /// The bytes of the only data section.
-        var body: [UInt8] {
+        package var body: [UInt8] {
             guard case .data(let sections) = message.body, sections.count == 1 else { return Array("no body".utf8) }
             return Array(sections[0].readableBytesView)
         }
@@ -24,8 +24,14 @@ final class HubConsumer: Sendable {
     private let state = Mutex(State())
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let connection: AMQPClientConnection
+    private let observe: (@Sendable (Event) -> Void)?
 
-    init(port: Int, authorityFile: String, user: String, password: String, hub: String, partitions: Int) async throws {
+    /// - Parameter observe: told each event as it comes, on the connection's thread; events are kept only without it.
+    package init(
+        port: Int, authorityFile: String, user: String, password: String, hub: String, partitions: Int,
+        observe: (@Sendable (Event) -> Void)? = nil
+    ) async throws {
+        self.observe = observe
         let tls = try TLSContext.client(trust: .file(authorityFile))
         let channel = try await ClientBootstrap(group: group)
             .channelInitializer { channel in
@@ -51,9 +57,11 @@ final class HubConsumer: Sendable {
     }
 
     private func received(_ delivery: IncomingDelivery, _ partition: Int) {
-        let message = (try? AMQPMessage(decoding: delivery.payload)) ?? AMQPMessage()
+        let event = Event(
+            partition: partition, message: (try? AMQPMessage(decoding: delivery.payload)) ?? AMQPMessage())
+        if let observe { return observe(event) }
         let (ready, events) = state.withLock { state in
-            state.events.append(Event(partition: partition, message: message))
+            state.events.append(event)
             let count = state.events.count
             let ready = state.waiters.filter { $0.count <= count }
             guard !ready.isEmpty else { return (ready, [Event]()) }
@@ -64,7 +72,7 @@ final class HubConsumer: Sendable {
     }
 
     /// All events as soon as there are at least `count`.
-    func events(atLeast count: Int) async -> [Event] {
+    package func events(atLeast count: Int) async -> [Event] {
         await withCheckedContinuation { continuation in
             let events: [Event]? = state.withLock { state in
                 if state.events.count >= count { return state.events }
@@ -76,9 +84,9 @@ final class HubConsumer: Sendable {
     }
 
     /// What has come so far.
-    var events: [Event] { state.withLock { $0.events } }
+    package var events: [Event] { state.withLock { $0.events } }
 
-    func close() async throws {
+    package func close() async throws {
         connection.drop()
         try await group.shutdownGracefully()
     }
