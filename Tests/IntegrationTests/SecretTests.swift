@@ -1,26 +1,18 @@
 import EventHubs
 import Glibc
 import LocalHub
-import Logging
 import TestSupport
 import Testing
 
 /// Keys and passwords are in no log, no status, no error, no process title and no file that the agent writes.
 @Suite struct SecretTests {
     private let directory = TemporaryDirectory("secret")
-    private let logger = Logger(label: "hub") { _ in SwiftLogNoOpLogHandler() }
     private static let canary = "CanaryThatSingsAtNight"
     /// The canary as it is, and what a header of a proxy would make of it.
     private static let forms = [canary, "Q2FuYXJ5VGhhdFNpbmdzQXROaWdod", "bjpDYW5hcnlUaGF0U2luZ3NBdE5pZ2h0"]
 
     private func hub(key: String) async throws -> LocalHub {
-        var configuration = LocalHubConfiguration()
-        configuration.partitionCount = 2
-        configuration.sharedAccessKey = key
-        configuration.certificateDirectory = directory("certificates")
-        let hub = try LocalHub(configuration, logger: logger)
-        _ = try await hub.start()
-        return hub
+        try await LocalHub.started(in: directory, store: nil, key: key)
     }
 
     /// Everything that can be seen of an agent: what it says and tells, its title, and its files.

@@ -1,28 +1,16 @@
 import EventHubs
 import Glibc
 import LocalHub
-import Logging
 import TestSupport
 import Testing
 
 /// The real program is told to stop while something does not answer: it ends, with code 0, and has lost nothing.
 @Suite struct ShutdownTests {
     private let directory = TemporaryDirectory("shutdown")
-    private let logger = Logger(label: "hub") { _ in SwiftLogNoOpLogHandler() }
 
-    private func hub() async throws -> LocalHub {
-        var configuration = LocalHubConfiguration()
-        configuration.partitionCount = 2
-        configuration.storeDirectory = directory("store")
-        configuration.certificateDirectory = directory("certificates")
-        let hub = try LocalHub(configuration, logger: logger)
-        _ = try await hub.start()
-        return hub
-    }
+    private func hub() async throws -> LocalHub { try await LocalHub.started(in: directory) }
 
-    private func output(_ hub: LocalHub) -> String {
-        "connection_string = \"\(hub.connectionString)\"\nca_file = \"\(directory("certificates/ca.pem"))\""
-    }
+    private func output(_ hub: LocalHub) -> String { hub.output(directory) }
 
     private func output(port: Int) -> String {
         "connection_string = \"Endpoint=sb://127.0.0.1:\(port)/;SharedAccessKeyName=n;SharedAccessKey=a2V5;"

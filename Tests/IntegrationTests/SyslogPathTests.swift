@@ -2,7 +2,6 @@ import AMQP
 import Glibc
 import HubReading
 import LocalHub
-import Logging
 import OpenSSLTransport
 import TestSupport
 import Testing
@@ -10,18 +9,8 @@ import Testing
 /// Syslog through the whole path, sent by programs that are not ours: logger in all of its modes, and rsyslog.
 @Suite struct SyslogPathTests {
     private let directory = TemporaryDirectory("syslog")
-    private let logger = Logger(label: "hub") { _ in SwiftLogNoOpLogHandler() }
 
-    private func hub() async throws -> LocalHub {
-        var configuration = LocalHubConfiguration()
-        configuration.port = 0
-        configuration.partitionCount = 2
-        configuration.certificateDirectory = directory("certificates")
-        configuration.storeDirectory = directory("store")
-        let hub = try LocalHub(configuration, logger: logger)
-        _ = try await hub.start()
-        return hub
-    }
+    private func hub() async throws -> LocalHub { try await LocalHub.started(in: directory) }
 
     private func agent(_ hub: LocalHub, port: Int, tls: Int) throws -> AgentProcess {
         let authority = try ThrowAwayAuthority()
@@ -39,8 +28,7 @@ import Testing
                 certificate_file = "\(directory("server.pem"))"
                 key_file = "\(directory("server.key"))"
                 """,
-            output: "connection_string = \"\(hub.connectionString)\"\nca_file = \"\(directory("certificates/ca.pem"))\""
-        )
+            output: hub.output(directory))
     }
 
     private func logger(_ arguments: String...) throws {
