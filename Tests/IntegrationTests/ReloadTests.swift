@@ -2,27 +2,17 @@ import AMQP
 import Glibc
 import HubReading
 import LocalHub
-import Logging
 import TestSupport
 import Testing
 
 /// The real program gets SIGHUP: what changed is changed, what did not goes on, and what is wrong changes nothing.
 @Suite struct ReloadTests {
     private let directory = TemporaryDirectory("reload")
-    private let logger = Logger(label: "hub") { _ in SwiftLogNoOpLogHandler() }
 
     private func hub(
         _ name: String = "store", port: Int = 0, key: String = "KeyOfTheTestHub"
     ) async throws -> LocalHub {
-        var configuration = LocalHubConfiguration()
-        configuration.port = port
-        configuration.partitionCount = 2
-        configuration.sharedAccessKey = key
-        configuration.storeDirectory = directory(name)
-        configuration.certificateDirectory = directory("certificates")
-        let hub = try LocalHub(configuration, logger: logger)
-        _ = try await hub.start()
-        return hub
+        try await LocalHub.started(in: directory, store: name, port: port, key: key)
     }
 
     private func hubThatComesBack(key: String) async throws -> LocalHub {
@@ -49,8 +39,7 @@ import Testing
         """
         [output.\(name)]
         type = "eventhubs"
-        connection_string = "\(hub.connectionString)"
-        ca_file = "\(directory("certificates/ca.pem"))"
+        \(hub.output(directory))
         \(more)
 
         """
@@ -64,6 +53,32 @@ import Testing
     private func start(_ parts: String..., agent settings: String = "") throws -> Reloaded {
         mkdir(directory("logs"), 0o755)
         return try Reloaded(directory, settings, parts.joined())
+    }
+
+    @Test func aFileOfTheDropInsIsLoadedToo() async throws {
+        let hub = try await hub()
+        let agent = try start(file("app", "logs/*.log"), output(hub))
+        try agent.log("1\n")
+        _ = try await agent.status { $0.number("acknowledged", of: "app") == 1 }
+        mkdir(directory("conf.d"), 0o755)
+        mkdir(directory("more"), 0o755)
+        // What is wrong changes nothing, and is told by its own line.
+        try directory.write("[input.more]\ntype = \"file\"\ninclud = [\"/x\"]\n", to: "conf.d/more.toml")
+        try await agent.reload(expecting: "failed_reloads")
+        #expect(agent.log.contains("\(directory("conf.d/more.toml")):3: unknown key"), "\(agent.log)")
+        try directory.write("[agent]\nhost = \"another\"\n", to: "conf.d/more.toml")
+        try await agent.reload(expecting: "failed_reloads")
+        #expect(agent.log.contains("in [agent] is set twice: first in \(agent.configurationPath):3"), "\(agent.log)")
+        try agent.log("2\n")
+        _ = try await agent.status { $0.number("acknowledged", of: "app") == 2 }
+        try directory.write(file("more", "more/*.log"), to: "conf.d/more.toml")
+        try agent.log("3\n", to: "more/a.log")
+        try await agent.reload(expecting: "reloads")
+        let status = try await agent.status { $0.number("acknowledged", of: "more") == 1 }
+        status.expectBalance()
+        agent.expectEnd()
+        #expect(try await bodies(hub, 3) == ["1", "2", "3"])
+        await hub.stop()
     }
 
     @Test func whatIsTheSameGoesOn() async throws {

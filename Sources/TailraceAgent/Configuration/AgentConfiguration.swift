@@ -5,6 +5,8 @@ package import TailraceDelivery
 package struct AgentConfiguration: Equatable, Sendable {
     /// Where it was read from.
     package var file: String
+    /// Files of `conf.d` that it was made of too, in their order.
+    package var dropIns: [String] = []
     /// Spool, ledgers, lock and control socket.
     package var stateDirectory = "/var/lib/tailrace"
     /// Put on every record: the configured name, or this machine's.

@@ -13,4 +13,6 @@ package struct AgentPlaces: Equatable, Sendable {
     package func deadLetters(output: String) -> String { "\(stateDirectory)/\(Self.deadLetterPrefix)\(output)" }
 
     package static let deadLetterPrefix = "dead-letters-"
+    /// What else is in a state directory.
+    static let names: Set<String> = ["control.sock", "spool"]
 }

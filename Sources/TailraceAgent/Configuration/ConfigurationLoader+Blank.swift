@@ -3,7 +3,7 @@ extension ConfigurationLoader {
     /// nothing to run yet, and nothing wrong. What cannot be read or understood, or holds a slip, is not blank: `load` tells
     /// what is the matter.
     package static func isBlank(path: String) -> Bool {
-        guard let bytes = try? bytes(ofConfigurationAt: path), let root = try? TOMLDocument.parse(bytes),
+        guard let root = table(ofConfigurationAt: path),
             root.entries.allSatisfy({ ["agent", "spool", "input", "output"].contains($0.key) })
         else { return false }
         guard let outputs = root["output"] else { return true }

@@ -34,7 +34,7 @@ extension ConfigurationLoader {
 
     /// Finds what only shows when TLS and tokens are set up, such as a CA file without certificates.
     private func checkEndpoint(_ output: EventHubsOutputSettings, _ reader: SettingsReader) {
-        guard collector.problems.isEmpty else { return }
+        guard collector.isEmpty else { return }
         do throws(EventHubsError) {
             _ = try output.endpoint()
         } catch {

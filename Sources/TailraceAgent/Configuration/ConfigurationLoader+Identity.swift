@@ -32,6 +32,11 @@ extension ConfigurationLoader {
             readSecretFile($0, "client_secret_file", "the secret", &reader)
         }
         identity.tokenFile = values[3]
+        if let file = identity.tokenFile, SecretVariable.name(file) != nil {
+            reader.report(
+                "token_file", "names a variable of the environment, and such tokens are renewed in a file",
+                remedy: "write the file's path")
+        }
         let (needed, allowed): ([String], [String]) =
             switch kind {
             case .managedIdentity: ([], ["client_id"])

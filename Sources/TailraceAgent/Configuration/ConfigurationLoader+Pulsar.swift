@@ -108,7 +108,7 @@ extension ConfigurationLoader {
         if given.count > 1 { reader.report(given[1], "stands beside \(given[0])", remedy: "keep one of them") }
         if let token {
             _ = readSecretFile(token, "token_file", "the token", &reader)
-            return .tokenFile(token)
+            return SecretVariable.name(token).map { .tokenVariable($0) } ?? .tokenFile(token)
         }
         return basic ?? oauth2 ?? (hasCertificate ? .certificate : .nobody)
     }

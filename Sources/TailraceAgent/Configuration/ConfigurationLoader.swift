@@ -3,73 +3,84 @@ internal import TailraceDelivery
 internal import TailraceInputs
 internal import Transports
 
-/// Turns the text of a configuration file into an `AgentConfiguration`, or into the list of everything wrong with it.
+/// Turns the text of a configuration into an `AgentConfiguration`, or into the list of everything wrong with it.
 ///
+/// A configuration is the file that is named and the files of `conf.d` beside it (see `ConfigurationText`, `TOMLMerge`).
 /// Reads only: nothing of the state directory is touched before the configuration is known to be valid.
 package struct ConfigurationLoader {
-    /// The path that errors name.
+    /// The path that is named.
     let file: String
     let collector: ProblemCollector
     /// Of `[agent]`.
     private var host = ""
     private var warnings: [ConfigurationProblem] = []
 
-    private init(file: String) {
-        self.file = file
-        collector = ProblemCollector(file: file)
+    private init(_ sources: ConfigurationSources) {
+        file = sources.files[0]
+        collector = ProblemCollector(sources)
     }
 
     package static func load(path: String) throws(ConfigurationError) -> AgentConfiguration {
-        var configuration = try parse(try bytes(ofConfigurationAt: path), file: path)
+        var configuration = try parse(try ConfigurationText.all(at: path))
         configuration.marks = configuration.currentMarks
         return configuration
     }
 
-    static func bytes(ofConfigurationAt path: String) throws(ConfigurationError) -> [UInt8] {
-        do throws(SmallFile.Failure) {
-            return try SmallFile.bytes(
-                path, limit: TOMLDocument.maximumSize, what: "the configuration", takesPipes: true)
-        } catch {
-            throw ConfigurationError([
-                ConfigurationProblem(
-                    file: path, line: nil, message: "cannot read the configuration: \(error.reason)",
-                    remedy: "name the file with --config FILE, and let the agent's user read it")
-            ])
-        }
+    package static func parse(_ bytes: [UInt8], file: String) throws(ConfigurationError) -> AgentConfiguration {
+        try parse([ConfigurationText(file: file, bytes: bytes)])
     }
 
-    package static func parse(_ bytes: [UInt8], file: String) throws(ConfigurationError) -> AgentConfiguration {
-        let root: TOMLTable
-        do throws(TOMLError) {
-            root = try TOMLDocument.parse(bytes)
-        } catch {
-            throw ConfigurationError([
-                ConfigurationProblem(
-                    file: file, line: error.line, message: error.message, remedy: "correct this line")
-            ])
-        }
-        var loader = ConfigurationLoader(file: file)
+    static func parse(_ texts: [ConfigurationText]) throws(ConfigurationError) -> AgentConfiguration {
+        var loader = ConfigurationLoader(ConfigurationSources(files: texts.map(\.file)))
+        guard let root = loader.merge(texts) else { throw ConfigurationError(loader.collector.problems) }
         return try loader.read(root)
     }
 
+    /// All files as one; nil when one of them cannot be understood.
+    private func merge(_ texts: [ConfigurationText]) -> TOMLTable? {
+        let root = TOMLTable(origin: .header)
+        let merge = TOMLMerge(sources: collector.sources, collector: collector)
+        var isWhole = true
+        for (index, text) in texts.enumerated() {
+            do throws(TOMLError) {
+                merge.add(try TOMLDocument.parse(text.bytes), index: index, to: root)
+            } catch {
+                isWhole = false
+                collector.report(
+                    line: collector.sources.base(of: index) + error.line, error.message, remedy: "correct this line")
+            }
+        }
+        return isWhole ? root : nil
+    }
+
+    /// What all files say together, when they can be understood and do not contradict each other.
+    static func table(ofConfigurationAt path: String) -> TOMLTable? {
+        guard let texts = try? ConfigurationText.all(at: path) else { return nil }
+        let loader = ConfigurationLoader(ConfigurationSources(files: texts.map(\.file)))
+        guard let root = loader.merge(texts), loader.collector.isEmpty else { return nil }
+        return root
+    }
+
     /// Where the agent with this configuration keeps what it has. Only `[agent]` counts: somebody may ask for the status
-    /// who may not read the keys.
+    /// who may not read the keys, nor every file of `conf.d`.
     package static func places(ofConfigurationAt path: String) throws(ConfigurationError) -> AgentPlaces {
-        let bytes = try bytes(ofConfigurationAt: path)
-        let loader = ConfigurationLoader(file: path)
-        if let root = try? TOMLDocument.parse(bytes) {
+        let texts = try ConfigurationText.all(at: path, skipsForbidden: true)
+        let sources = ConfigurationSources(files: texts.map(\.file))
+        if let root = ConfigurationLoader(sources).merge(texts) {
+            let loader = ConfigurationLoader(sources)
             var top = SettingsReader(root, name: "the file", line: 1, collector: loader.collector)
             var found = AgentConfiguration(file: path)
             loader.readAgent(loader.table("agent", of: &top), into: &found)
-            if loader.collector.problems.isEmpty { return found.places }
+            if loader.collector.isEmpty { return found.places }
         }
         // Tells what is wrong when even [agent] cannot be read.
-        return try parse(bytes, file: path).places
+        return try parse(texts).places
     }
 
     private mutating func read(_ root: TOMLTable) throws(ConfigurationError) -> AgentConfiguration {
         var top = SettingsReader(root, name: "the file", line: 1, collector: collector)
         var configuration = AgentConfiguration(file: file)
+        configuration.dropIns = Array(collector.sources.files.dropFirst())
         readAgent(table("agent", of: &top), into: &configuration)
         host = configuration.host
         readSpool(table("spool", of: &top), into: &configuration)
@@ -80,7 +91,7 @@ package struct ConfigurationLoader {
             if let output = readOutput(reader.1, name: reader.0) { configuration.outputs.append(output) }
         }
         top.finish()
-        if !collector.problems.isEmpty { throw ConfigurationError(collector.problems) }
+        if !collector.isEmpty { throw ConfigurationError(collector.problems) }
         if configuration.inputs.isEmpty {
             collector.report(
                 line: nil, "there is no input", remedy: "add [input.NAME] with type = \"file\" and include = [\"…\"]")
@@ -90,7 +101,7 @@ package struct ConfigurationLoader {
                 line: nil, "there is no output",
                 remedy: "add [output.NAME] with type = \"eventhubs\" and connection_string_file = \"…\"")
         }
-        if !collector.problems.isEmpty { throw ConfigurationError(collector.problems) }
+        if !collector.isEmpty { throw ConfigurationError(collector.problems) }
         configuration.warnings = warnings
         return configuration
     }
@@ -279,36 +290,52 @@ package struct ConfigurationLoader {
     mutating func readSecretFile(
         _ path: String, _ key: String, _ content: String, _ reader: inout SettingsReader
     ) -> Secret<String>? {
-        guard Self.isAbsolute(path) else {
-            reader.report(key, "is not an absolute path", remedy: "write it from \"/\" on")
+        guard let bytes = secretBytes(path, key, content, reader) else { return nil }
+        let place = SecretVariable.name(path) == nil ? "file" : "variable"
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            reader.report(key, "names a \(place) that is not text", remedy: "put \(content) in it")
             return nil
         }
-        let bytes: [UInt8]
+        let trimmed = text.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed()
+        if trimmed.isEmpty {
+            reader.report(key, "names an empty \(place)", remedy: "put \(content) in it")
+            return nil
+        }
+        return Secret(String(trimmed))
+    }
+
+    private mutating func secretBytes(
+        _ path: String, _ key: String, _ content: String, _ reader: SettingsReader
+    ) -> [UInt8]? {
+        if let variable = SecretVariable.name(path) {
+            if let bytes = SecretVariable.value(variable) { return bytes }
+            reader.report(
+                key, "names the environment variable \(variable), which is not set",
+                remedy: "set it where the agent is started, such as by EnvironmentFile= in the unit, and start it anew")
+            return nil
+        }
+        guard Self.isAbsolute(path) else {
+            reader.report(
+                key, "is not an absolute path",
+                remedy: "write it from \"/\" on, or \"credential:NAME\" or \"environment:NAME\"")
+            return nil
+        }
         do throws(SmallFile.Failure) {
-            bytes = try SmallFile.bytes(path, limit: SecretFile.sizeLimit, what: content, takesPipes: true)
+            let bytes = try SmallFile.bytes(path, limit: SecretFile.sizeLimit, what: content, takesPipes: true)
+            if SmallFile.isWorldReadable(path) {
+                warnings.append(
+                    collector.problem(
+                        line: reader.table[key]?.node.line,
+                        "\(SettingsReader.shortened(path)) can be read by everybody on this machine",
+                        remedy: "chmod o-r it"))
+            }
+            return bytes
         } catch {
             reader.report(
                 key, "names \(SettingsReader.shortened(path)), which cannot be read: \(error.reason)",
                 remedy: "create the file, readable by the agent's user only")
             return nil
         }
-        if SmallFile.isWorldReadable(path) {
-            warnings.append(
-                ConfigurationProblem(
-                    file: file, line: reader.table[key]?.node.line,
-                    message: "\(SettingsReader.shortened(path)) can be read by everybody on this machine",
-                    remedy: "chmod o-r it"))
-        }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            reader.report(key, "names a file that is not text", remedy: "put \(content) in it")
-            return nil
-        }
-        let trimmed = text.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed()
-        if trimmed.isEmpty {
-            reader.report(key, "names an empty file", remedy: "put \(content) in it")
-            return nil
-        }
-        return Secret(String(trimmed))
     }
 
     static func isAbsolute(_ path: String) -> Bool {

@@ -1,6 +1,6 @@
 /// One thing that is wrong in a configuration: what, where, and what to do about it.
 package struct ConfigurationProblem: Error, Equatable, Sendable, CustomStringConvertible {
-    /// The configuration's path.
+    /// The path of the configuration, or of a file of its `conf.d`.
     package var file: String
     /// Counted from 1; nil when the problem has no line, such as a file that cannot be read.
     package var line: Int?
@@ -13,13 +13,13 @@ package struct ConfigurationProblem: Error, Equatable, Sendable, CustomStringCon
     }
 }
 
-/// Everything that is wrong in a configuration, in the order of the lines. Never empty.
+/// Everything that is wrong in a configuration, in the order of its files and their lines. Never empty.
 package struct ConfigurationError: Error, Sendable, CustomStringConvertible {
     package let problems: [ConfigurationProblem]
 
     package init(_ problems: [ConfigurationProblem]) {
         precondition(!problems.isEmpty)
-        self.problems = problems.sorted { ($0.line ?? 0) < ($1.line ?? 0) }
+        self.problems = problems
     }
 
     /// One line per problem.

@@ -3,7 +3,7 @@ internal import TailraceInputs
 /// What `tailrace check` says about a valid configuration.
 package enum ConfigurationReport {
     package static func text(_ configuration: AgentConfiguration) -> String {
-        var lines = ["\(configuration.file): valid"]
+        var lines = ["\(configuration.file): valid"] + configuration.dropIns.map { "    with \($0)" }
         lines.append("host: \(configuration.host)")
         let size = Quantity.describe(bytes: configuration.spool.maximumSize)
         lines.append("spool: \(configuration.stateDirectory), at most \(size), sync \(sync(configuration.spool.sync))")

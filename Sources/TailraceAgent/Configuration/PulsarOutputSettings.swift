@@ -49,6 +49,8 @@ package enum PulsarIdentity: Equatable, Sendable {
     case nobody
     /// Read again for every connection.
     case tokenFile(String)
+    /// The name of a variable of the environment.
+    case tokenVariable(String)
     case basic(user: String, password: Secret<String>)
     /// The client certificate of TLS speaks for it.
     case certificate
@@ -78,6 +80,7 @@ package enum PulsarIdentity: Equatable, Sendable {
         switch self {
         case .nobody: return .none
         case .tokenFile(let path): return .tokenFile(path)
+        case .tokenVariable(let name): return .tokenEnvironment(name)
         case .basic(let user, let password): return .basic(user: user, password: password.reveal())
         case .certificate: return .tls
         case .oauth2(let identity):

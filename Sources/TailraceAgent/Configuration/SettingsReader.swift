@@ -1,13 +1,24 @@
-/// Collects the problems of one configuration file.
+/// Collects the problems of one configuration, whose lines are those of `sources`.
 final class ProblemCollector {
-    let file: String
-    private(set) var problems: [ConfigurationProblem] = []
+    let sources: ConfigurationSources
+    private var found: [(line: Int, problem: ConfigurationProblem)] = []
 
-    init(file: String) { self.file = file }
+    init(_ sources: ConfigurationSources) { self.sources = sources }
 
     func report(line: Int?, _ message: String, remedy: String) {
-        problems.append(ConfigurationProblem(file: file, line: line, message: message, remedy: remedy))
+        found.append((line ?? 0, problem(line: line, message, remedy: remedy)))
     }
+
+    /// As it would be reported.
+    func problem(line: Int?, _ message: String, remedy: String) -> ConfigurationProblem {
+        let place = sources.place(line)
+        return ConfigurationProblem(file: place.file, line: place.line, message: message, remedy: remedy)
+    }
+
+    var isEmpty: Bool { found.isEmpty }
+
+    /// In the order of the files and their lines.
+    var problems: [ConfigurationProblem] { found.sorted { $0.line < $1.line }.map(\.problem) }
 }
 
 /// Reads the keys of one table, notes which are known, and reports the others with a suggestion.
@@ -47,8 +58,23 @@ struct SettingsReader {
         key.hasSuffix("_file") || key == "client_key" || key == "client_certificate"
     }
 
-    /// Where the file is, when it is a credential of the service.
+    /// Where the file is, when it is a credential of the service; a variable of the environment stays what it is.
     private func file(_ key: String, _ text: String) -> String? {
+        if let variable = SecretVariable.name(text) {
+            guard SecretVariable.keys.contains(key) else {
+                report(
+                    key, "names a variable of the environment, and must be a file",
+                    remedy: "write a path, or \"credential:NAME\"")
+                return nil
+            }
+            guard SecretVariable.isName(variable) else {
+                report(
+                    key, "is \"\(Self.shortened(text))\"",
+                    remedy: "write \"environment:NAME\", with a name of letters, digits and \"_\"")
+                return nil
+            }
+            return text
+        }
         do throws(ServiceCredential.Failure) {
             return try ServiceCredential.path(text) ?? text
         } catch .name {
