@@ -239,10 +239,27 @@ final class TLSEngine {
         session.serverName = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name).map { String(cString: $0) }
         if let certificate = SSL_get1_peer_certificate(ssl) {
             defer { X509_free(certificate) }
-            var text = [CChar](repeating: 0, count: 512)
-            X509_NAME_oneline(X509_get_subject_name(certificate), &text, Int32(text.count))
-            session.peerSubject = text.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } }
+            session.peerSubject = Self.text(X509_get_subject_name(certificate))
+            session.peerIssuer = Self.text(X509_get_issuer_name(certificate))
+            if let from = Self.seconds(X509_get0_notBefore(certificate)),
+                let to = Self.seconds(X509_get0_notAfter(certificate)), from <= to
+            {
+                session.peerValidity = from...to
+            }
         }
         return session
+    }
+
+    private static func text(_ name: OpaquePointer?) -> String? {
+        var text = [CChar](repeating: 0, count: 512)
+        X509_NAME_oneline(name, &text, Int32(text.count))
+        return text.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } }
+    }
+
+    /// Since 1970.
+    private static func seconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64? {
+        var parts = tm()
+        guard ASN1_TIME_to_tm(time, &parts) == 1 else { return nil }
+        return Int64(timegm(&parts))
     }
 }

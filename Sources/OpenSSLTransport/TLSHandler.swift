@@ -24,6 +24,9 @@ package final class TLSHandler: ChannelDuplexHandler {
         case closing, failed, closed
     }
 
+    /// What the handshake agreed on; nil before its end. On the event loop.
+    package private(set) var session: TLSSession?
+
     private let engine: TLSEngine
     private let peer: String
     private let closeTimeout: TimeAmount
@@ -189,6 +192,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     private func handshakeEnded(_ context: ChannelHandlerContext) {
         state = .open
         let session = engine.session
+        self.session = session
         handshakePromise?.succeed(session)
         handshakePromise = nil
         context.fireUserInboundEventTriggered(TLSEvent.handshakeCompleted(session))

@@ -7,6 +7,10 @@ package struct TLSSession: Equatable, Sendable {
     package var serverName: String?
     /// The subject of the peer's certificate; nil when it showed none.
     package var peerSubject: String?
+    /// The subject of whoever issued it.
+    package var peerIssuer: String?
+    /// When it is valid, in seconds since 1970, UTC.
+    package var peerValidity: ClosedRange<Int64>?
 }
 
 /// What `TLSHandler` tells the handlers behind it, as user inbound events.

@@ -15,7 +15,7 @@ package struct DiskSpace: Equatable, Sendable {
     /// The bytes to keep free.
     ///
     /// - Parameter wanted: as configured; nil: the usual, but of a small file system a twentieth.
-    func reserve(_ wanted: UInt64?) -> UInt64 { wanted ?? min(Self.usualReserve, total / 20) }
+    package func reserve(_ wanted: UInt64?) -> UInt64 { wanted ?? min(Self.usualReserve, total / 20) }
 
     /// Whether a file of `size` bytes fits and leaves the reserve.
     func hasRoom(for size: Int, minimumFree: UInt64?) -> Bool {

@@ -2,7 +2,7 @@ package import Logging
 package import NIOCore
 internal import OpenSSLTransport
 import Synchronization
-internal import Transports
+package import Transports
 
 /// The connections of a client: up to `connectionsPerBroker` to each broker, made when first wanted.
 package final class ConnectionPool: Sendable {
@@ -102,9 +102,7 @@ package final class ConnectionPool: Sendable {
                 PulsarError(
                     .invalidConfiguration, "\(address) wants TLS; begin the service URL with pulsar+ssl:// to use it"))
         }
-        var route = Route(host: address.host.name, port: address.host.port, tls: address.usesTLS ? tls : nil)
-        route.connectTimeout = options.connectionTimeout
-        route.handshakeTimeout = options.connectionTimeout
+        let route = route(to: address.host, usesTLS: address.usesTLS)
         var configuration = ConnectionMachine.Configuration(place: address.description)
         configuration.proxyToBroker = address.isProxied ? address.broker.description : nil
         configuration.connectionTimeout = TimeAmount(options.connectionTimeout)
@@ -114,6 +112,14 @@ package final class ConnectionPool: Sendable {
         configuration.lookupLimit = options.maximumConcurrentLookups
         return PulsarConnection.open(
             route, address: address, configuration, authentication, on: loop, logger: logger)
+    }
+
+    /// The way to a broker.
+    package func route(to host: ServiceURL.Host, usesTLS: Bool) -> Route {
+        var route = Route(host: host.name, port: host.port, tls: usesTLS ? tls : nil)
+        route.connectTimeout = options.connectionTimeout
+        route.handshakeTimeout = options.connectionTimeout
+        return route
     }
 
     package var isClosed: Bool { state.withLock { $0.isClosed } }

@@ -34,12 +34,15 @@ enum UnixSocket {
     }
 
     /// The user of the process at the other end.
-    static func user(of descriptor: Int32) -> UInt32? {
+    static func user(of descriptor: Int32) -> UInt32? { peer(of: descriptor)?.user }
+
+    /// The process at the other end.
+    static func peer(of descriptor: Int32) -> (process: pid_t, user: uid_t)? {
         // Process, user and group: `ucred`, which Glibc's module leaves out.
         var credentials: (pid_t, uid_t, gid_t) = (0, 0, 0)
         var size = socklen_t(MemoryLayout<(pid_t, uid_t, gid_t)>.size)
         guard getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 else { return nil }
-        return credentials.1
+        return (credentials.0, credentials.1)
     }
 
     /// False when the peer went away or did not take the bytes in time.

@@ -6,6 +6,8 @@ package struct GlobWalk: Equatable, Sendable {
     package private(set) var files = 0
     /// Of those, the ones that this process may not read.
     package private(set) var unreadable: [String] = []
+    /// Directories on the way that this process may not look into.
+    package private(set) var closed: [String] = []
     /// False when there was more than `maximumEntries` to look at.
     package private(set) var isComplete = true
 
@@ -28,7 +30,13 @@ package struct GlobWalk: Equatable, Sendable {
         _ directory: String, _ pattern: GlobPattern, _ state: GlobPattern.State, _ exclude: [ExcludePattern],
         _ depth: Int, _ seen: inout Set<String>
     ) {
-        guard depth < Self.maximumDepth, let stream = directory.withSystemPath({ opendir($0) }) else { return }
+        guard depth < Self.maximumDepth else { return }
+        guard let stream = directory.withSystemPath({ opendir($0) }) else {
+            if errno == EACCES, closed.count < Self.maximumUnreadable, !closed.contains(directory) {
+                closed.append(directory)
+            }
+            return
+        }
         defer { closedir(stream) }
         while let entry = readdir(stream) {
             let name = withUnsafeBytes(of: &entry.pointee.d_name) {

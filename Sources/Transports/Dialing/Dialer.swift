@@ -1,6 +1,6 @@
 package import NIOCore
 internal import NIOPosix
-internal import OpenSSLTransport
+package import OpenSSLTransport
 
 /// Connects to a peer on whatever way a route describes: TCP, an HTTP proxy, TLS, a WebSocket.
 package enum Dialer {
@@ -8,6 +8,16 @@ package enum Dialer {
     /// handlers on `eventLoop` in the future's callback. Every step has its deadline. Fails with `DialError`.
     package static func dial(_ route: Route, on eventLoop: any EventLoop) -> EventLoopFuture<any Channel> {
         Dial(route, eventLoop).start()
+    }
+
+    /// Goes that way once, and closes the connection: what TLS has agreed on at its end; nil where there is none. Fails with
+    /// `DialError`.
+    package static func probe(_ route: Route, on eventLoop: any EventLoop) -> EventLoopFuture<TLSSession?> {
+        dial(route, on: eventLoop).map { channel in
+            let session = try? channel.pipeline.syncOperations.handler(type: TLSHandler.self).session
+            channel.close(promise: nil)
+            return session
+        }
     }
 }
 

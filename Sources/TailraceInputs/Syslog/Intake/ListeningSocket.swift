@@ -246,7 +246,8 @@ package final class ListeningSocket: Sendable {
             case ENOENT: "; make the directory"
             default: ""
             }
-        return SyslogError("\(address): \(what): \(String(cString: strerror(code)))\(remedy)")
+        return SyslogError(
+            "\(address): \(what): \(String(cString: strerror(code)))\(remedy)", isTaken: code == EADDRINUSE)
     }
 
     private static func place(_ address: SyslogAddress, _ descriptor: CInt) -> String {

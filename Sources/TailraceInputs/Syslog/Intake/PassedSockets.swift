@@ -22,6 +22,8 @@ package struct PassedSockets: Sendable {
 
     package static let ofThisProcess = PassedSockets(environment: { getenv($0).map { String(cString: $0) } })
 
+    package var isEmpty: Bool { names.isEmpty }
+
     func descriptors(named name: String) -> [CInt] {
         names.indices.filter { names[$0] == name }.map { first + CInt($0) }
     }
