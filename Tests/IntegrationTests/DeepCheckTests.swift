@@ -1,5 +1,6 @@
 import EventHubs
 import Glibc
+import HubReading
 import LocalHub
 import OpenSSLTransport
 import PulsarBroker
@@ -293,6 +294,24 @@ import Testing
         // A directory that cannot be looked into hides what is in it.
         chmod(directory("logs"), 0o711)
         #expect(try check(as: Self.nobody).has("error   input app: \(directory("logs")): ", "may not look into it"))
+        await hub.stop()
+    }
+
+    @Test func filesThatTheAgentMayReadAreWell() async throws {
+        let hub = try await LocalHub.started(in: directory)
+        let agent = try AgentProcess(directory, output: hub.output(directory))
+        try agent.log(Array("one\n".utf8))
+        _ = try await agent.status { $0.acknowledged(1) }
+        for path in [directory.path, directory("certificates"), directory("logs"), directory("state")] {
+            chmod(path, 0o755)
+        }
+        chmod(agent.configurationPath, 0o644)
+        chmod(directory("state/control.sock"), 0o666)
+        let result = try check(as: Self.nobody)
+        #expect(result.has("the agent runs: process \(agent.process.identifier)"))
+        #expect(result.has("ok      input app: ", "1 file; what the user", "the agent that runs may"))
+        #expect(agent.stop() == .code(0))
+        #expect(try check(as: Self.nobody).has("error   input app: \(directory("logs/app.log")): no right to read it"))
         await hub.stop()
     }
 

@@ -29,7 +29,7 @@ package struct DeepCheck {
         for input in configuration.inputs {
             findings.begin("input \(input.name)")
             switch input.kind {
-            case .file(let settings): FileInputCheck.run(input.name, settings, findings)
+            case .file(let settings): FileInputCheck.run(input.name, settings, agent, findings)
             case .journal(let settings): JournalCheck.run(settings, findings)
             case .syslog(let settings): PortCheck(agent, findings).run(input.name, settings)
             }

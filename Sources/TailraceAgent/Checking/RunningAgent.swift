@@ -1,4 +1,5 @@
 import Glibc
+internal import Transports
 
 /// The agent that listens at a control socket.
 struct RunningAgent: Equatable {
@@ -15,6 +16,16 @@ struct RunningAgent: Equatable {
             let peer = UnixSocket.peer(of: descriptor)
         else { return nil }
         (process, user) = peer
+    }
+
+    /// Whether it may read every file, whatever its rights say: by CAP_DAC_OVERRIDE or CAP_DAC_READ_SEARCH
+    /// (capabilities(7)), the numbers 1 and 2.
+    var readsEverything: Bool {
+        let path = "/proc/\(process)/status"
+        guard let bytes = try? SmallFile.bytes(path, limit: 64 << 10, what: path) else { return false }
+        let line = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix("CapEff:") }
+        let digits = line?.dropFirst(7).drop { $0 == "\t" || $0 == " " } ?? ""
+        return UInt64(digits, radix: 16).map { $0 & 0b110 != 0 } ?? false
     }
 
     /// The inodes of its sockets; nil when this user may not see them.

@@ -22,6 +22,7 @@ struct StateCheck {
         let isThere = checkDirectory()
         var spool: StoredSpool?
         if isThere {
+            tellOfAgent()
             checkContents()
             spool = checkSpool()
         }
@@ -69,6 +70,10 @@ struct StateCheck {
         } else {
             findings.ok(subject, directory, "belongs to \(owner), and can be written")
         }
+        return true
+    }
+
+    private func tellOfAgent() {
         if let agent {
             findings.ok(
                 subject, configuration.places.controlSocket,
@@ -76,7 +81,6 @@ struct StateCheck {
         } else {
             findings.ok(subject, configuration.places.controlSocket, "no agent runs")
         }
-        return true
     }
 
     /// The agent makes the last two components.
