@@ -130,7 +130,7 @@ let package = Package(
             name: "World",
             dependencies: [
                 "TailraceAgent", "TailraceDelivery", "TailraceSpool", "Producing", "LocalHub", "EventHubs", "AMQP",
-                "Transports", "TestSupport", nioCore, logging,
+                "Pulsar", "PulsarBroker", "Transports", "TestSupport", nioCore, logging,
             ],
             path: "Tests/World", swiftSettings: strict),
         .executableTarget(name: "worlds", dependencies: ["World"], path: "Tests/worlds", swiftSettings: strict),

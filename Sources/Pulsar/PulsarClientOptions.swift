@@ -26,6 +26,9 @@ public struct PulsarClientOptions: Sendable {
     /// How often brokers may send the client on to another one for one question; then it is `tooManyLookups`.
     public var maximumLookupRedirects = 20
 
+    /// The machine.
+    package var environment = ClientEnvironment()
+
     public init() {}
 
     /// Finds everything that is wrong before a client is made.

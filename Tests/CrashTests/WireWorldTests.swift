@@ -1,5 +1,3 @@
-import Glibc
-import Synchronization
 import Testing
 import World
 
@@ -23,44 +21,16 @@ import World
     ]
 
     @Test(arguments: found) func wiredWorldsThatOnceWentWrongGoRight(_ seed: UInt64) {
-        check(World.run(seed: seed, isWired: true))
+        check([World.run(seed: seed, wire: .hub)])
     }
 
-    /// As many as `make test` has time for, or the one that is asked for. Half of them are the same each time, half are new.
     @Test func whateverTheNetworkAndTheHubDoWhatWasPromisedArrives() {
-        if let seed = getenv("TAILRACE_WIRE_WORLD").flatMap({ UInt64(String(cString: $0)) }) {
-            return check(World.run(seed: seed, isWired: true))
-        }
-        let fresh = UInt64.random(in: 1 << 20...1 << 40)
-        let seeds: [UInt64] = Array(1...20) + Array(fresh..<(fresh + 20))
-        let next = Atomic<Int>(0)
-        let results = Mutex<[WorldResult]>([])
-        let threads = (0..<max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))).map { _ in
-            WorldThread {
-                while true {
-                    let index = next.add(1, ordering: .relaxed).oldValue
-                    guard index < seeds.count else { return }
-                    let result = World.run(seed: seeds[index], isWired: true)
-                    results.withLock { $0.append(result) }
-                }
-            }
-        }
-        for thread in threads { thread.join() }
-        for result in results.withLock({ $0 }) { check(result) }
-        #expect(results.withLock { $0.count } == seeds.count)
+        let seeds = WorldSeeds("TAILRACE_WIRE_WORLD", eachTime: 20)
+        let results = World.run(seeds: seeds.all, wire: .hub)
+        check(results, seeds)
         // They were worth living in.
-        #expect(results.withLock { $0.reduce(0) { $0 + $1.records } } > 1000)
+        #expect(seeds.isOneAlone || results.reduce(0) { $0 + $1.records } > 1000)
     }
 
-    @Test func aSeedIsAWiredWorld() {
-        for seed: UInt64 in 1...4 {
-            let first = World.run(seed: seed, isWired: true)
-            let second = World.run(seed: seed, isWired: true)
-            #expect(first.hash == second.hash && first.steps == second.steps, "seed \(seed)")
-        }
-    }
-
-    private func check(_ result: WorldResult) {
-        #expect(result.violations == [], "\(result.command)")
-    }
+    @Test func aSeedIsAWiredWorld() { checkThatSeedsAreWorlds(1...4, wire: .hub) }
 }

@@ -1,6 +1,3 @@
-import Glibc
-import Synchronization
-import TestSupport
 import Testing
 import World
 
@@ -27,35 +24,18 @@ import World
     ]
 
     @Test(arguments: found) func worldsThatOnceWentWrongGoRight(_ seed: UInt64) {
-        check(World.run(seed: seed))
+        check([World.run(seed: seed)])
     }
 
     /// As many as `make test` has time for, or the one that is asked for. Half of them are the same each time, half are new.
     @Test func whateverHappensWhatWasPromisedArrives() {
-        if let seed = getenv("TAILRACE_WORLD").flatMap({ UInt64(String(cString: $0)) }) {
-            return check(World.run(seed: seed))
-        }
-        let fresh = UInt64.random(in: 1 << 20...1 << 40)
-        let seeds: [UInt64] = Array(1...1000) + Array(fresh..<(fresh + 1000))
-        // A world is of one thread alone; the machine has more.
-        let next = Atomic<Int>(0)
-        let results = Mutex<[WorldResult]>([])
-        let threads = (0..<max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))).map { _ in
-            WorldThread {
-                while true {
-                    let index = next.add(1, ordering: .relaxed).oldValue
-                    guard index < seeds.count else { return }
-                    let result = World.run(seed: seeds[index])
-                    results.withLock { $0.append(result) }
-                }
-            }
-        }
-        for thread in threads { thread.join() }
-        for result in results.withLock({ $0 }) { check(result) }
-        #expect(results.withLock { $0.count } == seeds.count)
+        let seeds = WorldSeeds("TAILRACE_WORLD", eachTime: 1000)
+        let results = World.run(seeds: seeds.all)
+        check(results, seeds)
         // They were worth living in.
-        #expect(results.withLock { $0.reduce(0) { $0 + $1.records } } > 50_000)
-        #expect(results.withLock { $0.reduce(0) { $0 + $1.diskFailures } } > 1000)
+        guard !seeds.isOneAlone else { return }
+        #expect(results.reduce(0) { $0 + $1.records } > 50_000)
+        #expect(results.reduce(0) { $0 + $1.diskFailures } > 1000)
     }
 
     /// Some of the bytes; `make crash` takes them all.
@@ -68,15 +48,5 @@ import World
         }
     }
 
-    @Test func aSeedIsAWorld() {
-        for seed: UInt64 in 1...20 {
-            let first = World.run(seed: seed)
-            let second = World.run(seed: seed)
-            #expect(first.hash == second.hash && first.steps == second.steps, "seed \(seed)")
-        }
-    }
-
-    private func check(_ result: WorldResult) {
-        #expect(result.violations == [], "\(result.command)")
-    }
+    @Test func aSeedIsAWorld() { checkThatSeedsAreWorlds(1...20) }
 }

@@ -135,7 +135,7 @@ import Testing
         let rows = lines.drop { $0 != "## Bugs that the worlds found" }.dropFirst().prefix { !$0.hasPrefix("## ") }
             .filter { $0.hasPrefix("| ") }.dropFirst()
             .map { $0.split(separator: "|", omittingEmptySubsequences: false).dropFirst().dropLast().map { $0 } }
-        let found = ["WorldTests", "WireWorldTests"].flatMap { suite in
+        let found = ["WorldTests", "WireWorldTests", "PulsarWorldTests"].flatMap { suite in
             ChildProcess.text("\(Self.root)/Tests/CrashTests/\(suite).swift").split(separator: "\n")
                 .drop { !$0.contains("static let found") }.dropFirst()
                 .prefix { !$0.hasSuffix("]") }.filter { !$0.contains("//") }

@@ -29,6 +29,12 @@ package struct BrokerConfiguration: Sendable {
     package var hasProxy = false
     /// Where topics are kept; made when it is not there.
     package var storeDirectory: String
+    /// Topics are kept there instead.
+    package var memory: BrokerMemory?
+    /// Where everything happens; nil: a thread of the broker's own.
+    package var eventLoop: (any EventLoop)?
+    /// What the brokers are called, instead of listening: their owner gives them channels (`PulsarBroker.serve`).
+    package var names: [String]?
     package var deduplicates = true
     /// Partitions of topics, by full name; 0: not partitioned.
     package var partitions: [String: Int] = [:]
@@ -52,6 +58,17 @@ package struct BrokerConfiguration: Sendable {
 
     package init(storeDirectory: String) {
         self.storeDirectory = storeDirectory
+    }
+
+    /// Without threads, sockets and files.
+    ///
+    /// - Parameter names: of the brokers, of which each is a host.
+    package init(names: [String], memory: BrokerMemory, eventLoop: any EventLoop) {
+        storeDirectory = ""
+        brokers = names.count
+        self.names = names
+        self.memory = memory
+        self.eventLoop = eventLoop
     }
 }
 

@@ -2,31 +2,60 @@ package import Pulsar
 
 /// What a test makes the broker do at a moment of its choice.
 extension PulsarBroker {
-    /// Cuts every connection without a word.
-    package func dropConnections() async throws {
-        try await onLoop { for connection in Array($0.connections.values) { connection.close() } }
+    /// What can happen to a broker at any time.
+    package enum Event: Sendable {
+        /// Every connection is cut without a word.
+        case connectionsDrop
+        /// The producers of a topic, or all, are closed; their connections stay. With the URL of the new owner that the
+        /// clients are told; nil: they must ask.
+        case producersClose(topic: String?, assigned: String?)
+        /// Another broker of the cluster owns the topic from now on; producers are closed. Clients may be told which one.
+        case topicMoves(String, to: Int, isTold: Bool)
+        /// A topic has so many partitions; they only ever get more.
+        case partitionsCome(to: String, Int)
+        /// As `SendFault.stallWrites`, before anything is sent.
+        case writesWait(topic: String)
+        /// Writes go on after `SendFault.stallWrites`, or fail instead.
+        case writesGoOn(topic: String?, dropping: Bool)
     }
+
+    /// Takes place on the broker's event loop, soon.
+    package func happen(_ event: Event) { loop.execute { self.take(event) } }
+
+    private func take(_ event: Event) {
+        switch event {
+        case .connectionsDrop: for connection in inOrder { connection.close() }
+        case .producersClose(let topic, let assigned): producers(of: topic) { $0.closeProducer($1, assigned: assigned) }
+        case .topicMoves(let topic, let number, let isTold):
+            setOwner(of: topic, number)
+            producers(of: topic) { connection, producer in
+                connection.closeProducer(
+                    producer, assigned: isTold ? url(of: .broker(number), tls: connection.usesTLS) : nil)
+            }
+        case .partitionsCome(let topic, let count): setPartitionCount(of: topic, count)
+        case .writesWait(let topic): topics[topic]?.stallWrites()
+        case .writesGoOn(let name, let dropping):
+            for topic in topics.sorted(by: { $0.key < $1.key }).map(\.value) where name == nil || topic.name == name {
+                topic.resumeWrites(dropping: dropping)
+            }
+        }
+    }
+
+    /// Cuts every connection without a word.
+    package func dropConnections() async throws { try await onLoop { $0.take(.connectionsDrop) } }
 
     /// Closes the producers of a topic, or all; their connections stay.
     ///
     /// - Parameter assigned: the URL of the new owner that the clients are told; nil: they must ask.
     package func closeProducers(of topic: String? = nil, assigned: String? = nil) async throws {
-        try await onLoop { broker in
-            broker.producers(of: topic) { $0.closeProducer($1, assigned: assigned) }
-        }
+        try await onLoop { $0.take(.producersClose(topic: topic, assigned: assigned)) }
     }
 
     /// Another broker of the cluster owns the topic from now on; producers are closed.
     ///
     /// - Parameter isTold: whether the clients are told which one.
     package func move(_ topic: String, to number: Int, isTold: Bool) async throws {
-        try await onLoop { broker in
-            broker.setOwner(of: topic, number)
-            broker.producers(of: topic) { connection, producer in
-                connection.closeProducer(
-                    producer, assigned: isTold ? broker.url(of: .broker(number), tls: connection.usesTLS) : nil)
-            }
-        }
+        try await onLoop { $0.take(.topicMoves(topic, to: number, isTold: isTold)) }
     }
 
     /// TOPIC_MIGRATED to every producer and consumer of the topic.
@@ -78,12 +107,15 @@ extension PulsarBroker {
     ///
     /// - Parameter dropping: the writes fail instead.
     package func resumeWrites(dropping: Bool = false) async throws {
-        try await onLoop { for topic in $0.topics.values { topic.resumeWrites(dropping: dropping) } }
+        try await onLoop { $0.take(.writesGoOn(topic: nil, dropping: dropping)) }
     }
 
+    /// Connections in the order of their coming.
+    private var inOrder: [BrokerConnection] { connections.sorted { $0.key < $1.key }.map(\.value) }
+
     func producers(of topic: String?, _ body: (BrokerConnection, BrokerProducer) -> Void) {
-        for connection in Array(connections.values) {
-            for producer in Array(connection.producers.values) where topic == nil || producer.topic.name == topic {
+        for connection in inOrder {
+            for producer in connection.inOrder where topic == nil || producer.topic.name == topic {
                 body(connection, producer)
             }
         }

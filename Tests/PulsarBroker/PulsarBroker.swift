@@ -1,6 +1,6 @@
 import Glibc
 package import Logging
-internal import NIOCore
+package import NIOCore
 internal import NIOPosix
 internal import OpenSSLTransport
 internal import Pulsar
@@ -18,8 +18,9 @@ package final class PulsarBroker: @unchecked Sendable {
 
     package let configuration: BrokerConfiguration
     let logger: Logger
-    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    var loop: any EventLoop { group.any() }
+    /// Nil: the loop is somebody else's.
+    private let group: MultiThreadedEventLoopGroup?
+    let loop: any EventLoop
     private let tls: TLSContext?
 
     private(set) var authentication: BrokerAuthentication
@@ -41,7 +42,10 @@ package final class PulsarBroker: @unchecked Sendable {
         self.logger = logger
         authentication = configuration.authentication
         partitionCounts = configuration.partitions
-        try Self.makeDirectory(configuration.storeDirectory)
+        group = configuration.eventLoop == nil ? MultiThreadedEventLoopGroup(numberOfThreads: 1) : nil
+        guard let loop = configuration.eventLoop ?? group?.any() else { preconditionFailure("one of the two is there") }
+        self.loop = loop
+        if configuration.memory == nil { try Self.makeDirectory(configuration.storeDirectory) }
         tls = try configuration.tls.map { tls in
             try Self.makeDirectory(tls.directory)
             let files = TLSIdentityFiles(
@@ -84,7 +88,7 @@ package final class PulsarBroker: @unchecked Sendable {
     }
 
     private func listen(_ role: BrokerListener.Role, _ port: Int, tls: TLSContext?) async throws {
-        let channel = try await ServerBootstrap(group: group)
+        let channel = try await ServerBootstrap(group: loop)
             .serverChannelOption(.backlog, value: 256)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
@@ -93,19 +97,35 @@ package final class PulsarBroker: @unchecked Sendable {
                 value: AdaptiveRecvByteBufferAllocator(minimum: 1 << 10, initial: 1 << 16, maximum: 1 << 20)
             )
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let pipeline = channel.pipeline.syncOperations
-                    if let tls { try pipeline.addHandler(TLSHandler(server: tls)) }
-                    self.connectionsAccepted += 1
-                    try pipeline.addHandler(
-                        BrokerConnection(
-                            id: self.connectionsAccepted - 1, broker: self, role: role, usesTLS: tls != nil))
-                }
+                channel.eventLoop.makeCompletedFuture { try self.accept(channel, role, tls) }
             }
             .bind(host: configuration.host, port: port).get()
         try await onLoop {
             $0.listeners.append(BrokerListener(role: role, usesTLS: tls != nil, channel: channel))
         }
+    }
+
+    private func accept(_ channel: any Channel, _ role: BrokerListener.Role, _ tls: TLSContext?) throws {
+        let pipeline = channel.pipeline.syncOperations
+        if let tls { try pipeline.addHandler(TLSHandler(server: tls)) }
+        connectionsAccepted += 1
+        try pipeline.addHandler(
+            BrokerConnection(id: connectionsAccepted - 1, broker: self, role: role, usesTLS: tls != nil))
+    }
+
+    /// Takes a connection to the broker of that name. On its event loop, before the channel is active.
+    package func serve(_ channel: any Channel, name: String) throws {
+        guard let number = configuration.names?.firstIndex(of: name) else {
+            throw Failure(description: "there is no broker \(name)")
+        }
+        try accept(channel, .broker(number), nil)
+    }
+
+    /// As a kill would: what it still does has no effect. The owner of the channels ends them.
+    ///
+    /// - Parameter writes: how many of the writes of a topic that are under way reach the store.
+    package func abandon(keeping writes: (_ topic: String) -> Int) {
+        for (name, topic) in topics.sorted(by: { $0.key < $1.key }) { topic.abandon(keeping: writes(name)) }
     }
 
     /// Closes everything. Once.
@@ -116,7 +136,7 @@ package final class PulsarBroker: @unchecked Sendable {
             return broker.listeners.map(\.channel)
         }
         for channel in channels { try? await channel.close() }
-        try await group.shutdownGracefully()
+        try await group?.shutdownGracefully()
     }
 
     func onLoop<Result: Sendable>(
@@ -128,7 +148,11 @@ package final class PulsarBroker: @unchecked Sendable {
     // MARK: - Where
 
     func url(of role: BrokerListener.Role, tls: Bool) -> String? {
-        listeners.first { $0.role == role && $0.usesTLS == tls }?.url
+        if let names = configuration.names {
+            guard !tls, case .broker(let number) = role, number < names.count else { return nil }
+            return "pulsar://\(names[number]):6650"
+        }
+        return listeners.first { $0.role == role && $0.usesTLS == tls }?.url
     }
 
     /// How a client reaches one of the brokers; nil when there is none such.
@@ -159,7 +183,8 @@ package final class PulsarBroker: @unchecked Sendable {
     func topic(_ name: String) throws -> Topic {
         if let topic = topics[name] { return topic }
         let topic = try Topic(
-            name: name, directory: configuration.storeDirectory, deduplicates: configuration.deduplicates
+            name: name, directory: configuration.storeDirectory, memory: configuration.memory,
+            deduplicates: configuration.deduplicates
         ) { [weak self] topic in
             self?.producers(of: topic.name) { $0.closeProducer($1, assigned: nil) }
         }
@@ -185,7 +210,7 @@ package final class PulsarBroker: @unchecked Sendable {
 
     func closed(_ connection: BrokerConnection) {
         connections[connection.id] = nil
-        let left = connection.producers.values.map { (connection.key($0.id), $0.topic) }
+        let left = connection.inOrder.map { (connection.key($0.id), $0.topic) }
         guard configuration.disconnectNotice > .zero else {
             for (key, topic) in left { leave(key, topic) }
             return
@@ -205,11 +230,12 @@ package final class PulsarBroker: @unchecked Sendable {
 
     // MARK: - Faults
 
-    func fault(_ command: SendCommand, _ producer: BrokerProducer) -> SendFault? {
+    func fault(_ command: SendCommand, _ payload: FramePayload, _ producer: BrokerProducer) -> SendFault? {
         defer { sends += 1 }
         return configuration.onSend?(
             BrokerSend(
-                number: sends, topic: producer.topic.name, producerName: producer.name, command: command))
+                number: sends, topic: producer.topic.name, producerName: producer.name, command: command,
+                payload: payload))
     }
 
     func fault(_ command: Command, _ connection: Int) -> RequestFault? {
@@ -225,8 +251,10 @@ package final class PulsarBroker: @unchecked Sendable {
 
     /// From now on; a topic only ever gets more partitions.
     package func setPartitions(of topic: String, _ count: Int) async throws {
-        try await onLoop { $0.partitionCounts[topic] = count }
+        try await onLoop { $0.setPartitionCount(of: topic, count) }
     }
+
+    func setPartitionCount(of topic: String, _ count: Int) { partitionCounts[topic] = count }
 
     /// While silent, the broker reads and says nothing; what came meanwhile is lost.
     package func setSilent(_ isSilent: Bool) async throws { try await onLoop { $0.isSilent = isSilent } }

@@ -18,8 +18,9 @@ import Testing
         let client: PulsarClient
         let topic: TopicName
 
-        init(deduplicates: Bool = true) async throws {
+        init(deduplicates: Bool = true, onSend: (@Sendable (BrokerSend) -> SendFault?)? = nil) async throws {
             var configuration = BrokerConfiguration(storeDirectory: directory("store"))
+            configuration.onSend = onSend
             configuration.deduplicates = deduplicates
             broker = try PulsarBroker(configuration)
             try await broker.start()
@@ -83,6 +84,30 @@ import Testing
         #expect(await send(lane, 15...15) == .accepted)
         #expect(try bench.stored() == (0...15).map { "record \($0)" })
         #expect(!lane.isTakenOver)
+        await lane.close()
+        try await bench.end()
+    }
+
+    /// As one above a limit that the topic has of its own, and that CONNECTED does not tell.
+    @Test func whatATopicWillNeverTakeIsRefusedForGoodAndTheRestGoesOn() async throws {
+        let bench = try await Bench { send in
+            send.messages.contains { $0.text == "record 3" }
+                ? .refuse(.notAllowedError, "Exceed maximum message size") : nil
+        }
+        let lane = try await bench.lane(PulsarGuarantee(producerName: "agent", isOn: true))
+        guard case .rejected(let reason) = await send(lane, 0...4) else {
+            Issue.record("what is never taken is not to be sent again as it is")
+            return
+        }
+        #expect(reason.contains("Exceed maximum message size"))
+        // As the drain divides it.
+        #expect(await send(lane, 0...2) == .accepted)
+        guard case .rejected = await send(lane, 3...3) else {
+            Issue.record("a record that is never taken holds the others up")
+            return
+        }
+        #expect(await send(lane, 4...4) == .accepted)
+        #expect(try bench.stored() == [0, 1, 2, 4].map { "record \($0)" })
         await lane.close()
         try await bench.end()
     }

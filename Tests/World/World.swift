@@ -14,11 +14,18 @@ package struct WorldResult: Sendable {
     package var records: Int
     package var lives: Int
     package var diskFailures: Int
-    package var isWired: Bool
+    /// Nil: the service was in memory.
+    package var wire: WireKind?
 
     /// Reruns it.
     package var command: String {
-        "TAILRACE_\(isWired ? "WIRE_" : "")WORLD=\(seed) Tests/run --filter \(isWired ? "Wire" : "")WorldTests"
+        let (variable, suite) =
+            switch wire {
+            case nil: ("WORLD", "WorldTests")
+            case .hub: ("WIRE_WORLD", "WireWorldTests")
+            case .pulsar: ("PULSAR_WORLD", "PulsarWorldTests")
+            }
+        return "TAILRACE_\(variable)=\(seed) Tests/run --filter CrashTests.\(suite)"
     }
 }
 
@@ -27,6 +34,7 @@ package struct WorldResult: Sendable {
 /// must have arrived must have arrived. One thread runs everything.
 package final class World {
     private let seed: UInt64
+    private let kind: WireKind?
     private let plan: WorldPlan
     private var random: SeededGenerator
     private let disk: SimulatedDisk
@@ -46,19 +54,20 @@ package final class World {
     /// The last process ended in peace: its ledger knows all that it heard.
     private var endedInPeace = false
 
-    /// - Parameter isWired: the service is a hub behind a network, and the way there is the agent's.
-    package static func run(seed: UInt64, isWired: Bool = false, prints: Bool = false) -> WorldResult {
-        World(seed: seed, isWired: isWired, prints: prints).run()
+    /// - Parameter wire: the service is one of these behind a network, and the way there is the agent's.
+    package static func run(seed: UInt64, wire: WireKind? = nil, prints: Bool = false) -> WorldResult {
+        World(seed: seed, wire: wire, prints: prints).run()
     }
 
-    private init(seed: UInt64, isWired: Bool, prints: Bool) {
+    private init(seed: UInt64, wire kind: WireKind?, prints: Bool) {
         self.seed = seed
+        self.kind = kind
         random = SeededGenerator(seed: seed)
         // Growth has dice of its own, so that worlds of old seeds stay as they were.
         var dice = SeededGenerator(seed: ~seed)
         var plan = WorldPlan(&random)
         plan.addGrowth(&dice)
-        let wire = isWired ? WirePlan(&plan, &dice) : nil
+        let wire = kind.map { WirePlan($0, &plan, &dice) }
         self.plan = plan
         disk = SimulatedDisk(seed: random.next())
         let serviceSeed = random.next()
@@ -70,7 +79,7 @@ package final class World {
             nanoseconds: { clock.now }, instant: { beginning.advanced(by: .nanoseconds(Int64(clock.now))) },
             wallMilliseconds: { 1_700_000_000_000 + Int64(clock.now / 1_000_000) })
         if let wire {
-            service = WireHub(wire, partitions: plan.partitions, clocks: clocks, seed: serviceSeed)
+            service = wire.makeService(partitions: plan.partitions, clocks: clocks, seed: serviceSeed)
         } else {
             service = SimulatedService(plan.kind, partitions: plan.partitions, seed: serviceSeed)
         }
@@ -81,7 +90,7 @@ package final class World {
 
     /// Nanoseconds: what is in flight gets five seconds, the connections two, and what others do meanwhile takes time too.
     private static let stopLimit: UInt64 = 8_000_000_000
-    /// With a hub and a network that behave: the longest waits there are, one behind the other.
+    /// With a service and a network that behave: the longest waits there are, one behind the other.
     private static let lastLimit: UInt64 = 600_000_000_000
 
     // MARK: - The course of the world
@@ -97,7 +106,7 @@ package final class World {
         return WorldResult(
             seed: seed, violations: expectations.violations, hash: trace.hash, steps: actors.steps,
             records: Int(expectations.promised), lives: lives, diskFailures: disk.failures,
-            isWired: plan.isWired)
+            wire: kind)
     }
 
     private func watch() {

@@ -2,46 +2,39 @@ import Glibc
 import Synchronization
 import World
 
-/// `worlds [--wire] [--seeds N] [--seconds N] [--first SEED] [--seed SEED [--trace]]`: runs simulated worlds on all
-/// processors, tells what went wrong in them, and how fast they were; with `--wire` those whose service is behind a network. `worlds --bytes` spoils every byte of a spool, in three ways.
+/// `worlds [--wire | --pulsar] [--seeds N] [--seconds N] [--first SEED] [--seed SEED [--trace]]`: runs simulated worlds on all
+/// processors, tells what went wrong in them, and how fast they were; with `--wire` those whose service is an event hub
+/// behind a network, with `--pulsar` Pulsar brokers. `worlds --bytes` spoils every byte of a spool, in three ways.
 @main
 struct Worlds {
     static func main() {
         var arguments = Arguments(CommandLine.arguments.dropFirst())
-        let isWired = arguments.has("--wire")
+        var wire: WireKind? = arguments.has("--wire") ? .hub : nil
+        if arguments.has("--pulsar") { wire = .pulsar }
         if let seed = arguments.number("--seed") {
-            let result = World.run(seed: seed, isWired: isWired, prints: arguments.has("--trace"))
+            let result = World.run(seed: seed, wire: wire, prints: arguments.has("--trace"))
             report(result)
             exit(result.violations.isEmpty ? 0 : 1)
         }
         if arguments.has("--bytes") { exit(spoilBytes() ? 0 : 1) }
         let seconds = arguments.number("--seconds").map { Double($0) } ?? .infinity
-        let seeds = arguments.number("--seeds") ?? (seconds.isFinite ? .max : isWired ? 500 : 2000)
+        let seeds = arguments.number("--seeds") ?? (seconds.isFinite ? .max : wire == nil ? 2000 : 500)
         let first = arguments.number("--first") ?? UInt64.random(in: 0...1 << 40)
-        exit(run(isWired, first: first, seeds: seeds, seconds: seconds) ? 0 : 1)
+        exit(run(wire, first: first, seeds: seeds, seconds: seconds) ? 0 : 1)
     }
 
-    private static func run(_ isWired: Bool, first: UInt64, seeds: UInt64, seconds: Double) -> Bool {
+    private static func run(_ wire: WireKind?, first: UInt64, seeds: UInt64, seconds: Double) -> Bool {
         let tally = Mutex(Tally())
-        let begun = Atomic<UInt64>(0)
-        let jobs = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-        tellTheWorldsOfATrap(jobs)
-        let threads = (0..<jobs).map { job in
-            WorldThread {
-                while tally.withLock({ $0.elapsed }) < seconds {
-                    let number = begun.add(1, ordering: .relaxed).oldValue
-                    guard number < seeds else { return }
-                    running[job] = first &+ number
-                    let result = World.run(seed: first &+ number, isWired: isWired)
-                    tally.withLock { tally in
-                        report(result)
-                        tally.add(result)
-                        if tally.isTimeToTell { tally.tell() }
-                    }
-                }
+        tellTheWorldsOfATrap(WorldThread.count)
+        WorldThread.share(seeds, while: { tally.withLock { $0.elapsed } < seconds }) { number, job in
+            running[job] = first &+ number
+            let result = World.run(seed: first &+ number, wire: wire)
+            tally.withLock { tally in
+                report(result)
+                tally.add(result)
+                if tally.isTimeToTell { tally.tell() }
             }
         }
-        for thread in threads { thread.join() }
         return tally.withLock { tally in
             tally.tell()
             return tally.failed == 0
@@ -56,23 +49,15 @@ struct Worlds {
             print("no spool to spoil: \(error)")
             return false
         }
-        let begun = Atomic<Int>(0)
         let failed = Mutex(0)
         let beginning = ContinuousClock.now
-        let threads = (0..<max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))).map { _ in
-            WorldThread {
-                while true {
-                    let number = begun.add(1, ordering: .relaxed).oldValue
-                    guard number < damage.places.count else { return }
-                    guard let difference = damage.check(damage.places[number]) else { continue }
-                    failed.withLock {
-                        $0 += 1
-                        if $0 <= 20 { print(difference) }
-                    }
-                }
+        WorldThread.share(UInt64(damage.places.count)) { number, _ in
+            guard let difference = damage.check(damage.places[Int(number)]) else { return }
+            failed.withLock {
+                $0 += 1
+                if $0 <= 20 { print(difference) }
             }
         }
-        for thread in threads { thread.join() }
         let seconds = Int(beginning.duration(to: .now) / .seconds(1))
         return failed.withLock {
             print("\(damage.places.count) spools with a byte flipped, zeroed or cut off, \($0) failed; \(seconds) s")

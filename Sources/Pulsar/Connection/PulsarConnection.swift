@@ -49,7 +49,7 @@ package final class PulsarConnection: ChannelInboundHandler, @unchecked Sendable
         self.eventLoop = eventLoop
         self.logger = logger
         authenticationTimeout = configuration.authenticationTimeout
-        machine = ConnectionMachine(configuration, now: .now())
+        machine = ConnectionMachine(configuration, now: eventLoop.now)
         closing = eventLoop.makePromise()
     }
 
@@ -124,7 +124,7 @@ package final class PulsarConnection: ChannelInboundHandler, @unchecked Sendable
     package func forgetProducer(_ id: UInt64) {
         eventLoop.preconditionInEventLoop()
         sessions[id] = nil
-        machine.ended(id, .now())
+        machine.ended(id, eventLoop.now)
         setTimer()
     }
 
@@ -178,7 +178,7 @@ package final class PulsarConnection: ChannelInboundHandler, @unchecked Sendable
     /// Somebody is about to use the connection: it is not idle.
     package func touch() {
         eventLoop.execute {
-            self.machine.touch(.now())
+            self.machine.touch(self.eventLoop.now)
             self.setTimer()
         }
     }
@@ -196,7 +196,7 @@ package final class PulsarConnection: ChannelInboundHandler, @unchecked Sendable
     private func ask(_ command: Command, _ deadline: NIODeadline) -> EventLoopFuture<Command> {
         let promise = eventLoop.makePromise(of: Command.self)
         do throws(PulsarError) {
-            let (id, question) = try machine.ask(command, deadline: deadline, now: .now())
+            let (id, question) = try machine.ask(command, deadline: deadline, now: eventLoop.now)
             answers[id] = promise
             send(question)
             setTimer()
@@ -220,7 +220,7 @@ package final class PulsarConnection: ChannelInboundHandler, @unchecked Sendable
         if received.readableBytes == 0 { received = bytes } else { received.writeBuffer(&bytes) }
         do throws(WireError) {
             while let frame = try decoder.decode(buffer: &received) {
-                perform(machine.received(frame.command, now: .now()))
+                perform(machine.received(frame.command, now: eventLoop.now))
                 guard !machine.isClosed else { return }
             }
         } catch {
@@ -239,7 +239,7 @@ package final class PulsarConnection: ChannelInboundHandler, @unchecked Sendable
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
         guard context.channel.isWritable else { return }
-        for session in sessions.values { session.connectionIsWritable() }
+        for session in inOrder(sessions) { session.connectionIsWritable() }
     }
 
     // MARK: Actions
@@ -317,7 +317,12 @@ package final class PulsarConnection: ChannelInboundHandler, @unchecked Sendable
         isOpening = nil
         closing.succeed()
         for id in unanswered { answers[id]?.fail(error) }
-        for session in sessions.values { session.connectionClosed(error) }
+        for session in inOrder(sessions) { session.connectionClosed(error) }
+    }
+
+    /// Of their making, so that the same happens in the same way again.
+    private func inOrder(_ sessions: [UInt64: any ProducerSession]) -> [any ProducerSession] {
+        sessions.sorted { $0.key < $1.key }.map(\.value)
     }
 
     /// One timer for the next thing that is due. One that is set too early finds nothing to do, and is set again.
@@ -329,7 +334,7 @@ package final class PulsarConnection: ChannelInboundHandler, @unchecked Sendable
         timer = eventLoop.scheduleTask(deadline: next) {
             self.timer = nil
             self.timerDeadline = nil
-            for action in self.machine.timePassed(.now()) { self.perform(action) }
+            for action in self.machine.timePassed(self.eventLoop.now) { self.perform(action) }
             self.setTimer()
         }
     }

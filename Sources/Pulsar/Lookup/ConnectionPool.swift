@@ -117,6 +117,7 @@ package final class ConnectionPool: Sendable {
     /// The way to a broker.
     package func route(to host: ServiceURL.Host, usesTLS: Bool) -> Route {
         var route = Route(host: host.name, port: host.port, tls: usesTLS ? tls : nil)
+        route.connector = options.environment.connector
         route.connectTimeout = options.connectionTimeout
         route.handshakeTimeout = options.connectionTimeout
         return route
@@ -139,7 +140,7 @@ package final class ConnectionPool: Sendable {
     package func drop() -> [PulsarConnection] {
         let connections = state.withLock { state in
             state.isClosed = true
-            return state.entries.values.compactMap(\.open)
+            return state.entries.values.sorted { $0.number < $1.number }.compactMap(\.open)
         }
         for connection in connections { connection.close(Self.closed) }
         return connections

@@ -22,7 +22,7 @@ package final class ConnectionSource: Sendable {
         _ url: ServiceURL, _ options: PulsarClientOptions, _ authentication: PulsarAuthentication,
         _ group: any EventLoopGroup, _ logger: Logger, firstHost: Int? = nil
     ) throws(PulsarError) {
-        hosts = ServiceHosts(url, first: firstHost)
+        hosts = ServiceHosts(url, first: firstHost, using: options.environment.dice)
         pool = try ConnectionPool(usesTLS: url.usesTLS, options, authentication, group, logger)
         self.options = options
         self.authentication = authentication
@@ -62,7 +62,7 @@ package final class ConnectionSource: Sendable {
     ///
     /// - Parameter url: another cluster than the client's own, which the topic has moved to; nil: the client's own.
     package func connection(owning topic: TopicName, in url: ServiceURL? = nil) -> EventLoopFuture<PulsarConnection> {
-        let hosts = url.map { ServiceHosts($0) } ?? hosts
+        let hosts = url.map { ServiceHosts($0, using: options.environment.dice) } ?? hosts
         return persistently("the broker of \(topic)", hosts) { host, deadline in
             let address = try await self.find(topic, through: host, hosts.url.usesTLS, deadline)
             return try await self.connect(address, deadline)
@@ -162,8 +162,9 @@ package final class ConnectionSource: Sendable {
         _ attempt: @escaping @Sendable (ServiceURL.Host, NIODeadline) async throws -> Value
     ) -> EventLoopFuture<Value> {
         let limit = TimeAmount(options.operationTimeout)
-        let deadline = NIODeadline.now() + limit
-        return group.next().makeFutureWithTask {
+        let loop = group.next()
+        let deadline = loop.now + limit
+        return loop.makeFuture(on: options.environment.executor) {
             var failures = 0
             var hasFreshCredentials = !self.authentication.canRenew
             while true {
@@ -183,24 +184,24 @@ package final class ConnectionSource: Sendable {
                     failures += 1
                     hosts.failed(host)
                     let delay = self.delay(failures, hosts.count)
-                    guard NIODeadline.now() + delay < deadline else {
+                    guard loop.now + TimeAmount(delay) < deadline else {
                         error.message =
                             "\(what) could not be found out in \(limit.text), tried \(failures)"
                             + " \(failures == 1 ? "time" : "times"); the last time: \(error.message)"
                         throw error
                     }
-                    self.logger.debug("\(error); tried again", metadata: ["delay": "\(delay.text)", "host": "\(host)"])
-                    if delay > .zero { try await Task.sleep(nanoseconds: UInt64(delay.nanoseconds)) }
+                    self.logger.debug(
+                        "\(error); tried again", metadata: ["delay": "\(TimeAmount(delay).text)", "host": "\(host)"])
+                    if delay > .zero { try await loop.sleep(for: delay) }
                 }
             }
         }
     }
 
     /// Every host is tried once before there is a wait.
-    private func delay(_ failures: Int, _ hosts: Int) -> TimeAmount {
+    private func delay(_ failures: Int, _ hosts: Int) -> Duration {
         guard failures % hosts == 0 else { return .zero }
-        var generator = SystemRandomNumberGenerator()
-        let policy = Self.retryPolicy(options)
-        return TimeAmount(policy.delay(afterFailures: failures / hosts, suggested: nil, using: &generator))
+        var dice = options.environment.dice
+        return Self.retryPolicy(options).delay(afterFailures: failures / hosts, suggested: nil, using: &dice)
     }
 }

@@ -5,10 +5,11 @@ final class ServiceHosts: Sendable {
     let url: ServiceURL
     private let current: Mutex<Int>
 
-    /// - Parameter first: where to begin; by default anywhere, so that a thousand clients do not all ask the same one.
-    init(_ url: ServiceURL, first: Int? = nil) {
+    /// - Parameter first: where to begin; nil: anywhere, so that a thousand clients do not all ask the same one.
+    init(_ url: ServiceURL, first: Int? = nil, using dice: ClientEnvironment.Dice) {
+        var dice = dice
         self.url = url
-        current = Mutex(first ?? Int.random(in: 0..<url.hosts.count))
+        current = Mutex(first ?? Int.random(in: 0..<url.hosts.count, using: &dice))
     }
 
     var host: ServiceURL.Host { current.withLock { url.hosts[$0] } }

@@ -57,6 +57,6 @@ extension PulsarClient {
                 topic: topic, producerID: makeProducerID(), machine: machine, accessMode: accessMode,
                 properties: properties, isEncrypted: isEncrypted, schema: schema,
                 operationTimeout: options.operationTimeout),
-            source: source, eventLoop: eventLoopGroup.any(), logger: logger)
+            source: source, environment: options.environment, eventLoop: eventLoopGroup.any(), logger: logger)
     }
 }

@@ -64,6 +64,7 @@ extension BrokerConnection {
     }
 
     func close(_ command: CloseProducerCommand) {
+        delayedProducers.remove(command.producerID)
         if let producer = producers.removeValue(forKey: command.producerID) {
             broker.leave(key(producer.id), producer.topic)
         }
@@ -97,7 +98,7 @@ extension BrokerConnection {
         if let (error, message) = mistake(command, payload, producer) {
             return answer(producer, [refusal(command, error, message)])
         }
-        let fault = broker.fault(command, producer)
+        let fault = broker.fault(command, payload, producer)
         switch fault {
         case .refuse(let error, let message): return answer(producer, [refusal(command, error, message)])
         case .silence: return

@@ -27,6 +27,8 @@ final class BrokerConnection: ChannelInboundHandler {
     var closedProducers: Set<UInt64> = []
     var consumers: [UInt64: BrokerConsumer] = [:]
     var challengeDeadline: Scheduled<Void>?
+    /// Producers whose opening waits for a fault script.
+    var delayedProducers: Set<UInt64> = []
 
     private var decoder: FrameDecoder
     private var received = ByteBuffer()
@@ -46,6 +48,9 @@ final class BrokerConnection: ChannelInboundHandler {
         decoder = FrameDecoder(
             maximumMessageSize: broker.configuration.maximumMessageSize ?? FrameDecoder.defaultMaximumMessageSize)
     }
+
+    /// Its producers in the order of their making.
+    var inOrder: [BrokerProducer] { producers.sorted { $0.key < $1.key }.map(\.value) }
 
     var eventLoop: NIOIsolatedEventLoop? { context?.eventLoop.assumeIsolated() }
 
@@ -149,7 +154,20 @@ final class BrokerConnection: ChannelInboundHandler {
         case .answer(let commands)?: for command in commands { send(command) }
         case .silence?: break
         case .drop?: close()
-        case .delay(let time)?: _ = eventLoop?.scheduleTask(in: time) { [weak self] in self?.handle(frame.command) }
+        case .delay(let time)?: delay(frame.command, time)
+        }
+    }
+
+    private func delay(_ command: Command, _ time: TimeAmount) {
+        var producer: UInt64?
+        if case .producer(let opening) = command {
+            producer = opening.producerID
+            delayedProducers.insert(opening.producerID)
+        }
+        _ = eventLoop?.scheduleTask(in: time) { [weak self] in
+            // It may have been closed before it was open.
+            if let producer, self?.delayedProducers.remove(producer) == nil { return }
+            self?.handle(command)
         }
     }
 

@@ -8,6 +8,10 @@ package struct BrokerSend: Sendable {
     package var topic: String
     package var producerName: String
     package var command: SendCommand
+    package var payload: FramePayload
+
+    /// What it would store, message by message.
+    package var messages: [StoredMessage] { (try? StoredMessage.all(in: payload, number: number)) ?? [] }
 }
 
 /// What a fault script can make of a SEND. Receipts of one producer keep their order, whatever is late.

@@ -23,7 +23,7 @@ final class Topic {
     let name: String
     /// One ledger for the topic's life, a number made from its name: positions survive a restart.
     let ledgerID: Int64
-    let log: TopicLog
+    let log: any TopicEntries
     /// Nil: off.
     private var deduplication: Deduplication?
     var admission = ProducerAdmission()
@@ -37,19 +37,30 @@ final class Topic {
     /// Writes wait while a fault script says so.
     private var isStalled = false
     private var stalled: [Write] = []
+    /// Its broker is no more.
+    private var isAbandoned = false
 
-    init(name: String, directory: String, deduplicates: Bool, failed: @escaping (Topic) -> Void) throws {
+    /// - Parameter memory: where its entries are; nil: in the directory.
+    init(
+        name: String, directory: String, memory: BrokerMemory?, deduplicates: Bool, failed: @escaping (Topic) -> Void
+    ) throws {
         self.name = name
         self.failed = failed
         var checksum = CRC32C()
         checksum.update(ByteBuffer(string: name))
         ledgerID = Int64(checksum.value)
         var found = Deduplication()
-        log = try TopicLog(path: "\(directory)/\(TopicFileName.name(of: name))") { entry in
+        func find(_ entry: FramePayload) {
             guard let metadata = try? entry.metadata(), Self.counts(metadata) else { return }
             found.stored(
                 from: metadata.producerName, sequenceID: Int64(bitPattern: metadata.sequenceID),
                 highest: Int64(bitPattern: metadata.highestSequenceID ?? 0))
+        }
+        if let memory {
+            log = memory.log(of: name)
+            for index in 0..<log.count { find(try log.entry(index)) }
+        } else {
+            log = try TopicLog(path: "\(directory)/\(TopicFileName.name(of: name))", found: find)
         }
         deduplication = deduplicates && !name.hasPrefix("non-persistent:") ? found : nil
     }
@@ -64,6 +75,7 @@ final class Topic {
 
     /// - Parameter then: called at once, or when writes go on.
     func store(_ entry: FramePayload, _ command: SendCommand, from name: String, then: @escaping (Outcome) -> Void) {
+        guard !isAbandoned else { return }
         let sequenceID = Int64(bitPattern: command.sequenceID)
         let highest = max(sequenceID, Int64(bitPattern: command.highestSequenceID ?? 0))
         let isCounted = command.isChunk != true || (try? entry.metadata()).map(Self.counts) ?? true
@@ -79,6 +91,15 @@ final class Topic {
         let write = Write(
             entry: entry, name: name, sequenceID: sequenceID, highest: highest, isCounted: isCounted, then: then)
         if isStalled { stalled.append(write) } else { perform(write) }
+    }
+
+    /// Its broker is no more: nothing happens to it any longer.
+    ///
+    /// - Parameter writes: so many of those that wait reach the store, at most, and nobody hears of them.
+    func abandon(keeping writes: Int) {
+        for write in stalled.prefix(writes) { _ = try? log.append(write.entry) }
+        stalled = []
+        isAbandoned = true
     }
 
     private func perform(_ write: Write) {

@@ -7,7 +7,7 @@ internal import Pulsar
 /// An entry: the length of the rest and its CRC-32C, each four bytes, big-endian; then the length of the message
 /// metadata, the metadata, and the payload, as they stood in the SEND behind its checksum. A torn entry at the end, which a
 /// kill in the middle of a write leaves, is cut off when the file is opened.
-final class TopicLog {
+final class TopicLog: TopicEntries {
     struct Failure: Error, CustomStringConvertible {
         let description: String
         init(_ what: String, _ path: String) { description = "\(what) \(path): \(String(cString: strerror(errno)))" }

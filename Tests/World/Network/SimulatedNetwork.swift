@@ -52,6 +52,7 @@ final class SimulatedNetwork: @unchecked Sendable {
     }
 
     private struct Call {
+        let host: String
         let loop: SimulatedLoop
         let arrival: UInt64
         let deadline: UInt64
@@ -59,8 +60,11 @@ final class SimulatedNetwork: @unchecked Sendable {
     }
 
     var weather = Weather()
-    /// Where connections go; nil: nobody listens there.
-    var server: (loop: SimulatedLoop, accept: @Sendable (SimulatedChannel) throws -> Void)?
+    /// Takes the connection that was made to a host.
+    typealias Accept = @Sendable (_ channel: SimulatedChannel, _ host: String) throws -> Void
+
+    /// Where connections go, to whatever host; nil: nobody listens there.
+    var server: (loop: SimulatedLoop, accept: Accept)?
     /// Nobody is there to refuse a connection either.
     var isServerDark = false
     /// Told what becomes of connections.
@@ -92,12 +96,12 @@ final class SimulatedNetwork: @unchecked Sendable {
     // MARK: - Connecting
 
     /// A `Route.Connector`.
-    func connect(_ loop: SimulatedLoop, timeout: TimeAmount) -> EventLoopFuture<any Channel> {
+    func connect(_ loop: SimulatedLoop, to host: String, timeout: TimeAmount) -> EventLoopFuture<any Channel> {
         let promise = loop.makePromise(of: (any Channel).self)
         let now = clock()
         calls.append(
             Call(
-                loop: loop, arrival: now + delay(), deadline: now + UInt64(clamping: timeout.nanoseconds),
+                host: host, loop: loop, arrival: now + delay(), deadline: now + UInt64(clamping: timeout.nanoseconds),
                 promise: promise))
         return promise.futureResult
     }
@@ -133,7 +137,7 @@ final class SimulatedNetwork: @unchecked Sendable {
         onEvent?("connected", connection.number, 0)
         server.loop.execute {
             do {
-                try server.accept(accepted)
+                try server.accept(accepted, call.host)
                 accepted.activate()
             } catch {
                 accepted.close(promise: nil)

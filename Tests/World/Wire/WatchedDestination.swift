@@ -55,7 +55,7 @@ final class WatchedDestination<Target: OutletDestination>: Destination, @uncheck
         }
     }
 
-    /// The process is no more: what has no end may still arrive.
+    /// The process is no more, or may send it again: what has no end may still arrive.
     func forget() {
         for number in open.keys.sorted() { events?.excuse(open[number] ?? []) }
     }

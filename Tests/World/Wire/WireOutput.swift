@@ -27,10 +27,11 @@ final class WireOutput<Way: Outlet>: WorldOutput, @unchecked Sendable {
     private static var closeLimit: Duration { .seconds(2) }
 
     let loop: SimulatedLoop
-    let tasks = SimulatedTasks()
+    let tasks: SimulatedTasks
     private let outlet: Way
     private let process: WorldProcess
     private let sent: (Way.Target.Batch) -> [UInt64]
+    private let leftovers: (Way) -> String?
     /// Takes the network away from this process.
     private let disconnect: () -> Void
     private let health = OutputHealth()
@@ -50,12 +51,15 @@ final class WireOutput<Way: Outlet>: WorldOutput, @unchecked Sendable {
     private var partitionCheckAt: Instant
 
     init(
-        _ outlet: Way, _ process: WorldProcess, loop: SimulatedLoop, seed: UInt64, events: (any WorldEvents)?,
-        sent: @escaping (Way.Target.Batch) -> [UInt64], disconnect: @escaping () -> Void
+        _ outlet: Way, _ process: WorldProcess, _ machine: WireMachine, seed: UInt64, events: (any WorldEvents)?,
+        sent: @escaping (Way.Target.Batch) -> [UInt64], leftovers: @escaping (Way) -> String?,
+        disconnect: @escaping () -> Void
     ) {
+        self.leftovers = leftovers
         self.outlet = outlet
         self.process = process
-        self.loop = loop
+        loop = machine.loop
+        tasks = machine.tasks
         self.sent = sent
         self.disconnect = disconnect
         self.events = events
@@ -181,7 +185,7 @@ final class WireOutput<Way: Outlet>: WorldOutput, @unchecked Sendable {
         running?.drain.beginStop(within: limit)
     }
 
-    /// The process is no more.
+    /// The process is no more, or may send again what has no end.
     func forget() {
         for target in targets { target.forget() }
     }
@@ -195,6 +199,7 @@ final class WireOutput<Way: Outlet>: WorldOutput, @unchecked Sendable {
         let tasks = tasks
         let hasEnd = loop.runOut { tasks.runOne() }
         if !hasEnd { events?.violate("something does not end with its connections") }
+        if let leftovers = leftovers(outlet) { events?.violate(leftovers) }
         let left = targets.reduce(0) { $0 + $1.left }
         if left > 0 { events?.violate("\(left) batches were never told their end") }
         targets = []

@@ -32,11 +32,12 @@ package final class TopicProducer: @unchecked Sendable {
     package var topic: TopicName { settings.topic }
     package let eventLoop: any EventLoop
     private let source: ConnectionSource
+    private let instant: @Sendable () -> ContinuousClock.Instant
     private let logger: Logger
 
     // Touched on the event loop only.
     private var machine: Machine
-    private var random = SystemRandomNumberGenerator()
+    private var random: ClientEnvironment.Dice
     private var connection: PulsarConnection?
     /// The broker was asked to take the producer over `connection`, and may have done so.
     private var wasOffered = false
@@ -64,8 +65,13 @@ package final class TopicProducer: @unchecked Sendable {
     }
     private let shown = Mutex(Shown())
 
-    package init(_ settings: Settings, source: ConnectionSource, eventLoop: any EventLoop, logger: Logger) {
+    package init(
+        _ settings: Settings, source: ConnectionSource, environment: ClientEnvironment, eventLoop: any EventLoop,
+        logger: Logger
+    ) {
         self.settings = settings
+        instant = environment.instant
+        random = environment.dice
         self.source = source
         self.eventLoop = eventLoop
         self.logger = logger
@@ -145,10 +151,9 @@ package final class TopicProducer: @unchecked Sendable {
     }
 
     private func run(
-        _ body: (inout Machine, inout [Machine.Action], inout SystemRandomNumberGenerator, ContinuousClock.Instant) ->
-            Void
+        _ body: (inout Machine, inout [Machine.Action], inout ClientEnvironment.Dice, ContinuousClock.Instant) -> Void
     ) {
-        body(&machine, &actions, &random, .now)
+        body(&machine, &actions, &random, instant())
         performAll()
     }
 
@@ -206,7 +211,7 @@ package final class TopicProducer: @unchecked Sendable {
         // A timer that comes too early is answered with the next one.
         if let timer, timer.deadline <= deadline { return }
         timer?.task.cancel()
-        let task = eventLoop.scheduleTask(in: TimeAmount(max(deadline - .now, .zero))) {
+        let task = eventLoop.scheduleTask(in: TimeAmount(max(deadline - instant(), .zero))) {
             self.timer = nil
             self.run { machine, actions, random, now in
                 machine.timeReached(now: now, using: &random, &actions)
@@ -242,7 +247,7 @@ package final class TopicProducer: @unchecked Sendable {
 
     /// The broker need not keep the producer.
     private func forget(_ connection: PulsarConnection) -> EventLoopFuture<Void> {
-        connection.closeProducer(settings.producerID, deadline: .now() + TimeAmount(settings.operationTimeout))
+        connection.closeProducer(settings.producerID, deadline: eventLoop.now + TimeAmount(settings.operationTimeout))
             // A broker that does not answer has no producer of ours either.
             .recover { _ in }.hop(to: eventLoop)
     }
@@ -258,7 +263,7 @@ package final class TopicProducer: @unchecked Sendable {
             self.connection = connection
             self.wasOffered = true
             session.address = connection.address
-            let deadline = NIODeadline.now() + TimeAmount(self.settings.operationTimeout)
+            let deadline = self.eventLoop.now + TimeAmount(self.settings.operationTimeout)
             return connection.openProducer(self.command(opening), session, deadline: deadline).hop(to: self.eventLoop)
         }.whenComplete { result in
             switch result {

@@ -1,11 +1,11 @@
 internal import NIOCore
-internal import Pulsar
+package import Pulsar
 import Synchronization
 
 /// Records in the layout of a Pulsar batch, without the numbers that they get when they are sent.
-final class PulsarBatch: Sendable {
+package final class PulsarBatch: Sendable {
     /// How many records are in it.
-    let count: Int
+    package let count: Int
     /// The routing key of all of them.
     let key: String
     private let content: Mutex<BatchPayload>
@@ -16,7 +16,7 @@ final class PulsarBatch: Sendable {
         content = Mutex(payload)
     }
 
-    var payload: BatchPayload { content.withLock { $0 } }
+    package var payload: BatchPayload { content.withLock { $0 } }
 
     /// The bytes, for their storage to be used again; the batch is empty afterwards.
     func takeStorage() -> ByteBuffer {

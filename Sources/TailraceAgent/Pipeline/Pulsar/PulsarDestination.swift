@@ -1,24 +1,24 @@
 internal import NIOCore
-internal import Producing
-internal import TailraceDelivery
+package import Producing
+package import TailraceDelivery
 
 /// A Pulsar topic as the drain sees it: each of its partitions is a lane with a producer of its own.
-final class PulsarDestination: OutletDestination {
-    typealias Batch = PulsarBatch
+package final class PulsarDestination: OutletDestination {
+    package typealias Batch = PulsarBatch
 
     /// A broker stores whatever rises: behind a batch that was refused, a later one would take its place.
-    static let window = 1
+    package static let window = 1
 
-    let name: String
-    let partitionIDs: [String]
-    let positions: [ServicePosition]?
-    let numbering = ServiceNumbering.rising
+    package let name: String
+    package let partitionIDs: [String]
+    package let positions: [ServicePosition]?
+    package let numbering = ServiceNumbering.rising
     private let lanes: [PulsarLane]
     private let knownGuarantee: PulsarGuarantee
     private let producerName: String
     private let maximumSize: Int
     private let batchSize: Int
-    let maximumBatchRecords: Int
+    package let maximumBatchRecords: Int
     private let account: (any DeliveryAccount)?
     /// Only `makeEncoder` and the encoders use it, all on the drain's thread.
     private nonisolated(unsafe) let storage = EncoderStorage()
@@ -43,27 +43,27 @@ final class PulsarDestination: OutletDestination {
         partitionIDs = lanes.enumerated().map { "\($0.element.topic.partitionIndex ?? $0.offset)" }
     }
 
-    var partitionCount: Int { lanes.count }
-    var guarantee: String { knownGuarantee.text }
-    var facts: [(name: String, value: String)] {
+    package var partitionCount: Int { lanes.count }
+    package var guarantee: String { knownGuarantee.text }
+    package var facts: [(name: String, value: String)] {
         [("maximum_message", "\(maximumSize)"), ("producer", producerName)]
     }
 
-    func makeEncoder() -> PulsarEncoder {
+    package func makeEncoder() -> PulsarEncoder {
         PulsarEncoder(maximumSize: maximumSize, batchSize: batchSize, storage: storage, account: account)
     }
 
-    func send(_ batch: PulsarBatch, partition: Int, completion: @escaping @Sendable (SendOutcome) -> Void) {
+    package func send(_ batch: PulsarBatch, partition: Int, completion: @escaping @Sendable (SendOutcome) -> Void) {
         lanes[partition].send(batch, completion: completion)
     }
 
-    func hasLostProducer(_ partition: Int) -> Bool { lanes[partition].isTakenOver }
+    package func hasLostProducer(_ partition: Int) -> Bool { lanes[partition].isTakenOver }
 
-    func close() async {
+    package func close() async {
         await withTaskGroup(of: Void.self) { group in
             for lane in lanes { group.addTask { await lane.close() } }
         }
     }
 
-    func trouble(_ partition: Int) -> OutputTrouble? { lanes[partition].trouble.map { OutputTrouble($0) } }
+    package func trouble(_ partition: Int) -> OutputTrouble? { lanes[partition].trouble.map { OutputTrouble($0) } }
 }

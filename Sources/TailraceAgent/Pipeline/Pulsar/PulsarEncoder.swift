@@ -1,15 +1,15 @@
 internal import NIOCore
 internal import Pulsar
-internal import TailraceDelivery
-internal import TailraceSpool
+package import TailraceDelivery
+package import TailraceSpool
 
 /// Turns records into batches of Pulsar: the body unchanged; `host`, `source`, `input`, `offset`, `timestamp` and the
 /// record's own attributes as properties, which are texts; the time as event time; the routing key as partition key.
-struct PulsarEncoder: BatchEncoder {
-    typealias Batch = PulsarBatch
+package struct PulsarEncoder: BatchEncoder {
+    package typealias Batch = PulsarBatch
 
     /// What the records of one source share.
-    struct Header {
+    package struct Header {
         fileprivate let template: MessageTemplate
         fileprivate let key: String
         /// The input that they came from.
@@ -32,18 +32,18 @@ struct PulsarEncoder: BatchEncoder {
         self.account = account
     }
 
-    mutating func prepare(_ context: RecordContext, key: String) -> Header {
+    package mutating func prepare(_ context: RecordContext, key: String) -> Header {
         let template = MessageTemplate(
             properties: context.properties, partitionKey: key)
         return Header(template: template, key: key, input: account?.input(of: context))
     }
 
-    mutating func begin(_ header: Header) {
+    package mutating func begin(_ header: Header) {
         batch = BatchPayload(reusing: storage.take() ?? ByteBuffer())
         key = header.key
     }
 
-    mutating func append(_ run: RecordRun, _ header: Header) -> Int {
+    package mutating func append(_ run: RecordRun, _ header: Header) -> Int {
         var count = 0
         for index in run.indices {
             let record = run[index]
@@ -59,11 +59,11 @@ struct PulsarEncoder: BatchEncoder {
         return count
     }
 
-    mutating func pass(_ run: RecordRun, _ header: Header) {
+    package mutating func pass(_ run: RecordRun, _ header: Header) {
         account?.note(run, run.count, input: header.input)
     }
 
-    mutating func appendCut(_ record: DeliveryRecord, _ header: Header) -> Int? {
+    package mutating func appendCut(_ record: DeliveryRecord, _ header: Header) -> Int? {
         // What does not fit either leaves the spool too.
         if let account, let input = header.input { account.note(first: record.sequence, count: 1, input: input) }
         let properties = Self.bound(record) + Self.truncatedBound
@@ -131,14 +131,14 @@ struct PulsarEncoder: BatchEncoder {
     private static let truncatedBound = PropertyWriter.bound(
         RecordAttributes.truncatedKey.utf8CodeUnitCount, PropertyWriter.digits)
 
-    var size: Int { batch.bytes.readableBytes }
+    package var size: Int { batch.bytes.readableBytes }
 
-    mutating func seal() -> PulsarBatch {
+    package mutating func seal() -> PulsarBatch {
         defer { batch = BatchPayload() }
         return PulsarBatch(batch, key: key)
     }
 
-    mutating func reuse(_ batch: PulsarBatch) { storage.putBack(batch.takeStorage()) }
+    package mutating func reuse(_ batch: PulsarBatch) { storage.putBack(batch.takeStorage()) }
 }
 
 extension PropertyWriter {

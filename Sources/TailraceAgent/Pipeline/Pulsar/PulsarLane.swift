@@ -28,6 +28,7 @@ final class PulsarLane: Sendable {
     private let guarantee: PulsarGuarantee
     private let health: OutputHealth
     private let eventLoop: any EventLoop
+    private let environment: ClientEnvironment
     private let state: Mutex<State>
 
     /// What becomes of a producer whose name another agent uses: nothing is tried again, but the lane has to be told
@@ -41,8 +42,10 @@ final class PulsarLane: Sendable {
     ///   - make: makes another producer under the same name.
     init(
         _ producer: BatchProducer, lastNumber: Int64, guarantee: PulsarGuarantee, health: OutputHealth,
-        eventLoop: any EventLoop, make: @escaping @Sendable () throws -> BatchProducer
+        eventLoop: any EventLoop, environment: ClientEnvironment = ClientEnvironment(),
+        make: @escaping @Sendable () throws -> BatchProducer
     ) {
+        self.environment = environment
         topic = producer.topic
         self.eventLoop = eventLoop
         self.guarantee = guarantee
@@ -80,7 +83,8 @@ final class PulsarLane: Sendable {
         payload.number(from: UInt64(number))
         let sealed: SealedSend
         do throws(PulsarError) {
-            sealed = try encoder.seal(payload, partitionKey: batch.key.isEmpty ? nil : batch.key)
+            sealed = try encoder.seal(
+                payload, partitionKey: batch.key.isEmpty ? nil : batch.key, publishTime: environment.wallMilliseconds())
         } catch {
             return completion(.rejected(reason: "\(error)"))
         }
@@ -127,6 +131,8 @@ final class PulsarLane: Sendable {
     private func failed(_ error: any Error, _ sealed: SealedSend? = nil) -> SendOutcome {
         let error = error as? PulsarError ?? PulsarError(.unknown, "\(error)")
         if error.code == .messageTooBig || error.code == .invalidMessage { return .rejected(reason: "\(error)") }
+        // Such as what is above a limit that the topic has of its own: the answer is the same however often it is sent.
+        if error.code == .notAllowed, sealed != nil { return .rejected(reason: "\(error)") }
         if error.isOutcomeUnknown, let sealed {
             state.withLock { $0.highestNumber = max($0.highestNumber, Int64(sealed.lastID)) }
         }
@@ -191,7 +197,7 @@ final class PulsarLane: Sendable {
             promise.fail(PulsarError(.alreadyClosed, "another one is being opened"))
             return underWay
         }
-        eventLoop.makeFutureWithTask {
+        eventLoop.makeFuture(on: environment.executor) {
             await previous?.close()
             return try await producer.open()
         }.whenComplete { result in

@@ -1,16 +1,16 @@
-internal import Logging
-internal import NIOCore
-internal import Pulsar
+package import Logging
+package import NIOCore
+package import Pulsar
 import Synchronization
-internal import TailraceDelivery
-internal import TailraceSpool
+package import TailraceDelivery
+package import TailraceSpool
 
 /// The way to a Pulsar topic.
-final class PulsarOutlet: Outlet {
-    static let type = "pulsar"
+package final class PulsarOutlet: Outlet {
+    package static let type = "pulsar"
 
-    let place: String
-    let eventLoop: any EventLoop
+    package let place: String
+    package let eventLoop: any EventLoop
     private let settings: PulsarOutputSettings
     private let client: PulsarClient
     private let topic: TopicName
@@ -24,7 +24,11 @@ final class PulsarOutlet: Outlet {
     /// For all of them, with all attempts; then what stands in the way is told, and it begins anew.
     private static let openingLimit = Duration.seconds(15)
 
-    init(_ settings: PulsarOutputSettings, eventLoop: any EventLoop, logger: Logger) throws(AgentError) {
+    /// - Parameter options: nil: as the settings say.
+    package init(
+        _ settings: PulsarOutputSettings, _ options: PulsarClientOptions? = nil, eventLoop: any EventLoop,
+        logger: Logger
+    ) throws(AgentError) {
         self.settings = settings
         self.eventLoop = eventLoop
         do throws(PulsarError) {
@@ -32,16 +36,19 @@ final class PulsarOutlet: Outlet {
             _ = try Compressor(settings.compression)
             client = try PulsarClient(
                 serviceURL: settings.serviceURL, authentication: settings.identity.authentication(),
-                options: settings.connecting, eventLoopGroup: eventLoop, logger: logger)
+                options: options ?? settings.connecting, eventLoopGroup: eventLoop, logger: logger)
         } catch {
             throw AgentError("output \(settings.name): \(error.message)")
         }
         place = "topic \(topic) at \(client.serviceURL)"
     }
 
-    func partitionCount() -> EventLoopFuture<Int> { client.source.partitions(of: topic).map { max(1, $0) } }
+    /// How many there are, or are being made.
+    package var connections: Int { client.source.pool.count }
 
-    func connect(
+    package func partitionCount() -> EventLoopFuture<Int> { client.source.partitions(of: topic).map { max(1, $0) } }
+
+    package func connect(
         _ ledger: Ledger, _ health: OutputHealth, _ account: InputAccount?,
         route: @Sendable (_ partitions: Int) throws -> Routing
     ) async throws -> PulsarDestination {
@@ -65,7 +72,7 @@ final class PulsarOutlet: Outlet {
         let lanes = producers.indices.map { index in
             PulsarLane(
                 producers[index], lastNumber: positions[index].base, guarantee: guarantee, health: health,
-                eventLoop: eventLoop, make: { try self.make(topics[index]) })
+                eventLoop: eventLoop, environment: client.options.environment, make: { try self.make(topics[index]) })
         }
         let destination = PulsarDestination(
             name: place, producerName: settings.producerName, lanes: lanes, positions: positions,
@@ -88,7 +95,7 @@ final class PulsarOutlet: Outlet {
         do {
             return try await withThrowingTaskGroup(of: [OpenedProducer]?.self) { group in
                 group.addTask {
-                    try await Task.sleep(for: Self.openingLimit)
+                    try await self.eventLoop.sleep(for: Self.openingLimit)
                     return nil
                 }
                 group.addTask {
@@ -144,18 +151,20 @@ final class PulsarOutlet: Outlet {
         return Int64(bitPattern: hash)
     }
 
-    func trouble(_ error: any Error) -> OutputTrouble {
+    package func trouble(_ error: any Error) -> OutputTrouble {
         OutputTrouble(error as? PulsarError ?? PulsarError(.connectFailed, "\(error)"))
     }
 
     /// MurmurHash3 (x86, 32 bits, seed 0) of the key's UTF-8, its lowest 31 bits modulo the number of partitions: as the
     /// other clients with Murmur3_32.
-    static func partition(of key: String, count: Int) -> Int { PulsarHashing.murmur3.partition(of: key, count: count) }
+    package static func partition(of key: String, count: Int) -> Int {
+        PulsarHashing.murmur3.partition(of: key, count: count)
+    }
 
-    func close() -> EventLoopFuture<Void> {
+    package func close() -> EventLoopFuture<Void> {
         // Told to the brokers, so that the next run finds no producer of this one.
         let destination = destination.withLock { $0 }
-        return eventLoop.makeFutureWithTask {
+        return eventLoop.makeFuture(on: client.options.environment.executor) {
             await destination?.close()
             await self.client.close()
         }

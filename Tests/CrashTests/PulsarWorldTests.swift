@@ -1,0 +1,26 @@
+import Testing
+import World
+
+/// The agent's own way to a Pulsar topic, from the spool to the bytes of the protocol, and the brokers, on a simulated disk,
+/// clock and network: short histories full of faults, each from one seed. `TAILRACE_PULSAR_WORLD=SEED` runs one alone.
+@Suite(.serialized) struct PulsarWorldTests {
+    /// Seeds in which something was once wrong, with what it was.
+    static let found: [UInt64] = [
+        // What a topic will never take was sent again for ever.
+        9, 27,
+    ]
+
+    @Test(arguments: found) func pulsarWorldsThatOnceWentWrongGoRight(_ seed: UInt64) {
+        check([World.run(seed: seed, wire: .pulsar)])
+    }
+
+    @Test func whateverTheNetworkAndTheBrokersDoWhatWasPromisedArrives() {
+        let seeds = WorldSeeds("TAILRACE_PULSAR_WORLD", eachTime: 20)
+        let results = World.run(seeds: seeds.all, wire: .pulsar)
+        check(results, seeds)
+        // They were worth living in.
+        #expect(seeds.isOneAlone || results.reduce(0) { $0 + $1.records } > 1000)
+    }
+
+    @Test func aSeedIsAPulsarWorld() { checkThatSeedsAreWorlds(1...4, wire: .pulsar) }
+}
