@@ -14,6 +14,8 @@ package final class StageMark: Sendable {
 
     package var value: UInt64 { number.load(ordering: .relaxed) }
     package var isAtWork: Bool { value & 1 == 1 }
+    /// Whether a piece of work is done, or a rest was begun.
+    package var hasDoneSomething: Bool { value > 1 }
 
     /// A piece of work begins; the one before, if any, is done.
     package func work() { move(to: 1) }

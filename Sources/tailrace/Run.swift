@@ -27,6 +27,7 @@ struct Run: AsyncParsableCommand {
         let level = Logger.Level(logLevel) ?? .info
         let logger = Logger(label: "tailrace") { StandardErrorLog(label: $0, level: level, shared: shared) }
         for warning in configuration.warnings { logger.warning("\(warning)") }
-        try await Agent(configuration, logger: logger).run(obeying: signals)
+        defer { shared.tellRepetitions(isEnd: true) }
+        try await Agent(configuration, logger: logger).run(obeying: signals) { shared.tellRepetitions() }
     }
 }

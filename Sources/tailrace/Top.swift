@@ -15,7 +15,7 @@ struct Top: ParsableCommand {
         let path = try ConfigurationLoader.places(ofConfigurationAt: common.config).controlSocket
         // Somebody who has no agent hears of it before the screen changes.
         var history = TopHistory()
-        if let sample = try Self.sample(path) { history.add(sample) }
+        try Self.look(path, &history)
         guard let terminal = Terminal() else {
             throw ValidationError("top needs a terminal; elsewhere: tailrace status")
         }
@@ -36,7 +36,7 @@ struct Top: ParsableCommand {
             case .timeout:
                 due = Self.now + Int64(Self.interval)
                 do {
-                    if let sample = try Self.sample(path) { history.add(sample) }
+                    try Self.look(path, &history)
                     trouble = nil
                 } catch {
                     trouble = "\(error)"
@@ -45,9 +45,12 @@ struct Top: ParsableCommand {
         }
     }
 
-    private static func sample(_ path: String) throws -> TopSample? {
+    private static func look(_ path: String, _ history: inout TopHistory) throws {
         let reply = try ControlClient.ask(ControlRequest.status(isJSON: true).line, path: path)
-        return TopSample(json: reply, instant: now * 1_000_000)
+        guard let report = StatusReport(json: reply) else {
+            throw ControlError.failed(path: path, reason: "the agent is of another version: start it anew")
+        }
+        history.add(report, instant: now * 1_000_000)
     }
 
     /// Milliseconds of a clock that never goes back.

@@ -14,12 +14,13 @@ final class AgentProcess {
     ///   - spoolSize: of `[spool]`.
     ///   - type: of `[output.hub]`.
     ///   - output: its other keys.
+    ///   - agentSettings: appended to `[agent]`.
     ///   - environment: added to this process's own.
     ///   - launcher: a command that becomes the agent.
     init(
         _ directory: TemporaryDirectory, settings: String = "", spoolSize: String = "256MiB",
         type: String = "eventhubs",
-        output: String, environment: [String: String] = [:], launcher: [String] = []
+        output: String, agentSettings: String = "", environment: [String: String] = [:], launcher: [String] = []
     ) throws {
         self.directory = directory
         self.environment = environment
@@ -30,6 +31,7 @@ final class AgentProcess {
             [agent]
             state_directory = "\(directory("state"))"
             host = "test-host"
+            \(agentSettings)
             [spool]
             maximum_size = "\(spoolSize)"
             [input.app]

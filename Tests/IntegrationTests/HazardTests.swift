@@ -18,7 +18,7 @@ import Testing
                     65, 66, 67, 68, 69, 70,
                 ]),
             Section(page: .hazards, tag: "syslog", numbers: [12] + Array(71...78)),
-            Section(page: .hazards, tag: "ops", numbers: [18, 19, 84, 86]),
+            Section(page: .hazards, tag: "ops", numbers: [9, 18, 19, 84, 86, 95, 96, 98]),
             Section(page: .promises, tag: "spool", numbers: [3, 15, 16, 17, 24, 50, 88, 89, 90, 91]),
             Section(
                 page: .promises, tag: "send",

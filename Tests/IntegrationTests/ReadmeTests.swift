@@ -124,6 +124,45 @@ import Testing
         #expect(check.wait() == .code(0), "\(check.errorOutput)")
     }
 
+    /// What stands in the text, `key = value`, is taken in one of the tables.
+    @Test func theKeysInTheTextAreValid() throws {
+        let text = ChildProcess.text("\(HazardTests.root)/README.md")
+        // Outside of blocks.
+        let prose = text.split(separator: "```", omittingEmptySubsequences: false).enumerated()
+            .filter { $0.offset % 2 == 0 }.map(\.element).joined(separator: " ")
+        let settings = prose.split(separator: "`", omittingEmptySubsequences: false).enumerated()
+            .filter { $0.offset % 2 == 1 && $0.element.wholeMatch(of: /[a-z_]+ = .+/) != nil }.map {
+                String($0.element)
+            }
+        #expect(settings.count >= 2)
+        try AgentProcess.write(
+            "Endpoint=sb://ns.example;SharedAccessKeyName=n;SharedAccessKey=a2V5;EntityPath=logs\n",
+            to: directory("hub.key"))
+        for setting in settings {
+            let taken = try ["[agent]", "[spool]", "[input.app]", "[output.hub]"].contains { header in
+                let tables = [
+                    ("[agent]", "state_directory = \"\(directory("state"))\""), ("[spool]", ""),
+                    ("[input.app]", "type = \"file\"\ninclude = [\"/var/log/app/*.log\"]"),
+                    ("[output.hub]", "type = \"eventhubs\""),
+                ]
+                let isConnected = setting.hasPrefix("connection_string")
+                try AgentProcess.write(
+                    tables.map { name, keys in
+                        let own = name == header ? setting : ""
+                        let connection =
+                            name == "[output.hub]" && !isConnected
+                            ? "connection_string_file = \"\(directory("hub.key"))\"" : ""
+                        return [name, keys, connection, own].joined(separator: "\n")
+                    }.joined(separator: "\n"), to: directory("tailrace.toml"))
+                let check = try ChildProcess(
+                    ChildProcess.built("tailrace"), ["check", "--config", directory("tailrace.toml")],
+                    environment: ["CREDENTIALS_DIRECTORY": directory.path])
+                return check.wait() == .code(0)
+            }
+            #expect(taken, "no table takes \(setting)")
+        }
+    }
+
     /// In a terminal it shows more: see `TopTests`.
     @Test func topWantsATerminal() throws {
         try writeConfiguration(blocks("toml")[0])

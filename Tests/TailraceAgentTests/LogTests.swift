@@ -12,6 +12,18 @@ import Testing
         }
     }
 
+    @Test func timesAreReadBack() {
+        for time in [0, 951_782_400_000 - 1, 951_782_400_000, 1_795_260_300_123, -1, -62_135_596_800_000] as [Int64] {
+            #expect(Timestamp.milliseconds(Timestamp.text(milliseconds: time)) == time)
+        }
+        for text in [
+            "", "2026-11-21T11:25:00Z", "2026-13-21T11:25:00.000Z", "2026-11-21 11:25:00.000Z",
+            "+026-11-21T11:25:00.000Z",
+        ] {
+            #expect(Timestamp.milliseconds(text) == nil, "\(text)")
+        }
+    }
+
     @Test func timesAreWrittenAsInRFC3339() {
         #expect(Timestamp.text(milliseconds: 0) == "1970-01-01T00:00:00.000Z")
         #expect(Timestamp.text(milliseconds: 951_782_400_000 - 1) == "2000-02-28T23:59:59.999Z")
@@ -35,6 +47,42 @@ import Testing
         #expect(limiter.summaries(now: 5000).isEmpty)
         let isAdmittedAgain = limiter.admit(site, message: "again", now: 5000)
         #expect(isAdmittedAgain)
+    }
+
+    /// A message that comes no more does not tell by itself how often it came.
+    @Test func whatWasLeftOutIsToldWhenThePeriodIsOverAndAtTheEnd() {
+        var limiter = RepetitionLimiter(burst: 1, period: 1000)
+        let site = RepetitionLimiter.Site(file: "a", line: 1)
+        for now in 0..<5 as Range<Int64> { _ = limiter.admit(site, message: "m", now: now) }
+        #expect(limiter.summaries(now: 999).isEmpty)
+        #expect(limiter.summaries(now: 999, endsAll: true) == [.init(message: "m", repetitions: 4)])
+        #expect(limiter.summaries(now: 5000, endsAll: true).isEmpty)
+    }
+
+    @Test func whatGivesWayIsToldToo() {
+        var limiter = RepetitionLimiter(burst: 1, siteLimit: 1)
+        let sites = (0..<2).map { RepetitionLimiter.Site(file: "a", line: $0) }
+        for _ in 0..<3 { _ = limiter.admit(sites[0], message: "m", now: 0) }
+        _ = limiter.admit(sites[1], message: "n", now: 0)
+        #expect(limiter.summaries(now: 0) == [.init(message: "m", repetitions: 2)])
+        #expect(limiter.summaries(now: 0, endsAll: true).isEmpty)
+    }
+
+    /// Who asks for those wants all of them.
+    @Test func debugLinesAreNotLimited() {
+        let lines = Lines()
+        let shared = StandardErrorLog.Shared(journal: true, write: lines.write)
+        let logger = Logger(label: "agent") { StandardErrorLog(label: $0, level: .debug, shared: shared) }
+        for number in 0..<1_000 { logger.debug("step \(number)") }
+        #expect(lines.all.withLock { $0.count } == 1_000)
+        for number in 0..<1_000 { logger.info("step \(number)") }
+        shared.tellRepetitions(isEnd: true)
+        let told = lines.all.withLock { $0.dropFirst(1_000) }
+        let repeated = told.compactMap { $0.firstMatch(of: /repeated ([0-9]+) times: agent: step/)?.1 }.compactMap {
+            Int($0)
+        }
+        #expect(told.count < 100)
+        #expect(told.count - repeated.count + repeated.reduce(0, +) == 1_000)
     }
 
     @Test func aMillionFailuresAreFewLines() {

@@ -1,30 +1,108 @@
 import Glibc
 import NIOCore
 import NIOPosix
+import TestSupport
 import Testing
 
 @testable import TailraceAgent
 
 @Suite struct MetricsTests {
+    private func metrics(_ report: StatusReport) -> String {
+        String(decoding: report.metrics(ProcessUsage()), as: UTF8.self)
+    }
+
     @Test func theNumbersAreInPrometheusFormat() {
         var report = OperationsTests.report
-        report.inputs[0].events = [.init("copies recognised", 2), .init("NULs passed over", 0)]
+        report.inputs[0].events = [.init("copies recognised", 2), .init("skipped NUL bytes", 0)]
         report.inputs[0].levels = [.init("polled directories", 3)]
-        let text = String(decoding: report.metrics, as: UTF8.self)
-        #expect(text.contains("tailrace_input_events_total{input=\"app\",what=\"copies recognised\"} 2\n"))
-        #expect(text.contains("tailrace_input_events_total{input=\"app\",what=\"NULs passed over\"} 0\n"))
-        #expect(text.contains("# TYPE tailrace_input_level gauge\n"))
-        #expect(text.contains("tailrace_input_level{input=\"app\",what=\"polled directories\"} 3\n"))
+        report.configuration.loaded = 1500
+        let text = metrics(report)
+        #expect(text.contains("# TYPE tailrace_tail_copies_recognised_total counter\n"))
+        #expect(text.contains("\ntailrace_tail_copies_recognised_total 2\n"))
+        #expect(text.contains("\ntailrace_tail_skipped_nul_bytes_total 0\n"))
+        #expect(text.contains("# TYPE tailrace_tail_polled_directories gauge\ntailrace_tail_polled_directories 3\n"))
         #expect(report.text.contains("\n        copies recognised: 2, polled directories: 3\n"))
         #expect(
             String(decoding: report.json, as: UTF8.self).contains(
-                "\"events\":{\"copies recognised\":2,\"NULs passed over\":0},\"levels\":{\"polled directories\":3}"))
-        #expect(text.contains("# TYPE tailrace_spool_next_sequence counter\ntailrace_spool_next_sequence 10\n"))
+                "\"events\":[{\"name\":\"copies recognised\",\"value\":2},{\"name\":\"skipped NUL bytes\",\"value\":0}],"
+                    + "\"levels\":[{\"name\":\"polled directories\",\"value\":3}]"))
+        #expect(text.contains("# TYPE tailrace_spool_next_sequence_id gauge\ntailrace_spool_next_sequence_id 10\n"))
         #expect(text.contains("tailrace_input_records_total{input=\"app\"} 10\n"))
-        #expect(text.contains("tailrace_output_partition_last_acknowledged{output=\"hub\",partition=\"0\"} 5\n"))
+        #expect(
+            text.contains("tailrace_output_partition_acknowledged_sequence_id{output=\"hub\",partition=\"0\"} 5\n"))
+        #expect(text.contains("tailrace_output_unexplained_records{output=\"hub\"} 1\n"))
+        #expect(text.contains("tailrace_config_loaded_timestamp_seconds 1.500\n"))
         for line in text.split(separator: "\n") where !line.hasPrefix("#") {
-            #expect(line.wholeMatch(of: /[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [0-9]+/) != nil, "\(line)")
+            #expect(
+                line.wholeMatch(of: /[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? -?[0-9]+(\.[0-9]+)?/) != nil,
+                "\(line)")
         }
+    }
+
+    /// Events of file inputs are counted by the first of them, whichever that is: a change of their order must not make a counter
+    /// fall.
+    @Test func whatFileInputsCountTogetherIsOneSeries() {
+        var report = OperationsTests.report
+        report.inputs[0].events = [.init("read errors", 2)]
+        report.inputs[0].lostBytes = 7
+        var other = report.inputs[0]
+        other.name = "web"
+        other.events = [.init("read errors", 3)]
+        report.inputs.append(other)
+        #expect(metrics(report).contains("\ntailrace_tail_read_errors_total 5\n"))
+        #expect(metrics(report).contains("\ntailrace_tail_lost_bytes_total 14\n"))
+    }
+
+    /// Or the first loss would be no rise, and no alert.
+    @Test func whatNeverHappenedIsToldAsNothing() {
+        var report = OperationsTests.report
+        report.inputs[0].drops = [.init(reason: "lost in the kernel", records: 0)]
+        #expect(
+            metrics(report).contains(
+                "tailrace_input_dropped_records_total{input=\"app\",reason=\"lost in the kernel\"} 0\n"))
+        #expect(!report.text.contains("lost in the kernel"))
+    }
+
+    @Test func numbersAreWrittenExactly() {
+        var text = MetricsText()
+        text.family(
+            "a", .gauge, "b",
+            [
+                ([], .count(.max)), ([], .signed(-7)), ([], .milliseconds(5)), ([], .milliseconds(-1_005)),
+                ([("l", "a\"\\\nb")], 0),
+            ])
+        #expect(
+            String(decoding: text.bytes, as: UTF8.self)
+                == "# HELP a b\n# TYPE a gauge\na 18446744073709551615\na -7\na 0.005\na -1.005\na{l=\"a\\\"\\\\\\nb\"} 0\n"
+        )
+    }
+
+    @Test func theProcessTellsWhatItUses() {
+        let usage = ProcessUsage.current()
+        #expect(usage.processorTime > 0 && usage.residentBytes > 1 << 20)
+        #expect(usage.openFiles >= 3 && usage.maximumFiles >= UInt64(usage.openFiles))
+        let descriptor = open("/dev/null", O_RDONLY)
+        defer { close(descriptor) }
+        #expect(descriptor >= 0)
+    }
+
+    /// Who renames an input with every reload must not make more and more series.
+    @Test func inputsThatAreGoneAreToldOfUpToALimit() throws {
+        func configuration(_ name: Int) throws -> AgentConfiguration {
+            let text = """
+                [input.i\(name)]
+                type = "file"
+                include = ["/a"]
+                [output.hub]
+                type = "eventhubs"
+                connection_string = "Endpoint=sb://a.example/;SharedAccessKeyName=n;SharedAccessKey=a2V5;EntityPath=logs"
+                """
+            return try ConfigurationLoader.parse(Array(text.utf8), file: "t.toml")
+        }
+        var parts = AgentParts(configuration: try configuration(0))
+        for name in 1...3 * AgentParts.removedLimit { parts.use(try configuration(name)) }
+        #expect(parts.removed.count == AgentParts.removedLimit)
+        #expect(parts.removed.last?.name == "i\(3 * AgentParts.removedLimit - 1)")
     }
 
     @Test func anOutputIsStuckWhenItsBacklogDoesNotMove() {
@@ -42,38 +120,18 @@ import Testing
     @Test func metricsAndHealthAreServed() async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let server = try await MetricsServer.start(ListenAddress(host: "127.0.0.1", port: 0), group: group) { path in
-            .init(isHealthy: path == "/metrics", body: Array("body of \(path)\n".utf8))
+            .init(isHealthy: path != .health, body: Array("body of \(path)\n".utf8))
         }
         let port = try #require(server.address?.port)
-        #expect(try Self.get("/metrics", port).hasPrefix("HTTP/1.1 200 OK\r\n"))
-        #expect(try Self.get("/metrics?x=1", port).hasSuffix("\r\n\r\nbody of /metrics\n"))
-        #expect(try Self.get("/health", port).hasPrefix("HTTP/1.1 503 "))
-        #expect(try Self.get("/", port).hasPrefix("HTTP/1.1 404 "))
+        let metrics = try #require(PlainHTTP.get("/metrics", port: port))
+        #expect(
+            metrics.status == 200 && metrics.head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"))
+        #expect(PlainHTTP.get("/metrics?x=1", port: port)?.body == "body of metrics\n")
+        #expect(PlainHTTP.get("/health", port: port)?.status == 503)
+        #expect(PlainHTTP.get("/ready", port: port)?.status == 200)
+        let none = try #require(PlainHTTP.get("/", port: port))
+        #expect(none.status == 404 && none.body == "there are /metrics, /health, /ready\n")
         await server.stop()
         try await group.shutdownGracefully()
-    }
-
-    private static func get(_ path: String, _ port: Int) throws -> String {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = in_port_t(port).bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let connected = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        try #require(connected == 0)
-        let request = "GET \(path) HTTP/1.1\r\nhost: x\r\n\r\n"
-        try #require(send(descriptor, request, request.utf8.count, 0) == request.utf8.count)
-        var reply: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 4096)
-        while true {
-            let count = recv(descriptor, &chunk, chunk.count, 0)
-            if count <= 0 { return String(decoding: reply, as: UTF8.self) }
-            reply.append(contentsOf: chunk[..<count])
-        }
     }
 }

@@ -84,7 +84,8 @@ import Testing
 
     @Test func theStatusIsJSONWithTheBalance() {
         let text = String(decoding: Self.report.json, as: UTF8.self)
-        #expect(text.hasPrefix("{\"version\":\"\(Version.text)\",\"process\":7,\"host\":\"web \\\"1\\\"\","))
+        #expect(
+            text.hasPrefix("{\"format\":1,\"version\":\"\(Version.text)\",\"process\":7,\"host\":\"web \\\"1\\\"\","))
         #expect(
             text.contains(
                 "\"existed\":10,\"acknowledged\":6,\"spooled\":3,\"filtered\":0,\"dropped\":1,\"unexplained\":0"))
@@ -97,6 +98,48 @@ import Testing
         #expect(text.filter { $0 == "{" }.count == text.filter { $0 == "}" }.count)
     }
 
+    /// Each member with a value of its own.
+    @Test func theStatusIsReadBackAsItWas() throws {
+        var report = Self.report
+        report.now = Timestamp.now()
+        report.blocked = ["spool: hangs", "b"]
+        report.configuration = ReloadHistory(loaded: 951_782_400_000)
+        (report.configuration.file, report.configuration.reloads) = ("/c", 3)
+        report.configuration.noteFailure("a\nb", at: 1_795_260_300_123)
+        report.configuration.needsRestart = ["state_directory"]
+        (report.spool.committed, report.spool.released, report.spool.carriedOver) = (21, 22, 23)
+        (report.spool.bytes, report.spool.maximumBytes, report.spool.segments) = (24, .max, 25)
+        (report.spool.unverified, report.spool.quarantinedRecords, report.spool.quarantinedBytes) = (26, 27, 28)
+        report.spool.failure = "full"
+        (report.inputs[0].isRemoved, report.inputs[0].redacted, report.inputs[0].undecided) = (true, 31, 32)
+        (report.inputs[0].bytes, report.inputs[0].lostBytes, report.inputs[0].lagBytes) = (33, 34, 35)
+        (report.inputs[0].notices, report.inputs[0].files, report.inputs[0].type) = (36, 37, "syslog")
+        report.inputs[0].filters = [.init(reason: "f", records: 38)]
+        report.inputs[0].events = [.init("e", 39)]
+        report.inputs[0].levels = [.init("l", 40)]
+        (report.outputs[0].guarantee, report.outputs[0].deadLettered, report.outputs[0].dropped) = ("g", 41, 42)
+        report.outputs[0].resent = 43
+        var partition = StatusReport.Partition()
+        (partition.id, partition.acknowledgedRecords, partition.passedOver) = ("1", 44, 45)
+        (partition.isSlow, partition.trouble) = (true, "t")
+        report.outputs[0].partitions.append(partition)
+        (report.outputs[0].deadLetters.carriedOver, report.outputs[0].deadLetters.kept) = (46, 47)
+        (report.outputs[0].deadLetters.inArea, report.outputs[0].deadLetters.replayed) = (48, 49)
+        (report.outputs[0].deadLetters.dropped, report.outputs[0].deadLetters.lost) = (50, 51)
+        #expect(StatusReport(json: report.json) == report)
+        let text = String(decoding: report.json, as: UTF8.self)
+        #expect(StatusReport(json: Array(text.replacing("\"format\":1", with: "\"format\":2").utf8)) == nil)
+        #expect(
+            StatusReport(json: Array(text.replacing("\"format\":1", with: "\"later\":true,\"format\":1").utf8))
+                == report)
+        for nonsense in ["", "{}", "[]", "none", "{\"format\":1"] {
+            #expect(StatusReport(json: Array(nonsense.utf8)) == nil)
+        }
+        // What is of another kind is passed over.
+        let other = "{\"format\":1,\"version\":7,\"spool\":[],\"inputs\":{},\"outputs\":[3],\"started\":\"soon\"}"
+        #expect(StatusReport(json: Array(other.utf8))?.outputs == [StatusReport.Output()])
+    }
+
     @Test func theStatusForPeopleSaysWhetherTheBalanceCloses() {
         let text = Self.report.text
         #expect(text.contains("up 1 min 30 s"))
@@ -104,7 +147,6 @@ import Testing
         #expect(text.contains("dropped 1: datagrams lost in the kernel"))
         var filtered = Self.report
         filtered.inputs[0].existed = 12
-        filtered.inputs[0].filtered = 2
         filtered.inputs[0].filters = [.init(reason: "not in the sample", records: 2)]
         filtered.inputs[0].redacted = 3
         filtered.inputs[0].notices = 5
@@ -117,8 +159,8 @@ import Testing
                 "\"filters\":[{\"reason\":\"not in the sample\",\"records\":2}],\"redacted\":3,\"undecided\":0,\"notices\":5"
             ))
         #expect(
-            String(decoding: filtered.metrics, as: UTF8.self).contains(
-                "tailrace_input_filtered_total{input=\"app\",reason=\"not in the sample\"} 2\n"))
+            String(decoding: filtered.metrics(ProcessUsage()), as: UTF8.self).contains(
+                "tailrace_input_filtered_records_total{input=\"app\",reason=\"not in the sample\"} 2\n"))
         #expect(text.contains("DOES NOT CLOSE: 1 unexplained"))
         #expect(text.contains("last error at 1970-01-01T00:00:01.000Z: refused"))
     }
@@ -126,6 +168,7 @@ import Testing
     @Test func aSlowPartitionAndDeadLettersAreTold() {
         var report = Self.report
         #expect(!report.text.contains("SLOW") && !report.text.contains("dead letters:"))
+        report.outputs[0].partitions[0].isSlow = true
         report.outputs[0].partitions[0].passedOver = 12
         var counts = DeadLetterCounts()
         (counts.carriedOver, counts.kept, counts.inArea) = (5, 4, 2)
@@ -142,8 +185,8 @@ import Testing
             json.contains(
                 "\"dead_letters\":{\"at_start\":5,\"kept\":4,\"in_area\":2,\"replayed\":3,\"dropped_by_hand\":2,"
                     + "\"damaged\":1,\"unexplained\":1}"))
-        let metrics = String(decoding: report.metrics, as: UTF8.self)
-        #expect(metrics.contains("tailrace_output_partition_passed_over{output=\"hub\",partition=\"0\"} 12\n"))
+        let metrics = String(decoding: report.metrics(ProcessUsage()), as: UTF8.self)
+        #expect(metrics.contains("tailrace_output_partition_passed_over_records{output=\"hub\",partition=\"0\"} 12\n"))
         #expect(metrics.contains("tailrace_output_dead_letters{output=\"hub\"} 2\n"))
         #expect(metrics.contains("tailrace_output_dead_letters_replayed_total{output=\"hub\"} 3\n"))
         #expect(metrics.contains("tailrace_output_dead_letters_dropped_total{output=\"hub\"} 2\n"))
@@ -176,7 +219,9 @@ import Testing
         report.spool.unverified = 12
         #expect(report.text.contains("        being verified: 12 records from before this start to go\n"))
         #expect(String(decoding: report.json, as: UTF8.self).contains("\"unverified_records\":12,"))
-        #expect(String(decoding: report.metrics, as: UTF8.self).contains("tailrace_spool_unverified_records 12\n"))
+        #expect(
+            String(decoding: report.metrics(ProcessUsage()), as: UTF8.self).contains(
+                "tailrace_spool_unverified_records 12\n"))
     }
 
     @Test func aSourceWithoutSizeIsToldWithoutOne() {

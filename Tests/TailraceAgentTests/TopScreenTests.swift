@@ -3,33 +3,37 @@ import Testing
 @testable import TailraceAgent
 
 @Suite struct TopScreenTests {
-    /// A sample of an agent with one input and one output, `seconds` after another.
-    private func sample(
-        seconds: Int64, existed: Int64 = 0, acknowledged: Int64 = 0, partitions: Int64 = 2
-    ) -> TopSample {
-        var sample = TopSample()
-        sample.instant = seconds * 1_000_000_000
-        sample.version = "1.2.3"
-        sample.host = "web-1"
-        sample.started = "2026-01-01T00:00:00.000Z"
-        sample.now = "2026-01-01T00:00:10.000Z"
-        sample.spoolBytes = 1 << 30
-        sample.spoolMaximum = 10 << 30
-        sample.inputs = [.init(name: "app", type: "file", existed: existed, bytes: existed * 100, files: 3)]
-        var output = TopSample.Output(name: "hub", type: "eventhubs", state: "connected")
-        output.spooled = existed
-        output.acknowledged = acknowledged
-        output.waiting = existed - acknowledged
+    /// How an agent with one input and one output stands.
+    private func report(existed: UInt64 = 0, acknowledged: UInt64 = 0, partitions: UInt64 = 2) -> StatusReport {
+        var report = StatusReport()
+        report.version = "1.2.3"
+        report.host = "web-1"
+        report.started = 1_767_225_600_000
+        report.now = report.started + 10_000
+        report.spool.bytes = 1 << 30
+        report.spool.maximumBytes = 10 << 30
+        var input = StatusReport.Input()
+        (input.name, input.existed, input.spooled, input.bytes, input.files) = (
+            "app", existed, existed, existed * 100, 3
+        )
+        report.inputs = [input]
+        var output = StatusReport.Output()
+        (output.name, output.state) = ("hub", "connected")
+        (output.spooled, output.acknowledged, output.waiting) = (existed, acknowledged, existed - acknowledged)
         output.partitions = (0..<partitions).map {
-            .init(id: "\($0)", lastAcknowledged: acknowledged, acknowledged: acknowledged / partitions)
+            var partition = StatusReport.Partition()
+            (partition.id, partition.lastAcknowledged) = ("\($0)", acknowledged)
+            partition.acknowledgedRecords = acknowledged / partitions
+            return partition
         }
-        sample.outputs = [output]
-        return sample
+        report.outputs = [output]
+        return report
     }
 
-    private func history(_ samples: TopSample...) -> TopHistory {
+    /// Each with the second of its sample.
+    private func history(_ samples: (Int64, StatusReport)...) -> TopHistory {
         var history = TopHistory()
-        for sample in samples { history.add(sample) }
+        for (second, report) in samples { history.add(report, instant: second * 1_000_000_000) }
         return history
     }
 
@@ -37,25 +41,25 @@ import Testing
         var history = TopHistory()
         #expect(history.rate { $0.inputs[0].existed } == nil)
         for second in 0...30 as ClosedRange<Int64> {
-            history.add(sample(seconds: second, existed: second < 20 ? 0 : (second - 20) * 500))
+            let existed = second < 20 ? 0 : UInt64(second - 20) * 500
+            history.add(report(existed: existed), instant: second * 1_000_000_000)
         }
         #expect(history.rate { $0.inputs[0].existed } == 500)
-        var other = sample(seconds: 31, existed: 7)
-        other.started = "later"
-        history.add(other)
+        var other = report(existed: 7)
+        other.started += 1
+        history.add(other, instant: 31_000_000_000)
         #expect(history.rate { $0.inputs[0].existed } == nil)
-        other.instant += 1_000_000_000
         other.inputs[0].existed = 9
-        history.add(other)
+        history.add(other, instant: 32_000_000_000)
         #expect(history.rate { $0.inputs[0].existed } == 2)
     }
 
     @Test func aBacklogIsForetoldToBeGoneToFillTheSpoolOrToStay() {
         let empties = history(
-            sample(seconds: 0, existed: 10_000), sample(seconds: 10, existed: 11_000, acknowledged: 2_000))
+            (0, report(existed: 10_000)), (10, report(existed: 11_000, acknowledged: 2_000)))
         // 9,000 wait; 200 go and 100 come each second.
         #expect(empties.forecast(0) == .empty(seconds: 90))
-        let fills = history(sample(seconds: 0, existed: 0), sample(seconds: 10, existed: 10_000))
+        let fills = history((0, report(existed: 0)), (10, report(existed: 10_000)))
         guard case .full(let seconds)? = fills.forecast(0) else {
             Issue.record("\(String(describing: fills.forecast(0)))")
             return
@@ -63,9 +67,9 @@ import Testing
         // 9 GiB are left; 1,000 records of 126 bytes come each second.
         #expect(abs(seconds - Double(9 << 30) / 126_000) < 1)
         let stays = history(
-            sample(seconds: 0, existed: 1_000), sample(seconds: 10, existed: 2_000, acknowledged: 1_000))
+            (0, report(existed: 1_000)), (10, report(existed: 2_000, acknowledged: 1_000)))
         #expect(stays.forecast(0) == .steady)
-        let none = history(sample(seconds: 0), sample(seconds: 10, existed: 50, acknowledged: 50))
+        let none = history((0, report()), (10, report(existed: 50, acknowledged: 50)))
         #expect(none.forecast(0) == nil)
         #expect(none.forecast(7) == nil)
     }
@@ -73,7 +77,7 @@ import Testing
     @Test(arguments: [(80, 24), (40, 10), (200, 60), (1, 1), (20, 3)])
     func theScreenIsFilledAndNeverLeft(_ columns: Int, _ rows: Int) {
         let history = history(
-            sample(seconds: 0, partitions: 32), sample(seconds: 1, existed: 1_234_567, partitions: 32))
+            (0, report(partitions: 32)), (1, report(existed: 1_234_567, partitions: 32)))
         var screen = TopScreen(columns: columns, rows: rows)
         for scroll in [0, 5, 1000, -7] {
             screen.scroll = scroll
@@ -87,10 +91,10 @@ import Testing
     }
 
     @Test func whatItTellsIsInItsPlace() {
-        var now = sample(seconds: 10, existed: 25_000, acknowledged: 24_000)
+        var now = report(existed: 25_000, acknowledged: 24_000)
         now.outputs[0].partitions[1].trouble = "throttled \u{1B}[2J by the service"
         var screen = TopScreen(columns: 80, rows: 24)
-        let lines = screen.lines(history(sample(seconds: 0), now))
+        let lines = screen.lines(history((0, report()), (10, now)))
         #expect(lines[0] == "tailrace 1.2.3 on web-1, since 2026-01-01T00:00:00Z, now 00:00:10Z")
         #expect(lines[1] == "spool [###---------------------------] 1 GiB of 10 GiB, 10 %")
         #expect(lines.contains { $0.hasPrefix("app (file)") && $0.contains(" 2.5k ") && $0.contains(" 250k ") })
@@ -101,20 +105,22 @@ import Testing
         #expect(lines[23].hasPrefix("q ends"))
         // What does not fit is below.
         screen.rows = 9
-        #expect(screen.lines(history(sample(seconds: 0), now))[8].hasSuffix("↓ more"))
+        #expect(screen.lines(history((0, report()), (10, now)))[8].hasSuffix("↓ more"))
         screen.scroll = 100
-        #expect(!screen.lines(history(sample(seconds: 0), now))[8].hasSuffix("↓ more"))
+        #expect(!screen.lines(history((0, report()), (10, now)))[8].hasSuffix("↓ more"))
     }
 
     @Test func whatIsWrongIsOnTop() {
-        var now = sample(seconds: 1)
-        now.failure = "no space"
-        now.unexplained = 3
+        var now = report()
+        now.spool.failure = "no space"
+        now.blocked = ["spool: hangs"]
+        now.inputs[0].spooled = 3
         var screen = TopScreen(columns: 80, rows: 24)
-        let lines = screen.lines(history(now), trouble: "no agent answers")
+        let lines = screen.lines(history((1, now)), trouble: "no agent answers")
         #expect(
-            lines[2...4] == [
-                "NOT WRITING: no space", "THE BALANCE DOES NOT CLOSE: tailrace status tells where",
+            lines[2...5] == [
+                "NOT WRITING: no space", "BLOCKED spool: hangs",
+                "THE BALANCE DOES NOT CLOSE: tailrace status tells where",
                 "NO ANSWER: no agent answers",
             ])
     }
@@ -130,39 +136,5 @@ import Testing
             (1e30, "more than a century"),
         ]
         for (seconds, text) in periods { #expect(TopScreen.period(seconds) == text) }
-    }
-
-    @Test func theAgentsJSONIsUnderstood() throws {
-        var report = StatusReport()
-        report.host = "h"
-        report.spool.bytes = 5
-        report.spool.failure = "full"
-        var input = StatusReport.Input()
-        input.name = "app"
-        input.existed = 12
-        input.acknowledged = 10
-        report.inputs = [input]
-        var output = StatusReport.Output()
-        output.name = "hub"
-        output.waiting = 4
-        var partition = StatusReport.Partition()
-        partition.id = "3"
-        partition.lastAcknowledged = 77
-        partition.acknowledgedRecords = 9
-        partition.trouble = "why"
-        output.partitions = [partition]
-        report.outputs = [output]
-        let sample = try #require(TopSample(json: report.json, instant: 1))
-        #expect(sample.host == "h" && sample.spoolBytes == 5 && sample.failure == "full")
-        #expect(sample.inputs[0].name == "app" && sample.inputs[0].existed == 12)
-        // 2 of the input's, 4 of the output's.
-        #expect(sample.unexplained == 6)
-        #expect(sample.outputs[0].backlog == 4)
-        #expect(
-            sample.outputs[0].partitions == [
-                .init(id: "3", lastAcknowledged: 77, acknowledged: 9, trouble: "why", isSlow: false)
-            ])
-        #expect(TopSample(json: Array("{}".utf8), instant: 0) == nil)
-        #expect(TopSample(json: Array("none".utf8), instant: 0) == nil)
     }
 }

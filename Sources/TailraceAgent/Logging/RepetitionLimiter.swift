@@ -30,6 +30,8 @@ package struct RepetitionLimiter: Sendable {
         var written: Int
         var suppressed = 0
         var message = ""
+
+        var summary: Summary? { suppressed > 0 ? Summary(message: message, repetitions: suppressed) : nil }
     }
 
     /// Lines per site and period.
@@ -39,6 +41,8 @@ package struct RepetitionLimiter: Sendable {
     /// Sites remembered at most; when there are more, the oldest window gives way.
     package let siteLimit: Int
     private var windows: [Site: Window] = [:]
+    /// Of windows that gave way.
+    private var left: [Summary] = []
     /// No window ends before this time, so that most calls need not look at them.
     private var nextEnd = Int64.max
 
@@ -52,7 +56,10 @@ package struct RepetitionLimiter: Sendable {
     package mutating func admit(_ site: Site, message: @autoclosure () -> String, now: Int64) -> Bool {
         guard var window = windows[site] else {
             if windows.count >= siteLimit, let oldest = windows.min(by: { $0.value.end < $1.value.end })?.key {
-                windows[oldest] = nil
+                if let window = windows.removeValue(forKey: oldest), let summary = window.summary {
+                    left.append(summary)
+                    nextEnd = now
+                }
             }
             windows[site] = Window(end: now + period, written: 1)
             nextEnd = min(nextEnd, now + period)
@@ -69,14 +76,16 @@ package struct RepetitionLimiter: Sendable {
         return false
     }
 
-    /// Ends the periods that are over at `now` and returns what was left out in them. Call before `admit`.
-    package mutating func summaries(now: Int64) -> [Summary] {
-        guard now >= nextEnd else { return [] }
-        var summaries: [Summary] = []
-        for (site, window) in windows where now >= window.end {
-            if window.suppressed > 0 {
-                summaries.append(Summary(message: window.message, repetitions: window.suppressed))
-            }
+    /// Ends the periods that are over at `now` and returns what was left out in them. Call before `admit`, and now and then:
+    /// a message that comes no more does not end its own period.
+    ///
+    /// - Parameter endsAll: nothing more is written: all periods end.
+    package mutating func summaries(now: Int64, endsAll: Bool = false) -> [Summary] {
+        guard now >= nextEnd || endsAll else { return [] }
+        var summaries = left
+        left = []
+        for (site, window) in windows where endsAll || now >= window.end {
+            if let summary = window.summary { summaries.append(summary) }
             windows[site] = nil
         }
         nextEnd = windows.values.map(\.end).min() ?? .max

@@ -2,7 +2,8 @@ import Glibc
 package import Logging
 import Synchronization
 
-/// Writes each log message as one line to standard error: time, level, label, message, `key=value` pairs.
+/// Writes each log message as one line to standard error: time, level, label, message, `key=value` pairs. Of each message
+/// site, a line of the source, there are as many as `RepetitionLimiter` admits, but for the levels debug and trace.
 ///
 /// Under systemd (see `leadsToJournal`) the line begins with the priority that journald understands, `<6>`, and has no
 /// time, which journald adds itself. Line breaks and control characters in a message are escaped, and a line has at
@@ -30,12 +31,27 @@ package struct StandardErrorLog: LogHandler {
             self.write = write
         }
 
-        fileprivate func admit(_ event: LogEvent, line: String, now: Int64) -> (Bool, [RepetitionLimiter.Summary]) {
-            limiter.withLock { limiter in
+        /// Whether `line` may be written; what was left out before it is told first.
+        fileprivate func admit(_ event: LogEvent, line: String) -> Bool {
+            let now = StandardErrorLog.monotonicMilliseconds()
+            let (isAdmitted, summaries) = limiter.withLock { limiter in
                 let summaries = limiter.summaries(now: now)
                 let site = RepetitionLimiter.Site(file: event.file, line: event.line)
                 return (limiter.admit(site, message: line, now: now), summaries)
             }
+            tell(summaries)
+            return isAdmitted
+        }
+
+        /// Tells what was left out in periods that are over; of a message that came no more nobody else does.
+        ///
+        /// - Parameter isEnd: nothing more is logged: of all periods.
+        package func tellRepetitions(isEnd: Bool = false) {
+            tell(limiter.withLock { $0.summaries(now: StandardErrorLog.monotonicMilliseconds(), endsAll: isEnd) })
+        }
+
+        private func tell(_ summaries: [RepetitionLimiter.Summary]) {
+            for summary in summaries { emit(.notice, "repeated \(summary.repetitions) times: \(summary.message)") }
         }
 
         fileprivate func emit(_ level: Logger.Level, _ text: String) {
@@ -68,12 +84,7 @@ package struct StandardErrorLog: LogHandler {
         for (key, value) in metadata.sorted(by: { $0.key < $1.key }) { text += " \(key)=\(Self.quoted("\(value)"))" }
         if let error = event.error { text += " error=\(Self.quoted("\(error)"))" }
         // Somebody asked for those to see what happens, and wants to see all of it.
-        if event.level < .info { return shared.emit(event.level, text) }
-        let (admitted, summaries) = shared.admit(event, line: text, now: Self.monotonicMilliseconds())
-        for summary in summaries {
-            shared.emit(.notice, "repeated \(summary.repetitions) times: \(summary.message)")
-        }
-        if admitted { shared.emit(event.level, text) }
+        if event.level < .info || shared.admit(event, line: text) { shared.emit(event.level, text) }
     }
 
     private static func quoted(_ text: String) -> String {
@@ -98,7 +109,7 @@ package struct StandardErrorLog: LogHandler {
         }
     }
 
-    private static func monotonicMilliseconds() -> Int64 {
+    fileprivate static func monotonicMilliseconds() -> Int64 {
         var time = timespec()
         clock_gettime(CLOCK_BOOTTIME, &time)
         return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000

@@ -34,6 +34,32 @@ package enum Timestamp {
         return String(decoding: text, as: UTF8.self)
     }
 
+    /// Milliseconds since 1970 of what `text` writes; nil for anything else.
+    package static func milliseconds(_ text: String) -> Int64? {
+        let bytes = Array(text.utf8)
+        guard bytes.count == 24 else { return nil }
+        for (index, byte) in "0000-00-00T00:00:00.000Z".utf8.enumerated() {
+            guard byte == UInt8(ascii: "0") ? (0x30...0x39).contains(bytes[index]) : bytes[index] == byte else {
+                return nil
+            }
+        }
+        func number(_ digits: Range<Int>) -> Int64 { bytes[digits].reduce(0) { $0 * 10 + Int64($1 - 0x30) } }
+        let (year, month, day) = (Int(number(0..<4)), Int(number(5..<7)), Int(number(8..<10)))
+        let (hour, minute, second) = (number(11..<13), number(14..<16), number(17..<19))
+        guard (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60, second < 60 else { return nil }
+        let dayNumber = Int64(days(year, month, day))
+        return (((dayNumber * 24 + hour) * 60 + minute) * 60 + second) * 1000 + number(20..<23)
+    }
+
+    /// The way back of `date(days:)`.
+    private static func days(_ year: Int, _ month: Int, _ day: Int) -> Int {
+        let year = month <= 2 ? year - 1 : year
+        let era = Int(floorDivide(Int64(year), 400))
+        let yearOfEra = year - era * 400
+        let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+        return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+    }
+
     /// The Gregorian date of a day counted from 1970-01-01. Years are counted from March here, so that the leap day
     /// is the last of its year; 400 years have 146,097 days.
     private static func date(days: Int) -> (year: Int, month: Int, day: Int) {

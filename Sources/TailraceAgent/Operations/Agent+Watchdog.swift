@@ -19,8 +19,8 @@ extension Agent {
             stages += output.marks.map { $0.stage(of: report.name) }
             outputs.append(
                 Watchdog.Output(
-                    name: report.name, settled: report.acknowledged &+ report.deadLettered &+ report.dropped,
-                    backlog: report.inFlight &+ report.waiting, reason: report.obstacle))
+                    name: report.name, settled: report.settled,
+                    backlog: report.backlog, reason: report.obstacle))
         }
         return WatchdogThread.Sight(stages: stages, outputs: outputs)
     }

@@ -2,8 +2,14 @@ package import NIOCore
 import NIOHTTP1
 import NIOPosix
 
-/// Serves `/metrics` and `/health` over HTTP/1.1.
+/// Serves `/metrics`, `/health` and `/ready` over HTTP/1.1.
 package struct MetricsServer: Sendable {
+    package enum Path: String, CaseIterable, Sendable {
+        case metrics = "/metrics"
+        case health = "/health"
+        case ready = "/ready"
+    }
+
     package struct Answer: Sendable {
         package var isHealthy: Bool
         package var body: [UInt8]
@@ -21,9 +27,9 @@ package struct MetricsServer: Sendable {
     /// Where it listens; the port is the one chosen when 0 was asked for.
     package let address: SocketAddress?
 
-    /// - Parameter answer: given "/metrics" or "/health", on an event loop; must not block for long.
+    /// - Parameter answer: called on an event loop; must not block for long.
     package static func start(
-        _ address: ListenAddress, group: any EventLoopGroup, answer: @escaping @Sendable (_ path: String) -> Answer
+        _ address: ListenAddress, group: any EventLoopGroup, answer: @escaping @Sendable (Path) -> Answer
     ) async throws -> MetricsServer {
         let channel = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 16)
@@ -53,10 +59,10 @@ private final class MetricsHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
-    private let answer: @Sendable (String) -> MetricsServer.Answer
+    private let answer: @Sendable (MetricsServer.Path) -> MetricsServer.Answer
     private var head: HTTPRequestHead?
 
-    init(answer: @escaping @Sendable (String) -> MetricsServer.Answer) { self.answer = answer }
+    init(answer: @escaping @Sendable (MetricsServer.Path) -> MetricsServer.Answer) { self.answer = answer }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
@@ -70,20 +76,21 @@ private final class MetricsHandler: ChannelInboundHandler {
     }
 
     private func respond(to head: HTTPRequestHead, context: ChannelHandlerContext) {
-        let path = String(head.uri.prefix { $0 != "?" })
+        let path = MetricsServer.Path(rawValue: String(head.uri.prefix { $0 != "?" }))
         var status = HTTPResponseStatus.ok
         var body: [UInt8] = []
         if head.method != .GET && head.method != .HEAD {
             status = .methodNotAllowed
-        } else if path == "/metrics" || path == "/health" {
+        } else if let path {
             let answer = answer(path)
             status = answer.isHealthy ? .ok : .serviceUnavailable
             body = answer.body
         } else {
             status = .notFound
-            body = Array("see /metrics and /health\n".utf8)
+            let paths = MetricsServer.Path.allCases.map(\.rawValue)
+            body = Array("there are \(paths.joined(separator: ", "))\n".utf8)
         }
-        let type = path == "/metrics" ? "text/plain; version=0.0.4; charset=utf-8" : "text/plain; charset=utf-8"
+        let type = path == .metrics ? "text/plain; version=0.0.4; charset=utf-8" : "text/plain; charset=utf-8"
         let headers: HTTPHeaders = [
             "content-type": type, "content-length": "\(body.count)", "connection": "close",
         ]

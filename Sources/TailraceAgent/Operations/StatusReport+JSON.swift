@@ -1,146 +1,116 @@
 internal import TailraceDelivery
+internal import TailraceInputs
+internal import Transports
 
 extension StatusReport {
-    /// One object, compact; the names are part of the command's contract.
+    /// Of the JSON: raised when a member goes, or means something else; not when one is added. All are in tailrace(8).
+    package static let format: Int64 = 1
+
+    /// One object, compact.
     package var json: [UInt8] {
         var json = JSONText()
-        json.object { json in
-            json.field("version", version)
-            json.field("process", process)
-            json.field("host", host)
-            json.field("started", Timestamp.text(milliseconds: started))
-            json.field("now", Timestamp.text(milliseconds: now))
-            json.field("configuration") { configuration.write(to: &$0) }
-            json.field("spool") { spool.write(to: &$0) }
-            json.key("inputs")
-            json.array(inputs) { json, input in json.object { input.write(to: &$0) } }
-            json.key("outputs")
-            json.array(outputs) { json, output in json.object { output.write(to: &$0) } }
-        }
+        json.object(write)
         return json.bytes
     }
-}
 
-extension ReloadHistory {
-    fileprivate func write(to json: inout JSONText) {
-        json.field("file", file)
-        json.field("loaded", Timestamp.text(milliseconds: loaded))
-        json.field("reloads", reloads)
-        json.field("failed_reloads", failures)
-        json.field("last_failure", failure)
-        json.field("last_failure_time", failureTime.map { Timestamp.text(milliseconds: $0) })
-        json.key("needs_restart")
-        json.array(needsRestart) { json, text in json.value(text) }
+    /// What another process wrote as `json`; nil: it is nothing of the kind, or of a later format.
+    package init?(json bytes: [UInt8]) {
+        guard let json = try? JSONValue(bytes), let format = json["format"]?.integer, (1...Self.format).contains(format)
+        else { return nil }
+        self.init(json)
     }
 }
 
-extension StatusReport.Spool {
-    fileprivate func write(to json: inout JSONText) {
-        json.field("directory", directory)
-        json.field("next_sequence", nextSequence)
-        json.field("committed", committed)
-        json.field("released", released)
-        json.field("carried_over", carriedOver)
-        json.field("bytes", bytes)
-        json.field("maximum_bytes", maximumBytes)
-        json.field("segments", segments)
-        json.field("unverified_records", unverified)
-        json.field("quarantined_records", quarantinedRecords)
-        json.field("quarantined_bytes", quarantinedBytes)
-        json.field("failure", failure)
-    }
+extension StatusReport: JSONObject {
+    static let members: [JSONMember<Self>] = [
+        .derived("format") { _ in format },
+        .text("version", \.version), .number("process", \.process), .text("host", \.host),
+        .time("started", \.started), .time("now", \.now),
+        .texts("blocked", \.blocked),
+        .object("configuration", \.configuration), .object("spool", \.spool),
+        .objects("inputs", \.inputs), .objects("outputs", \.outputs),
+    ]
 }
 
-extension StatusReport.Input {
-    fileprivate func write(to json: inout JSONText) {
-        json.field("name", name)
-        json.field("type", type)
-        json.field("removed", isRemoved)
-        json.field("existed", existed)
-        json.field("acknowledged", acknowledged)
-        json.field("spooled", spooled)
-        json.field("filtered", filtered)
-        json.field("dropped", dropped)
-        json.field("unexplained", unexplained)
-        json.key("drops")
-        json.array(drops) { json, drop in
-            json.object {
-                $0.field("reason", drop.reason)
-                $0.field("records", drop.records)
-            }
-        }
-        json.key("filters")
-        json.array(filters) { json, filter in
-            json.object {
-                $0.field("reason", filter.reason)
-                $0.field("records", filter.records)
-            }
-        }
-        json.field("redacted", redacted)
-        json.field("undecided", undecided)
-        json.field("notices", notices)
-        json.field("bytes", bytes)
-        json.field("lost_bytes", lostBytes)
-        json.field("events") { json in for event in events { json.field(event.name, event.value) } }
-        json.field("levels") { json in for level in levels { json.field(level.name, level.value) } }
-        json.field("lag_bytes", lagBytes)
-        json.field("files", files)
-        json.key("sources")
-        json.array(sources) { json, source in
-            json.object {
-                $0.field("path", source.path)
-                $0.field("condition", source.condition)
-                $0.field("size", source.size)
-                $0.field("offset", source.offset)
-                $0.field("lag", source.lag)
-            }
-        }
-    }
+extension ReloadHistory: JSONObject {
+    init() { self.init(loaded: 0) }
+
+    static let members: [JSONMember<Self>] = [
+        .text("file", \.file), .time("loaded", \.loaded),
+        .number("reloads", \.reloads), .number("failed_reloads", \.failures),
+        .text("last_failure", \.failure), .time("last_failure_time", \.failureTime),
+        .texts("needs_restart", \.needsRestart),
+    ]
 }
 
-extension StatusReport.Output {
-    fileprivate func write(to json: inout JSONText) {
-        json.field("name", name)
-        json.field("type", type)
-        json.field("state", state)
-        json.field("last_error", lastError)
-        json.field("last_error_time", lastErrorTime.map { Timestamp.text(milliseconds: $0) })
-        json.field("guarantee", guarantee)
-        json.field("spooled", spooled)
-        json.field("acknowledged", acknowledged)
-        json.field("in_flight", inFlight)
-        json.field("waiting", waiting)
-        json.field("dead_lettered", deadLettered)
-        json.field("dropped", dropped)
-        json.field("resent_batches", resent)
-        json.field("unexplained", unexplained)
-        json.key("partitions")
-        json.array(partitions) { json, partition in
-            json.object { json in
-                json.field("id", partition.id)
-                if let last = partition.lastAcknowledged {
-                    json.field("last_acknowledged", last)
-                } else {
-                    json.field("last_acknowledged", nil)
-                }
-                json.field("acknowledged", partition.acknowledgedRecords)
-                json.field("trouble", partition.trouble)
-                json.field("slow", partition.passedOver != nil)
-                json.field("passed_over", partition.passedOver ?? 0)
-            }
-        }
-        json.field("dead_letters") { (deadLetters ?? DeadLetterCounts()).write(to: &$0) }
-    }
+extension StatusReport.Spool: JSONObject {
+    static let members: [JSONMember<Self>] = [
+        .text("directory", \.directory),
+        .number("next_sequence", \.nextSequence), .number("committed", \.committed), .number("released", \.released),
+        .number("carried_over", \.carriedOver),
+        .number("bytes", \.bytes), .number("maximum_bytes", \.maximumBytes), .number("segments", \.segments),
+        .number("unverified_records", \.unverified),
+        .number("quarantined_records", \.quarantinedRecords), .number("quarantined_bytes", \.quarantinedBytes),
+        .text("failure", \.failure),
+    ]
 }
 
-extension DeadLetterCounts {
-    fileprivate func write(to json: inout JSONText) {
-        json.field("at_start", carriedOver)
-        json.field("kept", kept)
-        json.field("in_area", inArea)
-        json.field("replayed", replayed)
-        json.field("dropped_by_hand", dropped)
-        json.field("damaged", lost)
-        json.field("unexplained", unexplained)
-    }
+extension StatusReport.Input: JSONObject {
+    static let members: [JSONMember<Self>] = [
+        .text("name", \.name), .text("type", \.type), .truth("removed", \.isRemoved),
+        .number("existed", \.existed), .number("acknowledged", \.acknowledged), .number("spooled", \.spooled),
+        .derived("filtered") { $0.filtered }, .derived("dropped") { $0.dropped },
+        .derived("unexplained") { $0.unexplained },
+        .objects("drops", \.drops), .objects("filters", \.filters),
+        .number("redacted", \.redacted), .number("undecided", \.undecided), .number("notices", \.notices),
+        .number("bytes", \.bytes), .number("lost_bytes", \.lostBytes),
+        .objects("events", \.events), .objects("levels", \.levels),
+        .number("lag_bytes", \.lagBytes), .number("files", \.files), .objects("sources", \.sources),
+    ]
+}
+
+extension StatusReport.Drop: JSONObject {
+    init() { self.init(reason: "", records: 0) }
+
+    static let members: [JSONMember<Self>] = [.text("reason", \.reason), .number("records", \.records)]
+}
+
+extension InputReport.Count: JSONObject {
+    init() { self.init("", 0) }
+
+    static let members: [JSONMember<Self>] = [.text("name", \.name), .number("value", \.value)]
+}
+
+extension StatusReport.Source: JSONObject {
+    static let members: [JSONMember<Self>] = [
+        .text("path", \.path), .text("condition", \.condition),
+        .number("size", \.size), .number("offset", \.offset), .derived("lag") { $0.lag },
+    ]
+}
+
+extension StatusReport.Output: JSONObject {
+    static let members: [JSONMember<Self>] = [
+        .text("name", \.name), .text("type", \.type), .text("state", \.state),
+        .text("last_error", \.lastError), .time("last_error_time", \.lastErrorTime), .text("guarantee", \.guarantee),
+        .number("spooled", \.spooled), .number("acknowledged", \.acknowledged), .number("in_flight", \.inFlight),
+        .number("waiting", \.waiting), .number("dead_lettered", \.deadLettered), .number("dropped", \.dropped),
+        .number("resent_batches", \.resent), .derived("unexplained") { $0.unexplained },
+        .objects("partitions", \.partitions), .object("dead_letters", \.deadLetters),
+    ]
+}
+
+extension StatusReport.Partition: JSONObject {
+    static let members: [JSONMember<Self>] = [
+        .text("id", \.id), .number("last_acknowledged", \.lastAcknowledged),
+        .number("acknowledged", \.acknowledgedRecords), .text("trouble", \.trouble),
+        .truth("slow", \.isSlow), .number("passed_over", \.passedOver),
+    ]
+}
+
+extension DeadLetterCounts: JSONObject {
+    static let members: [JSONMember<Self>] = [
+        .number("at_start", \.carriedOver), .number("kept", \.kept), .number("in_area", \.inArea),
+        .number("replayed", \.replayed), .number("dropped_by_hand", \.dropped), .number("damaged", \.lost),
+        .derived("unexplained") { $0.unexplained },
+    ]
 }

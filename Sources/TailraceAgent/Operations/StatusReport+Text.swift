@@ -11,6 +11,7 @@ extension StatusReport {
             for line in failure.split(separator: "\n") { lines.append("config  last reload failed\(time): \(line)") }
         }
         for text in configuration.needsRestart { lines.append("config  \(text)") }
+        for blockage in blocked { lines.append("BLOCKED \(blockage)") }
         let bytes = Quantity.describe(bytes: spool.bytes), maximum = Quantity.describe(bytes: spool.maximumBytes)
         lines.append("spool   \(spool.directory): \(bytes) of \(maximum) in \(counted(spool.segments, "segment"))")
         lines.append(
@@ -50,12 +51,14 @@ extension StatusReport.Input {
         lines.append(
             "        existed \(existed) = acknowledged \(acknowledged) + spooled \(spooled) + filtered \(filtered)"
                 + " + dropped \(dropped): \(StatusReport.verdict(unexplained))")
-        for filter in filters { lines.append("        filtered \(filter.records): \(filter.reason)") }
+        for filter in filters where filter.records > 0 {
+            lines.append("        filtered \(filter.records): \(filter.reason)")
+        }
         if redacted > 0 { lines.append("        redacted: \(counted(redacted, "record"))") }
         if undecided > 0 {
             lines.append("        patterns gave up on \(counted(undecided, "record")), which went along")
         }
-        for drop in drops { lines.append("        dropped \(drop.records): \(drop.reason)") }
+        for drop in drops where drop.records > 0 { lines.append("        dropped \(drop.records): \(drop.reason)") }
         if notices > 0 {
             lines.append("        of what existed, the agent's own: \(counted(notices, "notice")) of losses")
         }
@@ -83,14 +86,14 @@ extension StatusReport.Output {
         lines.append(
             "        spooled \(spooled) = acknowledged \(acknowledged) + in flight \(inFlight) + waiting \(waiting)"
                 + " + dead-lettered \(deadLettered) + dropped \(dropped): \(StatusReport.verdict(unexplained))")
-        if let deadLetters { lines.append("        dead letters: \(deadLetters.text)") }
+        if deadLetters != DeadLetterCounts() { lines.append("        dead letters: \(deadLetters.text)") }
         lines.append("        guarantee: \(guarantee)" + (resent > 0 ? "; batches sent again: \(resent)" : ""))
         for partition in partitions {
             let last = partition.lastAcknowledged.map(String.init) ?? "none"
             lines.append(
                 "        partition \(partition.id): last acknowledged id \(last)"
-                    + (partition.passedOver.map { ", SLOW: passed over, \(counted($0, "record")) to be read again" }
-                        ?? "")
+                    + (partition.isSlow
+                        ? ", SLOW: passed over, \(counted(partition.passedOver, "record")) to be read again" : "")
                     + (partition.trouble.map { ", in trouble: \($0)" } ?? ""))
         }
         return lines

@@ -12,6 +12,8 @@ package struct StatusReport: Equatable, Sendable {
     /// Milliseconds since 1970, UTC.
     package var started: Int64 = 0
     package var now: Int64 = 0
+    /// Stages and outputs that do not get on, as the watchdog found them.
+    package var blocked: [String] = []
     package var configuration = ReloadHistory()
     package var spool = Spool()
     /// Those of the configuration; then those that it has no more, whose counts stay until the agent ends.
@@ -19,6 +21,9 @@ package struct StatusReport: Equatable, Sendable {
     package var outputs: [Output] = []
 
     package init() {}
+
+    /// Whether every balance does.
+    package var closes: Bool { inputs.allSatisfy { $0.unexplained == 0 } && outputs.allSatisfy { $0.unexplained == 0 } }
 
     package struct Spool: Equatable, Sendable {
         package var directory = ""
@@ -55,14 +60,13 @@ package struct StatusReport: Equatable, Sendable {
         package var acknowledged: UInt64 = 0
         /// Of those, the ones that lie in the spool, or on the way into it.
         package var spooled: UInt64 = 0
-        package var filtered: UInt64 = 0
         /// The filtered ones by reason.
         package var filters: [Drop] = []
         /// Records that went along with something written over.
         package var redacted: UInt64 = 0
         /// Records that went along because a pattern reached its limits.
         package var undecided: UInt64 = 0
-        /// Records that went no further, by reason.
+        /// Records that went no further, by reason: all that the input knows, also those of none so far.
         package var drops: [Drop] = []
         /// Bytes that are known to have existed and could not be read: a file truncated or removed before its end.
         package var lostBytes: UInt64 = 0
@@ -83,6 +87,7 @@ package struct StatusReport: Equatable, Sendable {
 
         package init() {}
 
+        package var filtered: UInt64 { filters.reduce(0) { $0 &+ $1.records } }
         package var dropped: UInt64 { drops.reduce(0) { $0 &+ $1.records } }
 
         /// What the balance leaves unexplained: 0, or a bug.
@@ -133,14 +138,17 @@ package struct StatusReport: Equatable, Sendable {
         /// Batches that were sent again because their first outcome was unknown.
         package var resent: UInt64 = 0
         package var partitions: [Partition] = []
-        /// What became of the records that its service refused, since the start; nil while there are none.
-        package var deadLetters: DeadLetterCounts?
+        /// What became of the records that its service refused, since the start.
+        package var deadLetters = DeadLetterCounts()
 
         package init() {}
 
         package var unexplained: Int64 {
             Int64(bitPattern: spooled &- acknowledged &- inFlight &- waiting &- deadLettered &- dropped)
         }
+
+        package var backlog: UInt64 { inFlight &+ waiting }
+        package var settled: UInt64 { acknowledged &+ deadLettered &+ dropped }
     }
 
     package struct Partition: Equatable, Sendable {
@@ -151,9 +159,10 @@ package struct StatusReport: Equatable, Sendable {
         package var acknowledgedRecords: UInt64 = 0
         /// Why the last attempt failed; nil once one did not.
         package var trouble: String?
-        /// It is slow, and the others go on without it: so many of its records were passed over, and are read from the spool
-        /// again once it has room. Nil while it keeps up.
-        package var passedOver: UInt64?
+        /// The others go on without it.
+        package var isSlow = false
+        /// Of its records those that were passed over meanwhile, and are read from the spool again once it has room.
+        package var passedOver: UInt64 = 0
 
         package init() {}
     }

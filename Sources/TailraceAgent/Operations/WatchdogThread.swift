@@ -18,6 +18,7 @@ final class WatchdogThread: Sendable {
     private let logger: Logger
     private let sight: @Sendable () -> Sight
     private let status: @Sendable () -> String
+    private let upkeep: @Sendable () -> Void
     private let monitor = Monitor()
     private let wake: Monitor.Condition
     private let isStopping = Atomic<Bool>(false)
@@ -27,14 +28,16 @@ final class WatchdogThread: Sendable {
     /// - Parameters:
     ///   - sight: how everybody stands now; must not wait for any stage.
     ///   - status: a line for people, shown where the service manager shows the service; the same.
+    ///   - upkeep: called at every look; the same.
     init(
         _ manager: ServiceManager, logger: Logger, sight: @escaping @Sendable () -> Sight,
-        status: @escaping @Sendable () -> String
+        status: @escaping @Sendable () -> String, upkeep: @escaping @Sendable () -> Void = {}
     ) {
         self.manager = manager
         self.logger = logger
         self.sight = sight
         self.status = status
+        self.upkeep = upkeep
         wake = Monitor.Condition(monitor)
     }
 
@@ -76,6 +79,7 @@ final class WatchdogThread: Sendable {
     }
 
     private func look(_ watchdog: inout Watchdog, _ now: Int64) {
+        upkeep()
         let sight = sight()
         let blockages = watchdog.look(stages: sight.stages, outputs: sight.outputs, now: now)
         let before = found.withLock { found in

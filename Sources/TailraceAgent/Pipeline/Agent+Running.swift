@@ -9,18 +9,25 @@ extension Agent {
     private static let settlingTime = TimeAmount.seconds(2)
 
     /// Runs until a signal tells it to stop, and returns after everything was stopped in order.
-    package func run(obeying signals: AgentSignals, manager: ServiceManager = ServiceManager()) async throws {
+    ///
+    /// - Parameter upkeep: called now and then, at least every quarter of a minute; must wait for nothing.
+    package func run(
+        obeying signals: AgentSignals, manager: ServiceManager = ServiceManager(),
+        upkeep: @escaping @Sendable () -> Void = {}
+    ) async throws {
         // Waiting is most of it, and nothing must stand between a stop and its deadlines: a thread, not a task.
         let result: Result<Void, any Error> = await withCheckedContinuation { continuation in
             let thread = DedicatedThread.start("supervisor") {
-                continuation.resume(returning: Result { try self.supervise(signals, manager) })
+                continuation.resume(returning: Result { try self.supervise(signals, manager, upkeep) })
             }
             pthread_detach(thread)
         }
         try result.get()
     }
 
-    private func supervise(_ signals: AgentSignals, _ manager: ServiceManager) throws {
+    private func supervise(
+        _ signals: AgentSignals, _ manager: ServiceManager, _ upkeep: @escaping @Sendable () -> Void
+    ) throws {
         defer { close() }
         let configuration = configuration
         let control = try ControlServer.start(path: configuration.places.controlSocket, logger: logger) { [weak self] in
@@ -52,7 +59,8 @@ extension Agent {
                 "inputs": "\(configuration.inputs.count)", "outputs": "\(configuration.outputs.count)",
             ])
         manager.ready()
-        let watch = WatchdogThread(manager, logger: logger, sight: { self.sight() }, status: { self.balanceLine() })
+        let watch = WatchdogThread(
+            manager, logger: logger, sight: { self.sight() }, status: { self.balanceLine() }, upkeep: upkeep)
         self.watch.withLock { $0 = watch }
         watch.start()
         defer {
@@ -145,8 +153,7 @@ extension Agent {
         do {
             return try group.next().makeFutureWithTask { [group] in
                 try await MetricsServer.start(address, group: group) { [weak self] path in
-                    guard let self else { return .init(isHealthy: false, body: []) }
-                    return path == "/health" ? self.health() : .init(body: self.report(timeoutMilliseconds: 0).metrics)
+                    self?.answer(path) ?? .init(isHealthy: false, body: [])
                 }
             }.wait()
         } catch {

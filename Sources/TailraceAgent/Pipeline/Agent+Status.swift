@@ -4,27 +4,6 @@ internal import TailraceSpool
 
 // How it stands.
 extension Agent {
-    func health() -> MetricsServer.Answer {
-        let report = report(timeoutMilliseconds: 0)
-        var time = timespec()
-        clock_gettime(CLOCK_BOOTTIME, &time)
-        let now = Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
-        var troubles: [String] = []
-        if let failure = report.spool.failure { troubles.append("spool: \(failure)") }
-        troubles += (watch.withLock { $0 }?.blockages ?? []).map { "blocked: \($0)" }
-        for output in report.outputs {
-            let stuck = progress.withLock {
-                $0.note(
-                    output.name, acknowledged: output.acknowledged, backlog: output.inFlight + output.waiting, now: now)
-            }
-            if let stuck {
-                troubles.append("output \(output.name): no progress for \(stuck / 1000) s, \(output.state)")
-            }
-        }
-        let text = troubles.isEmpty ? "ok\n" : troubles.joined(separator: "\n") + "\n"
-        return .init(isHealthy: troubles.isEmpty, body: Array(text.utf8))
-    }
-
     /// - Parameter timeoutMilliseconds: how long to wait for the inputs to tell about their files.
     package func report(timeoutMilliseconds: Int = 500) -> StatusReport {
         var report = StatusReport()
@@ -32,6 +11,7 @@ extension Agent {
         report.process = getpid()
         report.host = parts.configuration.host
         report.started = started
+        report.blocked = blockages
         report.configuration = history.withLock { $0 }
         report.configuration.file = parts.configuration.file
         report.outputs = parts.outputs.map { $0.runner.report() }
@@ -82,20 +62,29 @@ extension Agent {
         part.unverified = statistics.unverified
         part.quarantinedRecords = statistics.quarantinedRecords
         part.quarantinedBytes = statistics.quarantinedBytes
-        switch statistics.trouble {
-        case nil: break
-        case .full: part.failure = "full: the outputs have to acknowledge, or give it more with maximum_size"
-        case .noSpace(let text): part.failure = "no space: \(text)"
-        case .failing(let text): part.failure = text
-        }
+        part.failure = statistics.trouble?.text
         return part
+    }
+
+    /// What the watchdog found at its last look.
+    var blockages: [String] { (watch.withLock { $0 }?.blockages ?? []).map(\.description) }
+}
+
+extension SpoolTrouble {
+    /// What is wrong, and what to do.
+    var text: String {
+        switch self {
+        case .full: "full: the outputs have to acknowledge, or give it more with maximum_size"
+        case .noSpace(let text): "no space: \(text)"
+        case .failing(let text): text
+        }
     }
 }
 
 extension StatusReport.Input {
     /// What was dropped, and the sources: their number, the lag, and the most interesting of them.
     fileprivate mutating func add(_ report: InputReport) {
-        drops = report.drops.filter { $0.records > 0 }.map { StatusReport.Drop(reason: $0.reason, records: $0.records) }
+        drops = report.drops.map { StatusReport.Drop(reason: $0.reason, records: $0.records) }
         lostBytes = report.lostBytes
         notices = report.notices
         events = report.events
@@ -117,18 +106,12 @@ extension StatusReport.Input {
 extension StatusReport.Input {
     /// What the input's filter held back, and why.
     fileprivate mutating func add(_ counts: RecordFilterCounts) {
-        filtered = counts.filtered
         redacted = counts.redacted
         undecided = counts.undecided
         for (reason, records) in [
             ("matches no pattern of keep", counts.notKept), ("matches a pattern of drop", counts.dropped),
             ("not in the sample", counts.notSampled),
-        ] where records > 0 {
-            filters.append(StatusReport.Drop(reason: reason, records: records))
-        }
-        if counts.notRedactable > 0 {
-            drops.append(
-                StatusReport.Drop(reason: "redaction reached its limits", records: counts.notRedactable))
-        }
+        ] { filters.append(StatusReport.Drop(reason: reason, records: records)) }
+        drops.append(StatusReport.Drop(reason: "redaction reached its limits", records: counts.notRedactable))
     }
 }

@@ -10,10 +10,14 @@ struct AgentParts: Sendable {
     /// In the configuration's order.
     var outputs: [OutputPart] = []
     var metrics: MetricsServer?
-    /// Inputs that the configuration has no more, and that were there since the start: their counts stay.
+    /// Inputs that the configuration has no more, and that were there since the start: their counts stay, of the last ones up to
+    /// `removedLimit`.
     var removed: [RemovedInput] = []
     /// What inputs have counted that are not there any more, or were followed by others of their name.
     private(set) var past: [String: InputReport] = [:]
+
+    /// So many are told of at most: each has its series in the metrics.
+    static let removedLimit = 100
 
     struct RemovedInput: Equatable, Sendable {
         var name: String
@@ -31,6 +35,8 @@ struct AgentParts: Sendable {
             removed.append(RemovedInput(name: input.name, type: input.type))
         }
         removed.removeAll { gone in new.inputs.contains { $0.name == gone.name } }
+        for forgotten in removed.dropLast(Self.removedLimit) { past[forgotten.name] = nil }
+        removed = removed.suffix(Self.removedLimit)
         configuration = new
     }
 

@@ -1,5 +1,6 @@
 import Synchronization
 internal import TailraceInputs
+internal import TailraceSpool
 
 /// An input on its thread, from start to stop.
 final class InputRunner: RunningPart {
@@ -16,6 +17,12 @@ final class InputRunner: RunningPart {
     }
 
     var description: String { input.description }
+
+    /// By progress: a thread that was started may still be busy with its first piece of work.
+    var stage: Readiness.Stage {
+        if life.hasEnded { return .ended }
+        return input.marks.contains(where: \.hasDoneSomething) ? .runs : .begins
+    }
 
     func start(_ ended: @escaping @Sendable (any Error) -> Void) {
         life.start("input") { [self] in

@@ -3,7 +3,7 @@ import Synchronization
 /// How the way to an output stands, for the status: told by every attempt.
 package final class OutputHealth: Sendable {
     package struct State: Equatable, Sendable {
-        package var text = "connecting"
+        package var text = OutputHealth.connecting
         package var lastError: String?
         /// Milliseconds since 1970.
         package var lastErrorTime: Int64?
@@ -18,6 +18,8 @@ package final class OutputHealth: Sendable {
 
     package var current: State { state.withLock { $0 } }
 
+    /// The state until the first attempt has ended, one way or the other.
+    static let connecting = "connecting"
     /// The state in which nothing stands in the way.
     static let connected = "connected"
 

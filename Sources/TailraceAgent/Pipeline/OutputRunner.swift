@@ -247,7 +247,7 @@ final class OutputRunner<Way: Outlet>: RunningOutput {
             report.lastErrorTime = Timestamp.now()
         }
         report.guarantee = running?.destination.guarantee ?? "at least once"
-        report.deadLetters = deadLetters.counts
+        report.deadLetters = deadLetters.counts ?? DeadLetterCounts()
         let past = past.withLock { $0 }
         guard let running, let statistics else {
             let floor = ledger.state.floor
@@ -273,7 +273,8 @@ final class OutputRunner<Way: Outlet>: RunningOutput {
             part.id = running.destination.partitionIDs[index]
             part.lastAcknowledged = partition.acknowledged > 0 ? partition.acknowledged - 1 : nil
             part.acknowledgedRecords = partition.acknowledgedRecords
-            part.passedOver = partition.passedOver
+            part.isSlow = partition.passedOver != nil
+            part.passedOver = partition.passedOver ?? 0
             part.trouble = partition.trouble ?? running.destination.trouble(index)?.error
             return part
         }

@@ -17,11 +17,13 @@ package struct TopScreen: Sendable {
         guard let sample = history.latest else {
             return fit([trouble ?? "asking the agent…"], [])
         }
-        let (started, now) = (sample.started.prefix(19), sample.now.dropFirst(11).prefix(8))
+        let started = Timestamp.text(milliseconds: sample.started).prefix(19)
+        let now = Timestamp.text(milliseconds: sample.now).dropFirst(11).prefix(8)
         var head = ["tailrace \(sample.version) on \(sample.host), since \(started)Z, now \(now)Z"]
         head.append(spool(sample))
-        if let failure = sample.failure { head.append("NOT WRITING: \(failure)") }
-        if sample.unexplained != 0 { head.append("THE BALANCE DOES NOT CLOSE: tailrace status tells where") }
+        if let failure = sample.spool.failure { head.append("NOT WRITING: \(failure)") }
+        for blockage in sample.blocked { head.append("BLOCKED \(blockage)") }
+        if !sample.closes { head.append("THE BALANCE DOES NOT CLOSE: tailrace status tells where") }
         if let trouble { head.append("NO ANSWER: \(trouble)") }
         var body = [""] + inputs(sample, history)
         for index in sample.outputs.indices { body += [""] + output(index, sample, history) }
@@ -48,16 +50,18 @@ package struct TopScreen: Sendable {
 
     // MARK: - Parts
 
-    private func spool(_ sample: TopSample) -> String {
-        let share = sample.spoolMaximum > 0 ? Double(sample.spoolBytes) / Double(sample.spoolMaximum) : 0
+    private func spool(_ sample: StatusReport) -> String {
+        let spool = sample.spool
+        let share = spool.maximumBytes > 0 ? Double(spool.bytes) / Double(spool.maximumBytes) : 0
         let width = max(10, min(30, columns - 50))
         let filled = min(width, Int((share * Double(width)).rounded()))
         let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: width - filled)
-        return "spool [\(bar)] \(Quantity.describe(bytes: UInt64(max(0, sample.spoolBytes)))) of "
-            + "\(Quantity.describe(bytes: UInt64(max(0, sample.spoolMaximum)))), \(Int(share * 100)) %"
+        return
+            "spool [\(bar)] \(Quantity.describe(bytes: spool.bytes)) of \(Quantity.describe(bytes: spool.maximumBytes)), "
+            + "\(Int(share * 100)) %"
     }
 
-    private func inputs(_ sample: TopSample, _ history: TopHistory) -> [String] {
+    private func inputs(_ sample: StatusReport, _ history: TopHistory) -> [String] {
         // Names take what the figures leave.
         let name = max(8, columns - 60)
         var lines = [row(name, ["INPUT", "RECORDS/S", "BYTES/S", "UNREAD", "FILES", "FILTERED", "DROPPED"])]
@@ -76,7 +80,7 @@ package struct TopScreen: Sendable {
         return lines
     }
 
-    private func output(_ index: Int, _ sample: TopSample, _ history: TopHistory) -> [String] {
+    private func output(_ index: Int, _ sample: StatusReport, _ history: TopHistory) -> [String] {
         let output = sample.outputs[index]
         let rate = history.rate { $0.outputs.indices.contains(index) ? $0.outputs[index].acknowledged : nil }
         var lines = ["OUTPUT \(output.name) (\(output.type)): \(output.state)"]
@@ -90,13 +94,13 @@ package struct TopScreen: Sendable {
         case nil: break
         }
         lines.append(figures)
-        if let error = output.lastError, output.state != "connected" { lines.append("  \(error)") }
+        if let error = output.lastError, output.state != OutputHealth.connected { lines.append("  \(error)") }
         lines.append(row(12, ["  PARTITION", "RECORDS/S", "LAST ID"]) + "  STATE")
         for (place, partition) in output.partitions.enumerated() {
             let rate = history.rate { sample in
                 guard sample.outputs.indices.contains(index), sample.outputs[index].partitions.indices.contains(place)
                 else { return nil }
-                return sample.outputs[index].partitions[place].acknowledged
+                return sample.outputs[index].partitions[place].acknowledgedRecords
             }
             let state = partition.trouble ?? (partition.isSlow ? "slow: the others go past it" : "well")
             lines.append(

@@ -41,7 +41,7 @@ extension FileTailStatistics {
         [
             .init("files begun anew", restartedGenerations), .init("copies recognised", copiesRecognised),
             .init("archives read", archives), .init("deleted files given up", deletedGivenUp),
-            .init("NULs passed over", skippedNULs), .init("lines cut", truncatedLines),
+            .init("skipped NUL bytes", skippedNULs), .init("lines cut", truncatedLines),
             .init("last lines without newline", unterminatedLines), .init("read errors", readErrors),
             .init("doubts on network file systems", doubts), .init("inotify overflows", queueOverflows),
             .init("waits for a free batch", waits),
@@ -53,7 +53,7 @@ extension FileTailStatistics {
         [
             .init("open files", UInt64(max(0, openFiles))), .init("directories", UInt64(max(0, directories))),
             .init("polled directories", UInt64(max(0, polledDirectories))),
-            .init("bytes of deleted files", deletedBytes),
+            .init("deleted file bytes", deletedBytes),
         ]
     }
 }
