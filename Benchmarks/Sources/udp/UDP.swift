@@ -96,7 +96,7 @@ struct UDP {
             isBalanced = false
             print("  NOT ACCOUNTED FOR: \(difference) of \(outcome.sent)")
         }
-        for (reason, records) in reasons.sorted(by: { $0.key < $1.key }) {
+        for (reason, records) in reasons.sorted(by: { $0.key < $1.key }) where records > 0 {
             print("  counted by the agent in all rounds, \(reason): \(records)")
         }
         return isBalanced
