@@ -12,7 +12,7 @@ struct DocumentedCommand: Hashable, CustomStringConvertible {
     private static let programs: Set<String> = [
         "tailrace", "make", "packaging/build-deb", "apt", "editor", "systemctl", "systemd-analyze", "sysctl",
         "journalctl",
-        "kill", "promtool", "curl",
+        "kill", "promtool", "curl", "runuser",
     ]
 
     private init?(_ line: some StringProtocol) {

@@ -24,6 +24,9 @@ import Testing
         "systemd-analyze security tailrace": ("Tests/package", "systemd-analyze security tailrace"),
         // Opens an editor with a drop-in: the test writes one.
         "systemctl edit tailrace": ("Tests/package", "/etc/systemd/system/tailrace.service.d/test.conf"),
+        "runuser -u tailrace -- tailrace check --deep": (
+            "Tests/package", "runuser -u tailrace -- tailrace check --deep"
+        ),
         "kill -9": ("Tests/CrashTests/CrashTests.swift", "SIGKILL"),
         // A screen, which needs a terminal.
         "tailrace top --config tailrace.toml": ("Tests/IntegrationTests/TopTests.swift", "\\(program) top --config"),
