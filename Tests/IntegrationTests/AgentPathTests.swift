@@ -3,7 +3,6 @@ import EventHubs
 import Glibc
 import HubReading
 import LocalHub
-import Logging
 import Synchronization
 import TestSupport
 import Testing
@@ -13,19 +12,10 @@ import Testing
 /// The whole path with the real program: files, spool, AMQP over TLS, a hub, and a consumer that reads back.
 @Suite struct AgentPathTests {
     private let directory = TemporaryDirectory("path")
-    private let logger = Logger(label: "hub") { _ in SwiftLogNoOpLogHandler() }
     private static let key = "CanarySecretOfTheTestHub"
 
     private func hub(port: Int = 0, partitions: Int = 4) async throws -> LocalHub {
-        var configuration = LocalHubConfiguration()
-        configuration.port = port
-        configuration.partitionCount = partitions
-        configuration.sharedAccessKey = Self.key
-        configuration.storeDirectory = directory("store")
-        configuration.certificateDirectory = directory("certificates")
-        let hub = try LocalHub(configuration, logger: logger)
-        _ = try await hub.start()
-        return hub
+        try await LocalHub.started(in: directory, port: port, key: Self.key, partitions: partitions)
     }
 
     /// A hub on a port that will be free for a second one: outside the range that the kernel gives out by itself.
@@ -260,17 +250,12 @@ import Testing
         isIdempotent: Bool, countsAnew: Bool = false, onAttach: (@Sendable (HubAttach) -> HubAttachFault?)? = nil,
         changing change: (inout LocalHubConfiguration) -> Void = { _ in }
     ) async throws -> LocalHub {
-        var configuration = LocalHubConfiguration()
-        configuration.partitionCount = 2
-        configuration.sharedAccessKey = Self.key
-        configuration.certificateDirectory = directory("certificates")
-        configuration.supportsIdempotentPublishing = isIdempotent
-        configuration.countsAnewPerOwnerLevel = countsAnew
-        configuration.onAttach = onAttach
-        change(&configuration)
-        let hub = try LocalHub(configuration, logger: logger)
-        _ = try await hub.start()
-        return hub
+        try await LocalHub.started(in: directory, store: nil, key: Self.key) { configuration in
+            configuration.supportsIdempotentPublishing = isIdempotent
+            configuration.countsAnewPerOwnerLevel = countsAnew
+            configuration.onAttach = onAttach
+            change(&configuration)
+        }
     }
 
     @Test(arguments: [

@@ -13,16 +13,7 @@ import Testing
     private static let lines = 400
 
     private func hub(port: Int, largest: UInt64) async throws -> LocalHub {
-        var configuration = LocalHubConfiguration()
-        configuration.port = port
-        configuration.partitionCount = 2
-        configuration.maximumMessageSize = largest
-        configuration.sharedAccessKey = Self.key
-        configuration.storeDirectory = directory("store")
-        configuration.certificateDirectory = directory("certificates")
-        let hub = try LocalHub(configuration, logger: logger)
-        _ = try await hub.start()
-        return hub
+        try await LocalHub.started(in: directory, port: port, key: Self.key) { $0.maximumMessageSize = largest }
     }
 
     private func dead(_ arguments: String...) throws -> (exit: ChildProcess.Exit, output: String, error: String) {

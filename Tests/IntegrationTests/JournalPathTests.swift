@@ -1,6 +1,5 @@
 import Glibc
 import LocalHub
-import Logging
 import TestSupport
 import Testing
 
@@ -11,11 +10,7 @@ import Testing
     private let directory = TemporaryDirectory("journal-path")
 
     private func hub() async throws -> LocalHub {
-        var configuration = LocalHubConfiguration()
-        configuration.certificateDirectory = directory("certificates")
-        let hub = try LocalHub(configuration, logger: Logger(label: "hub", factory: { _ in SwiftLogNoOpLogHandler() }))
-        _ = try await hub.start()
-        return hub
+        try await LocalHub.started(in: directory, store: nil, partitions: 4)
     }
 
     private func agent(_ hub: LocalHub, _ settings: String = "") throws -> AgentProcess {

@@ -1,23 +1,16 @@
 import LocalHub
-import Logging
 import TestSupport
 import Testing
 
 /// The real agent with a file of host names of its own, in which its hub's name gets other addresses.
 @Suite struct NameChangeTests {
     private let directory = TemporaryDirectory("names")
-    private let logger = Logger(label: "hub") { _ in SwiftLogNoOpLogHandler() }
 
     private func hub(_ host: String, port: Int) async throws -> LocalHub {
-        var configuration = LocalHubConfiguration()
-        configuration.host = host
-        configuration.port = port
-        configuration.isPlain = true
-        configuration.partitionCount = 1
-        configuration.storeDirectory = directory("store")
-        let hub = try LocalHub(configuration, logger: logger)
-        _ = try await hub.start()
-        return hub
+        try await LocalHub.started(in: directory, port: port, partitions: 1) {
+            $0.host = host
+            $0.isPlain = true
+        }
     }
 
     /// On a port that will be free at another address too: outside the range that the kernel gives out by itself.

@@ -2,7 +2,6 @@ import EventHubs
 import Glibc
 import HubReading
 import LocalHub
-import Logging
 import TestSupport
 import Testing
 
@@ -12,19 +11,10 @@ import Testing
 /// routing of its time puts it.
 @Suite struct PartitionChangeTests {
     private let directory = TemporaryDirectory("partitions")
-    private let logger = Logger(label: "hub") { _ in SwiftLogNoOpLogHandler() }
     private let names = (0..<12).map { "file-\($0).log" }
 
     private func hub(port: Int, partitions: Int) async throws -> LocalHub {
-        var configuration = LocalHubConfiguration()
-        configuration.port = port
-        configuration.partitionCount = partitions
-        configuration.sharedAccessKey = "KeyOfTheTestHub"
-        configuration.storeDirectory = directory("store")
-        configuration.certificateDirectory = directory("certificates")
-        let hub = try LocalHub(configuration, logger: logger)
-        _ = try await hub.start()
-        return hub
+        try await LocalHub.started(in: directory, port: port, key: "KeyOfTheTestHub", partitions: partitions)
     }
 
     /// On a port that will be free for a second one: outside the range that the kernel gives out by itself.

@@ -10,13 +10,7 @@ import Testing
     private let logger = Logger(label: "hub") { _ in SwiftLogNoOpLogHandler() }
 
     private func hub() async throws -> LocalHub {
-        var configuration = LocalHubConfiguration()
-        configuration.partitionCount = 1
-        configuration.storeDirectory = directory("store")
-        configuration.certificateDirectory = directory("certificates")
-        let hub = try LocalHub(configuration, logger: logger)
-        _ = try await hub.start()
-        return hub
+        try await LocalHub.started(in: directory, partitions: 1)
     }
 
     private func agent(_ hub: LocalHub) throws -> AgentProcess {

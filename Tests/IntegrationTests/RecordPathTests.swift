@@ -2,25 +2,15 @@ import AMQP
 import Glibc
 import HubReading
 import LocalHub
-import Logging
 import TestSupport
 import Testing
 
 /// Records of several lines, filters, redaction and fields with the real program: what a consumer gets, and the balance.
 @Suite struct RecordPathTests {
     private let directory = TemporaryDirectory("records")
-    private let logger = Logger(label: "hub") { _ in SwiftLogNoOpLogHandler() }
 
     private func hub() async throws -> LocalHub {
-        var configuration = LocalHubConfiguration()
-        configuration.port = 0
-        configuration.partitionCount = 1
-        configuration.sharedAccessKey = "CanarySecretOfTheTestHub"
-        configuration.storeDirectory = directory("store")
-        configuration.certificateDirectory = directory("certificates")
-        let hub = try LocalHub(configuration, logger: logger)
-        _ = try await hub.start()
-        return hub
+        try await LocalHub.started(in: directory, key: "CanarySecretOfTheTestHub", partitions: 1)
     }
 
     private static let settings = """

@@ -66,7 +66,8 @@ import Testing
         try agent.log(Array("a line\n".utf8))
         let status = try await agent.status { $0.text.contains(failure.words) }
         expectNone(Array(status.text.utf8))
-        expectNone(try everything(agent, [["status"], ["check"]]))
+        expectNone(
+            try everything(agent, [["status"], ["check"], ["check", "--deep"], ["check", "--deep", "--json"]]))
         #expect(agent.stop() == .code(0))
         expectNone(ChildProcess.bytes(agent.process.errorPath))
         await hub.stop()
@@ -85,6 +86,30 @@ import Testing
             #expect(!agent.process.errorOutput.isEmpty)
             expectNone(ChildProcess.bytes(agent.process.errorPath))
         }
+    }
+
+    @Test func aSecretOfTheEnvironmentIsToldToNobody() async throws {
+        let hub = try await hub(key: Self.canary)
+        let environment = ["TAILRACE_TEST_HUB": hub.connectionString]
+        let agent = try AgentProcess(
+            directory,
+            output: "connection_string_file = \"environment:TAILRACE_TEST_HUB\"\n"
+                + "ca_file = \"\(directory("certificates/ca.pem"))\"", environment: environment)
+        try agent.log(Array("a line\n".utf8))
+        _ = try await agent.status { $0.acknowledged(1) }
+        for words in [["check"], ["check", "--deep"]] {
+            let check = try ChildProcess(
+                ChildProcess.built("tailrace"), words + ["--config", agent.configurationPath], environment: environment)
+            #expect(check.wait() == .code(0), "\(check.output)\(check.errorOutput)")
+            expectNone(ChildProcess.bytes(check.outputPath) + ChildProcess.bytes(check.errorPath))
+        }
+        // Whoever asks without the variable is told which one it is.
+        let check = try ChildProcess(ChildProcess.built("tailrace"), ["check", "--config", agent.configurationPath])
+        #expect(check.wait() == .code(78))
+        #expect(check.errorOutput.contains("the environment variable TAILRACE_TEST_HUB, which is not set; set it"))
+        expectNone(try everything(agent, [["status"]]))
+        #expect(agent.stop() == .code(0))
+        await hub.stop()
     }
 
     @Test func theHubHidesItsKeyFromTheProcessList() async throws {

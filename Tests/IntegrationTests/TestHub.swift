@@ -9,9 +9,10 @@ extension LocalHub {
     ///   - store: where its partitions are kept; nil: they go with it.
     ///   - port: 0: any free one.
     ///   - key: nil: that of the service's emulator.
+    ///   - change: what else is to be different.
     static func started(
         in directory: TemporaryDirectory, store: String? = "store", port: Int = 0, key: String? = nil,
-        partitions: Int = 2
+        partitions: Int = 2, change: (inout LocalHubConfiguration) -> Void = { _ in }
     ) async throws -> LocalHub {
         var configuration = LocalHubConfiguration()
         configuration.port = port
@@ -19,6 +20,7 @@ extension LocalHub {
         if let key { configuration.sharedAccessKey = key }
         configuration.storeDirectory = store.map { directory($0) }
         configuration.certificateDirectory = directory("certificates")
+        change(&configuration)
         let hub = try LocalHub(
             configuration, logger: Logger(label: "hub") { _ in SwiftLogNoOpLogHandler() })
         _ = try await hub.start()

@@ -2,6 +2,7 @@ import CTailrace
 import Glibc
 internal import Logging
 internal import NIOCore
+internal import Transports
 
 // From start to stop.
 extension Agent {
@@ -157,7 +158,9 @@ extension Agent {
                 }
             }.wait()
         } catch {
-            throw AgentError("cannot listen on \(address) for metrics: \(error); change [agent] metrics")
+            throw AgentError(
+                "cannot listen on \(address) for metrics: \(ConnectFailure.text(error)); stop what listens there (ss -lnp"
+                    + " shows it), or change [agent] metrics")
         }
     }
 }
