@@ -115,8 +115,8 @@ extension SpoolWriter {
     }
 
     /// Takes away segments that every output is past, oldest first, and none before an older one: whoever opens the spool
-    /// takes a hole for a loss. What cannot be taken away now is tried again later. The last one stays: it holds the
-    /// positions.
+    /// takes a hole for a loss. So that a power cut does not leave one either, the disk knows of each before the next goes.
+    /// What cannot be taken away now is tried again later. The last one stays: it holds the positions.
     func recycleReleased() {
         removeAgainAt = nil
         removeLeftovers()
@@ -124,8 +124,8 @@ extension SpoolWriter {
         while let segment = takeReleased() {
             let isSpare =
                 segment.size == core.limits.segmentSize && spares.count < core.configuration.spareLimit
-                && makeSpare(segment.generation)
-            guard isSpare || removeFile(SegmentName.segment(segment.generation)) else {
+                && settleRemovals() && makeSpare(segment.generation)
+            guard isSpare || settleRemovals() && removeFile(SegmentName.segment(segment.generation)) else {
                 core.monitor.withLock {
                     core.state.segments.insert(segment, at: 0)
                     core.state.spareBytes -= segment.size
@@ -134,13 +134,27 @@ extension SpoolWriter {
                 break
             }
             isChanged = true
+            areRemovalsSettled = false
             discarded.removeAll { $0 == segment.generation }
             if isSpare { spares.append((segment.generation, segment.size)) }
             core.monitor.withLock {
                 if isSpare { core.state.counters.segmentsRecycled += 1 } else { core.state.spareBytes -= segment.size }
             }
         }
-        if isChanged, core.sync != .never { try? core.directory.sync() }
+        if isChanged { settleRemovals() }
+    }
+
+    /// Makes the last removal durable. False when that fails: nothing may go before it is done.
+    @discardableResult
+    private func settleRemovals() -> Bool {
+        guard !areRemovalsSettled, core.sync != .never else { return true }
+        do throws(SpoolFileError) {
+            try core.directory.sync()
+            areRemovalsSettled = true
+        } catch {
+            return false
+        }
+        return true
     }
 
     /// The oldest segment, when nobody needs it: from now on no reader takes it for one. Until its file is gone its bytes

@@ -39,6 +39,8 @@ final class SpoolWriter {
     private var retryAt: UInt64?
     /// Files that could not be removed yet, and the bytes that count for each.
     var leftovers: [(name: String, size: Int)] = []
+    /// The disk knows that the last segment that went is gone; whether it knows of those of an earlier process is not known.
+    var areRemovalsSettled = false
     /// When what could not be removed is tried again; nil when there is nothing.
     var removeAgainAt: UInt64?
     /// The last file that was to be removed is still there, which was told.
@@ -62,6 +64,7 @@ final class SpoolWriter {
 
     /// What the spool's thread does.
     func run() {
+        core.mark.work()
         defer { core.mark.rest() }
         while perform(waitForWork()) { core.mark.work() }
     }

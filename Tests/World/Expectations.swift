@@ -145,6 +145,12 @@ struct Expectations {
         if floor < durableFloor { violate("the ledger is back at \(floor), behind \(durableFloor) on the disk") }
     }
 
+    /// Damage took the ledger: the next one begins at the spool's first record.
+    mutating func loseLedger() { durableFloor = 0 }
+
+    /// Damage took these: they need not arrive.
+    mutating func lose(_ ids: Range<UInt64>) { kept.subtract(ids) }
+
     /// A spool was opened: what it says about a source's position and the next id.
     mutating func resume(source: Int, position: Int?) {
         if let position {

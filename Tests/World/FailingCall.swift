@@ -12,6 +12,10 @@ package struct FailingCall: Sendable, CustomStringConvertible {
         case emptyDisk
         /// A spool whose process was killed, with records that were never synced.
         case killedSpool
+        /// The same, with a record in it that somebody wrote over.
+        case damagedSpool
+        /// The same, with a ledger that somebody wrote over.
+        case damagedLedger
     }
 
     /// What follows the fault.
@@ -63,7 +67,9 @@ package struct FailingCall: Sendable, CustomStringConvertible {
 final class FailingCallRun {
     private static let quiet = Logger(label: "failing call") { _ in SwiftLogNoOpLogHandler() }
     private static let directory = "/spool"
+    private static let ledger = "out.ledger"
     private static let batches = 14
+    private static let padding = 700
     private static let retryInterval: UInt64 = 1_000_000_000
 
     private let beginning: FailingCall.Beginning
@@ -81,6 +87,9 @@ final class FailingCallRun {
         /// The last floor that the ledger was told.
         var toldFloor: UInt64 = 0
     }
+
+    /// Of the record that was damaged.
+    private var lost: Range<UInt64> = 0..<0
 
     /// The parts of a process.
     private final class Life {
@@ -117,7 +126,7 @@ final class FailingCallRun {
     // MARK: - The lives
 
     func begin() {
-        guard beginning == .killedSpool else { return }
+        guard beginning != .emptyDisk else { return }
         open(isTroubled: false)
         fill(8)
         // The end comes when records are written and not synced.
@@ -127,7 +136,30 @@ final class FailingCallRun {
         fill(1)
         disk.onCall = nil
         if !disk.isDead { violate("the first life did not end") }
+        let last = (life?.number ?? 0) - 1
         bury()
+        switch beginning {
+        case .emptyDisk, .killedSpool: break
+        // The last one was never synced; those before it are not acknowledged.
+        case .damagedSpool: damageRecord(last - 2)
+        case .damagedLedger:
+            let path = "\(Self.directory)/\(Self.ledger)"
+            disk.spoil(path, at: 0, [UInt8](repeating: 0xA5, count: disk.contents(path)?.count ?? 0))
+            state.expectations.loseLedger()
+        }
+    }
+
+    /// Its id is its number: no life before has left one out.
+    private func damageRecord(_ number: Int) {
+        let body = WorldRecord(source: 0, number: number, isPoison: false).body(padding: Self.padding)
+        for name in disk.names(in: Self.directory) where name.hasSuffix(".spool") {
+            let path = "\(Self.directory)/\(name)"
+            guard let place = disk.contents(path)?.firstRange(of: body) else { continue }
+            disk.spoil(path, at: place.lowerBound + 20, [0xA5])
+            lost = UInt64(number)..<UInt64(number + 1)
+        }
+        if lost.isEmpty { violate("record \(number) is in no segment") }
+        state.expectations.lose(lost)
     }
 
     func fail(_ number: Int, _ fault: DiskFault, isForEver: Bool) {
@@ -188,7 +220,7 @@ final class FailingCallRun {
             let spool = try Spool.open(configuration, logger: Self.quiet)
             do {
                 let ledger = try Ledger.open(
-                    directory: Self.directory, name: "out.ledger", firstSequence: spool.statistics().firstSequence,
+                    directory: Self.directory, name: Self.ledger, firstSequence: spool.statistics().firstSequence,
                     environment: environment, logger: Self.quiet)
                 let reader = try spool.reader(from: max(ledger.state.floor, spool.statistics().firstSequence))
                 ledger.tellDurable { [weak spool] floor in
@@ -225,7 +257,7 @@ final class FailingCallRun {
 
     private func append(_ life: Life) {
         let record = WorldRecord(source: 0, number: life.number, isPoison: false)
-        let body = record.body(padding: 700)
+        let body = record.body(padding: Self.padding)
         let batch = RecordBatch(capacity: body.count)
         guard let start = body.withUnsafeBytes(batch.copyIn) else { preconditionFailure("the batch has room") }
         batch.append(RecordEntry(start: start, length: UInt32(body.count)))
@@ -273,9 +305,7 @@ final class FailingCallRun {
         let now = spool.statistics()
         let records = WorldLife.records(of: spool)
         state.expectations.open(records, first: now.firstSequence, next: now.nextSequence)
-        if spool.statistics().quarantinedRecords > 0 || spool.recovery.lostRecords > 0 {
-            violate("records count as damaged")
-        }
+        checkDamage(spool)
         let position = WorldInput.decode(spool.positions())[0]
         state.expectations.resume(source: 0, position: position)
         if let last = records.last, position != last.record.number + 1 {
@@ -289,6 +319,14 @@ final class FailingCallRun {
         }
     }
 
+    /// What is damaged counts once, and nothing else does.
+    private func checkDamage(_ spool: Spool) {
+        let counted = spool.statistics().quarantinedRecords
+        if counted > lost.count || spool.recovery.lostRecords > lost.count {
+            violate("\(counted) records count as damaged, of \(lost.count)")
+        }
+    }
+
     /// There is no trouble any more, and the process has had time to notice.
     private func checkIsDurable() {
         guard let life else { return }
@@ -297,7 +335,7 @@ final class FailingCallRun {
         let now = life.spool.statistics()
         if now.trouble != nil || now.committed != now.nextSequence { violate("without trouble there is some: \(now)") }
         if life.reader.nextSequence != now.committed { violate("not everything can be read: \(now)") }
-        if now.quarantinedRecords > 0 { violate("records count as damaged: \(now)") }
+        checkDamage(life.spool)
         let segments = disk.names(in: Self.directory).filter { $0.hasSuffix(".spool") }
         if segments.count != now.segments { violate("\(segments) are there, \(now.segments) are known") }
     }

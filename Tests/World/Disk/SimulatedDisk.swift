@@ -330,6 +330,13 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
 
     package func restart() { isDead = false }
 
+    /// Bytes of a file that is there become others, on the disk itself: a sector went bad, or somebody wrote over it.
+    package func spoil(_ path: String, at offset: Int, _ bytes: [UInt8]) {
+        guard case .file(let file)? = entries[path] else { preconditionFailure("no file \(path)") }
+        bytes.withUnsafeBytes { file.write($0, at: offset) }
+        file.settle(file.dirtySectors())
+    }
+
     // MARK: - Looking
 
     package func names(in directory: String) -> [String] {
