@@ -64,10 +64,10 @@ final class BrokerServer: WireServer, @unchecked Sendable {
         return false
     }
 
-    /// What is on its way may wait for its writing until the next process has come.
+    /// What is on its way waits for its writing, perhaps until the next process has asked what is there.
     func clientEnded() {
-        guard manners.stalls > 0, dice.flip() else { return }
-        for partition in 0..<partitionCount where dice.flip() {
+        guard manners.stalls > 0 else { return }
+        for partition in 0..<partitionCount {
             let topic = "\(Self.topic)-partition-\(partition)"
             running?.broker.happen(.writesWait(topic: topic))
             stall(topic, upTo: .seconds(3))
