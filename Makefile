@@ -104,6 +104,7 @@ bench: release $(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) $(STAGE_
 	$(FILE_LOAD) reopen --directory $(CURDIR)/.build
 	$(SYSLOG_LOAD) parse
 	$(STAGE_LOAD) kernels
+	$(STAGE_LOAD) compress
 	$(STAGE_LOAD) spool --directory $(CURDIR)/.build
 	$(STAGE_LOAD) encode --directory $(CURDIR)/.build
 	swift run --package-path Benchmarks -c release throughput $(RELEASE)

@@ -110,7 +110,8 @@ let package = Package(
         .executableTarget(
             name: "stage-load",
             dependencies: [
-                "TailraceAgent", "TailraceDelivery", "TailraceSpool", "EventHubs", "LoadSupport", nioCore, logging,
+                "TailraceAgent", "TailraceDelivery", "TailraceSpool", "EventHubs", "Pulsar", "CZlib", "LoadSupport",
+                nioCore, logging,
             ],
             path: "Tests/stage-load", swiftSettings: strict),
         .executableTarget(

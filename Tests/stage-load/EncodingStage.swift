@@ -18,19 +18,33 @@ struct EncodingStage {
         try filling.fill(spool, bytes: events * Filling.record)
         var rates: [String: [Double]] = [:]
         for _ in 0..<rounds {
-            rates["agent", default: []].append(try agent(spool))
+            rates["eventhubs", default: []].append(try eventHubs(spool))
+            rates["pulsar", default: []].append(try pulsar(spool))
             rates["client", default: []].append(try client())
         }
         print("events of \(Filling.record) bytes, million for each second of a processor")
-        report("agent, spool to Event Hubs messages", "M/s", rates["agent"] ?? [], decimals: 2)
-        report("client library, events to messages", "M/s", rates["client"] ?? [], decimals: 2)
+        report("agent, spool to Event Hubs messages", "M/s", rates["eventhubs"] ?? [], decimals: 2)
+        report("agent, spool to Pulsar batches", "M/s", rates["pulsar"] ?? [], decimals: 2)
+        report("client library, events to Event Hubs messages", "M/s", rates["client"] ?? [], decimals: 2)
+    }
+
+    private func eventHubs(_ spool: Spool) throws -> Double {
+        try agent(
+            spool,
+            EventHubsEncoder(
+                maximumSize: 1 << 20, reservesNumbers: true, storage: EncoderStorage(limit: 4), account: nil))
+    }
+
+    private func pulsar(_ spool: Spool) throws -> Double {
+        try agent(
+            spool,
+            PulsarEncoder(maximumSize: 5 << 20, batchSize: 1 << 20, storage: EncoderStorage(limit: 4), account: nil))
     }
 
     /// Reading, checksums and encoding.
-    private func agent(_ spool: Spool) throws -> Double {
+    private func agent<Encoder: BatchEncoder>(_ spool: Spool, _ encoder: Encoder) throws -> Double {
+        var encoder = encoder
         let reader = try spool.reader(from: 0)
-        var encoder = EventHubsEncoder(
-            maximumSize: 1 << 20, reservesNumbers: true, storage: EncoderStorage(limit: 4), account: nil)
         let header = encoder.prepare(
             RecordContext(host: "host", source: "/var/log/app.log", input: "app"), key: "/var/log/app.log")
         var count = 0

@@ -3,6 +3,7 @@
 //     stage-load spool --directory DIR [--mebibytes 1024] [--rounds 5]    appended, with and without fdatasync, and read
 //     stage-load encode --directory DIR [--events 1000000] [--rounds 5]   records of the spool into messages
 //     stage-load kernels [--rounds 5]                                     checksums and hashes
+//     stage-load compress [--rounds 5]                                    what compressing the spool would cost and save
 import Glibc
 import LoadSupport
 
@@ -20,10 +21,11 @@ struct StageLoad {
                 let events = max(10_000, arguments?.number("events", 1_000_000) ?? 0)
                 try EncodingStage(directory: "\(directory)/stage-load-\(getpid())", events: events).run(rounds)
             case ("kernels", _): Kernels.run(rounds)
+            case ("compress", _): try CompressionStage.run(rounds)
             default:
                 complain(
                     "usage: stage-load spool --directory DIR [--mebibytes N] [--rounds N], or stage-load encode"
-                        + " --directory DIR [--events N], or stage-load kernels")
+                        + " --directory DIR [--events N], or stage-load kernels|compress")
                 exit(2)
             }
         } catch {

@@ -25,7 +25,12 @@ package struct PulsarEncoder: BatchEncoder {
     private var batch = BatchPayload()
     private var key = ""
 
-    init(maximumSize: Int, batchSize: Int, storage: EncoderStorage, account: (any DeliveryAccount)?) {
+    /// - Parameters:
+    ///   - maximumSize: bytes that the broker takes in one batch.
+    ///   - batchSize: bytes of a batch of more than one record.
+    ///   - storage: where buffers come from and go back to.
+    ///   - account: told which records went into batches.
+    package init(maximumSize: Int, batchSize: Int, storage: EncoderStorage, account: (any DeliveryAccount)?) {
         self.maximumSize = maximumSize
         self.batchSize = min(batchSize, maximumSize)
         self.storage = storage
