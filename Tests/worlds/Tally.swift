@@ -4,6 +4,9 @@ import World
 struct Tally {
     private(set) var worlds: UInt64 = 0
     private(set) var failed = 0
+    /// What runs the first of those again: the last line tells, whatever else of the output is kept.
+    private var again: [String] = []
+    private static let toldAgain = 10
     private var records = 0
     private var lives = 0
     private var diskFailures = 0
@@ -17,7 +20,10 @@ struct Tally {
 
     mutating func add(_ result: WorldResult) {
         worlds += 1
-        if !result.violations.isEmpty { failed += 1 }
+        if !result.violations.isEmpty {
+            failed += 1
+            if again.count < Self.toldAgain { again.append(result.command) }
+        }
         records += result.records
         lives += result.lives
         diskFailures += result.diskFailures
@@ -27,6 +33,6 @@ struct Tally {
         told = .now
         print(
             "\(worlds) worlds, \(failed) failed; \(lives) lives, \(records) records, \(diskFailures) failed disk calls; "
-                + "\(Int(Double(worlds) / elapsed)) worlds/s")
+                + "\(Int(Double(worlds) / elapsed)) worlds/s" + again.map { "; \($0)" }.joined())
     }
 }
