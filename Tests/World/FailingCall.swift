@@ -319,7 +319,7 @@ final class FailingCallRun {
         }
     }
 
-    /// What is damaged counts once, and nothing else does.
+    /// What is damaged counts once at most, and nothing else does.
     private func checkDamage(_ spool: Spool) {
         let counted = spool.statistics().quarantinedRecords
         if counted > lost.count || spool.recovery.lostRecords > lost.count {
