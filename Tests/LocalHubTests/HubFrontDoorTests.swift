@@ -47,7 +47,7 @@ import Transports
         let loop = self.loop
         var route = Route(host: "127.0.0.1", port: hub.port)
         if let file = hub.authorityFile { route.tls = try TLSContext.client(trust: .file(file)) }
-        let (channel, answer) = try await Dialer.dial(route, on: loop).flatMapThrowing { channel in
+        let (channel, answer) = try await Dialer.dial(route, on: loop) { channel in
             let answer = Answer(until: ending, on: loop)
             try channel.pipeline.syncOperations.addHandler(answer)
             return (channel, answer)

@@ -10,9 +10,14 @@ import Testing
 @Suite struct DialerTests {
     private let loop = MultiThreadedEventLoopGroup.singleton.next()
 
+    /// Connects, and attaches nothing.
+    private func dial(_ route: Route) async throws -> any Channel {
+        try await Dialer.dial(route, on: loop) { $0 }.get()
+    }
+
     private func failure(_ route: Route) async -> DialError? {
         do {
-            let channel = try await Dialer.dial(route, on: loop).get()
+            let channel = try await dial(route)
             try? await channel.close()
             return nil
         } catch {
@@ -29,7 +34,7 @@ import Testing
     private func echo(_ text: String, over route: Route, expecting: Int? = nil) async throws -> String {
         let loop = self.loop
         let expected = expecting ?? text.utf8.count
-        let (channel, received) = try await Dialer.dial(route, on: loop).flatMapThrowing {
+        let (channel, received) = try await Dialer.dial(route, on: loop) {
             channel -> (any Channel, EventLoopFuture<String>) in
             let collector = Collector(expected, on: loop)
             try channel.pipeline.syncOperations.addHandler(collector)
@@ -163,10 +168,11 @@ import Testing
         // A first frame that comes with the answer is not lost.
         let server = try await ScriptedServer.start([{ Self.agreement($0) + "\u{2}\u{2}he" }])
         let loop = self.loop
-        let received = try await Dialer.dial(webSocket(server), on: loop).flatMap { channel in
+        let received = try await Dialer.dial(webSocket(server), on: loop) { channel in
             let collector = Collector(2, on: loop)
-            return channel.pipeline.addHandler(collector).flatMap { collector.received }
-        }.get()
+            try channel.pipeline.syncOperations.addHandler(collector)
+            return collector.received
+        }.flatMap { $0 }.get()
         #expect(received == "he")
         let request = server.requests[0]
         #expect(request.hasPrefix("GET /$servicebus/websocket HTTP/1.1\r\nHost: hub.example\r\n"))
@@ -179,6 +185,21 @@ import Testing
         await server.stop()
     }
 
+    @Test func aChannelThatNothingCouldBeAttachedToIsClosed() async throws {
+        struct Refused: Error {}
+        let server = try await ScriptedServer.start([{ _ in nil }])
+        let loop = self.loop
+        let closed = loop.makePromise(of: Void.self)
+        await #expect(throws: Refused.self) {
+            try await Dialer.dial(Route(host: "127.0.0.1", port: server.port), on: loop) { channel in
+                channel.closeFuture.cascade(to: closed)
+                throw Refused()
+            }.get()
+        }
+        try await closed.futureResult.get()
+        await server.stop()
+    }
+
     @Test func aWebSocketThroughAProxyIsAskedForBehindTheCONNECT() async throws {
         let server = try await ScriptedServer.start([
             { _ in "HTTP/1.1 200 OK\r\n\r\n" }, { Self.agreement($0) + "\u{2}\u{2}hi" },
@@ -187,7 +208,7 @@ import Testing
         route.proxy = HTTPProxy(host: "127.0.0.1", port: server.port)
         route.host = "hub.example"
         route.port = 443
-        let channel = try await Dialer.dial(route, on: loop).get()
+        let channel = try await dial(route)
         #expect(server.requests.map { $0.prefix(12) } == ["CONNECT hub.", "GET /$servic"])
         try await channel.close()
         await server.stop()
@@ -238,7 +259,7 @@ import Testing
         let server = try await ScriptedServer.start([{ _ in nil }])
         var route = Route(host: "127.0.0.1", port: server.port)
         route.stallTimeout = .milliseconds(1500)
-        let channel = try await Dialer.dial(route, on: loop).get()
+        let channel = try await dial(route)
         let provider = try #require(channel as? any SocketOptionProvider)
         let value: CInt = try await provider.unsafeGetSocketOption(level: .tcp, name: .init(rawValue: 18)).get()
         #expect(value == 1500)

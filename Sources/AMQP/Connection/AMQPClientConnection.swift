@@ -24,26 +24,28 @@ package final class AMQPClientConnection: AMQPConnectionDelegate, @unchecked Sen
 
     /// Opens a connection: puts the handler at the end of the channel's pipeline and waits for the peer's `open`.
     ///
-    /// The future fails with `AMQPTermination` when the handshake does, with the peer's error if it gave one.
+    /// On the channel's event loop the handler is there when this returns. The future fails with `AMQPTermination` when the
+    /// handshake does, with the peer's error if it gave one.
     package static func open(on channel: any Channel, _ configuration: AMQPHandlerConfiguration)
         -> EventLoopFuture<AMQPClientConnection>
     {
-        channel.eventLoop.flatSubmit {
-            let connection = AMQPClientConnection(eventLoop: channel.eventLoop)
-            let promise = channel.eventLoop.makePromise(of: AMQPClientConnection.self)
-            connection.openPromise = promise
-            let handler = AMQPConnectionHandler(configuration, delegate: connection)
-            connection.handler = handler
-            do {
-                try channel.pipeline.syncOperations.addHandler(handler)
-            } catch {
-                connection.finish(
-                    AMQPTermination(
-                        scope: .connection, origin: .transport,
-                        error: AMQPError(AMQPCondition.connectionForced, "the channel is closed: \(error)")))
-            }
-            return promise.futureResult
+        guard channel.eventLoop.inEventLoop else {
+            return channel.eventLoop.flatSubmit { open(on: channel, configuration) }
         }
+        let connection = AMQPClientConnection(eventLoop: channel.eventLoop)
+        let promise = channel.eventLoop.makePromise(of: AMQPClientConnection.self)
+        connection.openPromise = promise
+        let handler = AMQPConnectionHandler(configuration, delegate: connection)
+        connection.handler = handler
+        do {
+            try channel.pipeline.syncOperations.addHandler(handler)
+        } catch {
+            connection.finish(
+                AMQPTermination(
+                    scope: .connection, origin: .transport,
+                    error: AMQPError(AMQPCondition.connectionForced, "the channel is closed: \(error)")))
+        }
+        return promise.futureResult
     }
 
     /// What the peer said in its `open`; only on the event loop.

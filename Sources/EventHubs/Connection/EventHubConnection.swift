@@ -117,15 +117,15 @@ package final class EventHubConnection: @unchecked Sendable {
 
     private func open() -> EventLoopFuture<AMQPClientConnection> {
         let route = endpoint.route
-        return Dialer.dial(route, on: eventLoop).flatMapErrorThrowing { error in
-            throw EventHubsError(dialling: error)
-        }.flatMap { channel in
+        return Dialer.dial(route, on: eventLoop) { channel in
             AMQPClientConnection.open(on: channel, self.handlerConfiguration).flatMapErrorThrowing { error in
                 channel.close(promise: nil)
                 let cause = (error as? AMQPTermination)?.error.map { $0.text ?? $0.condition } ?? "\(error)"
                 throw EventHubsError(.connectFailed, "cannot open an AMQP connection to \(route.place): \(cause)")
             }
-        }
+        }.flatMapErrorThrowing { error in
+            throw EventHubsError(dialling: error)
+        }.flatMap { $0 }
     }
 
     private var handlerConfiguration: AMQPHandlerConfiguration {

@@ -57,20 +57,13 @@ package final class PulsarConnection: ChannelInboundHandler, @unchecked Sendable
         let promise = eventLoop.makePromise(of: PulsarConnection.self)
         isOpening = promise
         setTimer()
-        Dialer.dial(route, on: eventLoop).whenComplete { result in
-            switch result {
-            case .failure(let error): self.perform(self.machine.transportEnded(PulsarError(dialling: error)))
-            case .success(let channel):
-                // The time was over meanwhile.
-                guard !self.machine.isClosed else { return channel.close(promise: nil) }
-                do {
-                    try channel.pipeline.syncOperations.addHandler(self)
-                } catch {
-                    channel.close(promise: nil)
-                    return self.perform(self.machine.transportEnded(nil))
-                }
-                self.perform(self.machine.connected(credentials))
-            }
+        Dialer.dial(route, on: eventLoop) { channel in
+            // The time was over meanwhile.
+            guard !self.machine.isClosed else { return channel.close(promise: nil) }
+            try channel.pipeline.syncOperations.addHandler(self)
+            self.perform(self.machine.connected(credentials))
+        }.whenFailure { error in
+            self.perform(self.machine.transportEnded(PulsarError(dialling: error)))
         }
         return promise.futureResult
     }

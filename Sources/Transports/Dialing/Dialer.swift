@@ -4,16 +4,22 @@ package import OpenSSLTransport
 
 /// Connects to a peer on whatever way a route describes: TCP, an HTTP proxy, TLS, a WebSocket.
 package enum Dialer {
-    /// A channel whose pipeline carries plain bytes, `ByteBuffer` in and out, and to whose end the caller adds its own
-    /// handlers on `eventLoop` in the future's callback. Every step has its deadline. Fails with `DialError`.
-    package static func dial(_ route: Route, on eventLoop: any EventLoop) -> EventLoopFuture<any Channel> {
-        Dial(route, eventLoop).start()
+    /// A channel whose pipeline carries plain bytes, `ByteBuffer` in and out. Every step has its deadline. Fails with
+    /// `DialError`, or with what `attach` throws.
+    ///
+    /// - Parameter attach: adds the caller's handlers to the end of the pipeline at once, on `eventLoop`: the peer's first
+    ///   bytes may have come with its last answer, and go to them as soon as it returns. When it throws, the channel is
+    ///   closed.
+    package static func dial<Attached: Sendable>(
+        _ route: Route, on eventLoop: any EventLoop, attach: @escaping @Sendable (any Channel) throws -> Attached
+    ) -> EventLoopFuture<Attached> {
+        Dial(route, eventLoop, attach).start()
     }
 
     /// Goes that way once, and closes the connection: what TLS has agreed on at its end; nil where there is none. Fails with
     /// `DialError`.
     package static func probe(_ route: Route, on eventLoop: any EventLoop) -> EventLoopFuture<TLSSession?> {
-        dial(route, on: eventLoop).map { channel in
+        dial(route, on: eventLoop) { channel in
             let session = try? channel.pipeline.syncOperations.handler(type: TLSHandler.self).session
             channel.close(promise: nil)
             return session
@@ -22,23 +28,25 @@ package enum Dialer {
 }
 
 /// One attempt. All state is touched on the event loop, hence `@unchecked Sendable`.
-private final class Dial: @unchecked Sendable {
+private final class Dial<Attached: Sendable>: @unchecked Sendable {
     private let route: Route
     private let eventLoop: any EventLoop
-    private let promise: EventLoopPromise<any Channel>
+    private let attach: (any Channel) throws -> Attached
+    private let promise: EventLoopPromise<Attached>
     /// What the deadline would interrupt.
     private var step = DialError.Step.connect
     private var isOver = false
     /// It has its answer, and keeps what comes until there is a handler behind it.
     private var answered: HTTPHeadExchange?
 
-    init(_ route: Route, _ eventLoop: any EventLoop) {
+    init(_ route: Route, _ eventLoop: any EventLoop, _ attach: @escaping (any Channel) throws -> Attached) {
         self.route = route
         self.eventLoop = eventLoop
+        self.attach = attach
         promise = eventLoop.makePromise()
     }
 
-    func start() -> EventLoopFuture<any Channel> {
+    func start() -> EventLoopFuture<Attached> {
         let hosts = [route.host, route.proxy?.host, route.webSocket?.host].compactMap { $0 }
         if let host = hosts.first(where: { !HostPort.isSound($0) }) {
             let text = "\"\(PeerText.printable(host))\" is no host name or address"
@@ -75,7 +83,7 @@ private final class Dial: @unchecked Sendable {
     }
 
     /// Linux's number, which NIO does not name.
-    private static let tcpUserTimeout = NIOBSDSocket.Option(rawValue: 18)
+    private static var tcpUserTimeout: NIOBSDSocket.Option { NIOBSDSocket.Option(rawValue: 18) }
 
     private func connected(_ channel: any Channel) {
         let limit = TimeAmount(route.handshakeTimeout)
@@ -93,9 +101,13 @@ private final class Dial: @unchecked Sendable {
         isOver = true
         switch result {
         case .success:
-            promise.succeed(channel)
-            // After what the callbacks have put into the loop's queue: the caller's handlers come first.
-            eventLoop.execute { self.release(channel) }
+            do {
+                promise.succeed(try attach(channel))
+                release(channel)
+            } catch {
+                promise.fail(error)
+                channel.close(promise: nil)
+            }
         case .failure(let error):
             promise.fail(error as? DialError ?? DialError(step, "\(route.place): \(ConnectFailure.text(error))"))
             channel.close(promise: nil)

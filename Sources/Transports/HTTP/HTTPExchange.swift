@@ -106,7 +106,7 @@ private final class HTTPRun: @unchecked Sendable {
         var route = route
         route.connectTimeout = deadline
         route.handshakeTimeout = deadline
-        Dialer.dial(route, on: eventLoop).flatMapThrowing { channel in
+        Dialer.dial(route, on: eventLoop) { channel in
             guard !self.isOver else {
                 channel.close(promise: nil)
                 return
