@@ -3,8 +3,6 @@
 RELEASE = .build/release/tailrace
 EVENT_LOAD = .build/release/event-load
 PULSAR_LOAD = .build/release/pulsar-load
-FILE_LOAD = .build/release/file-load
-SYSLOG_LOAD = .build/release/syslog-load
 STAGE_LOAD = .build/release/stage-load
 WORLDS = .build/release/worlds
 VENV = .build/venv
@@ -20,8 +18,8 @@ RELEASE_FLAGS = -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -
 	-Xlinker --no-export-dynamic -Xlinker --icf=all -Xlinker -z -Xlinker now \
 	-Xlinker -T -Xlinker packaging/no-unwind-tables.ld
 
-.PHONY: demo test test-debug test-release torture kills fills reloads release package test-package lint format bench crash clean \
-	$(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) $(STAGE_LOAD) $(WORLDS)
+.PHONY: demo test test-debug test-release cost torture kills fills reloads release package test-package lint format bench crash clean \
+	$(EVENT_LOAD) $(PULSAR_LOAD) $(STAGE_LOAD) $(WORLDS)
 
 demo: release  ## Build, then watch lines go file -> spool -> hub, with a kill -9 in the middle.
 	$(RELEASE) demo
@@ -32,7 +30,7 @@ release: dependencies-build
 package: release  ## The Debian package, in .build/packages.
 	packaging/build-deb --command $(RELEASE)
 
-$(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) $(STAGE_LOAD) $(WORLDS): release  ## Loads for benchmarks and memory tests; worlds.
+$(EVENT_LOAD) $(PULSAR_LOAD) $(STAGE_LOAD) $(WORLDS): release  ## Loads for benchmarks and memory tests; worlds.
 	swift build $(RELEASE_FLAGS) --product $(notdir $@)
 
 test: test-debug test-release test-package  ## Everything: unit tests, real peers, crashes; then the release binary and its package.
@@ -56,9 +54,13 @@ fills: dependencies-test  ## A file system of 64 MiB that is filled and freed tw
 	swift build --build-tests
 	TAILRACE_FILLS=20 Tests/run --filter FullDiskTests
 
-test-release: release $(EVENT_LOAD) $(PULSAR_LOAD) $(VENV)/.ready
+test-release: cost $(EVENT_LOAD) $(PULSAR_LOAD) $(VENV)/.ready
 	Tests/release-binary $(RELEASE)
 	Tests/release-memory $(RELEASE) $(EVENT_LOAD) $(PULSAR_LOAD) $(VENV)/bin/python
+
+# `make cost ACCEPT=1` writes what is counted into the limits.
+cost: $(STAGE_LOAD) dependencies-test  ## Instructions and allocations of each stage, per record, against their limits.
+	Tests/release-cost $(STAGE_LOAD) $(if $(ACCEPT),--accept)
 
 # As root, on a machine that lets root make namespaces.
 test-package: release dependencies-package  ## The Debian package, installed and used under a real systemd.
@@ -98,15 +100,12 @@ lint:
 format:
 	swift format --in-place --recursive Package.swift Sources Tests Benchmarks
 
-bench: release $(EVENT_LOAD) $(PULSAR_LOAD) $(FILE_LOAD) $(SYSLOG_LOAD) $(STAGE_LOAD) dependencies-bench $(VENV)/.ready  ## Throughput beside other programs' on the same machine; an idle agent.
-	$(FILE_LOAD) read --directory $(CURDIR)/.build
-	$(FILE_LOAD) filter
-	$(FILE_LOAD) reopen --directory $(CURDIR)/.build
-	$(SYSLOG_LOAD) parse
-	$(STAGE_LOAD) kernels
-	$(STAGE_LOAD) compress
+bench: release $(EVENT_LOAD) $(PULSAR_LOAD) $(STAGE_LOAD) dependencies-bench $(VENV)/.ready  ## Throughput beside other programs' on the same machine; an idle agent.
+	$(STAGE_LOAD) stages --directory $(CURDIR)/.build
 	$(STAGE_LOAD) spool --directory $(CURDIR)/.build
-	$(STAGE_LOAD) encode --directory $(CURDIR)/.build
+	$(STAGE_LOAD) filter
+	$(STAGE_LOAD) compress
+	$(STAGE_LOAD) reopen --directory $(CURDIR)/.build
 	swift run --package-path Benchmarks -c release throughput $(RELEASE)
 	swift run --package-path Benchmarks -c release latency $(RELEASE) $(EVENT_LOAD)
 	swift run --package-path Benchmarks -c release idle $(RELEASE)

@@ -93,6 +93,8 @@ let package = Package(
 
         // Senders for benchmarks and memory tests; not shipped.
         .target(name: "LoadSupport", path: "Tests/LoadSupport", swiftSettings: strict),
+        // How benchmarks tell what they measured; shared with the package of the benchmarks.
+        .target(name: "Measurements", path: "Benchmarks/Sources/Measurements", swiftSettings: strict),
         // Reads what a hub has: for tests and loads; not shipped.
         .target(
             name: "HubReading", dependencies: ["AMQP", "OpenSSLTransport", nioCore, nioPosix],
@@ -103,20 +105,14 @@ let package = Package(
         .executableTarget(
             name: "pulsar-load", dependencies: ["Pulsar", "LoadSupport", nioCore], path: "Tests/pulsar-load",
             swiftSettings: strict),
-
-        .executableTarget(
-            name: "syslog-load", dependencies: ["TailraceInputs", "LoadSupport"], path: "Tests/syslog-load",
-            swiftSettings: strict),
+        // The stages of the agent's work alone, for benchmarks and for the guard of their cost; not shipped.
         .executableTarget(
             name: "stage-load",
             dependencies: [
-                "TailraceAgent", "TailraceDelivery", "TailraceSpool", "EventHubs", "Pulsar", "CZlib", "LoadSupport",
-                nioCore, logging,
+                "TailraceAgent", "TailraceInputs", "TailraceDelivery", "TailraceSpool", "EventHubs", "Pulsar",
+                "OpenSSLTransport", "CZlib", "LoadSupport", "Measurements", nioCore, nioEmbedded, logging,
             ],
             path: "Tests/stage-load", swiftSettings: strict),
-        .executableTarget(
-            name: "file-load", dependencies: ["TailraceInputs", "TailraceSpool", "LoadSupport", logging],
-            path: "Tests/file-load", swiftSettings: strict),
 
         // A Pulsar broker for tests, in the test's process or in one of its own; not shipped.
         .target(

@@ -1,9 +1,10 @@
 import LoadSupport
+import Measurements
 import TailraceInputs
 import TailraceSpool
 
 /// Batches of a web server's lines through the rules that an input may have: lines per second of one core.
-struct FilterLoad {
+struct Filters {
     private static let block = 1 << 20
     /// Every one of them is redactable; one in ten is a health check, one in a hundred an error.
     private static func line(_ number: Int) -> String {
@@ -67,7 +68,8 @@ struct FilterLoad {
             entries.append(RecordEntry(start: UInt32(template.count), length: UInt32(text.count)))
             template.append(contentsOf: text)
         }
-        print("lines of \(template.count / entries.count) bytes, per core")
+        var results = Results(
+            "filters, \(template.count / entries.count)-byte lines, for each second of a processor")
         let batch = RecordBatch(capacity: block)
         for entry in try cases() {
             var rates: [Double] = []
@@ -85,11 +87,12 @@ struct FilterLoad {
                     batch.recycle()
                     done += entries.count
                 }
-                rates.append(Double(done) / time / 1000)
+                rates.append(Double(done) / time / 1e6)
                 counts = filter.counts
             }
-            report(entry.name, "thousand lines/s", rates)
+            results.add(entry.name, "M records/s", rates)
             guard counts.undecided == 0, counts.notRedactable == 0 else { throw Failure("patterns gave up") }
         }
+        results.tell()
     }
 }

@@ -1,30 +1,32 @@
 import CZlib
 import Glibc
 import LoadSupport
+import Measurements
 import NIOCore
 import Pulsar
 
 /// What compressing the spool would cost and save: blocks of log lines, as an input fills them, through the compressions of the
 /// system. Lines of four kinds with times, numbers and identifiers that differ from one to the next.
-enum CompressionStage {
+enum Compressions {
     private static let block = 1 << 20
     private static let blocks = 16
 
     static func run(_ rounds: Int) throws {
         let lines = Self.lines()
-        print("\(blocks) blocks of 1 MiB of log lines, for each second of a processor")
-        try measure("zlib, level 1", lines, rounds) { zlib($0) }
+        var results = Results("compressions of blocks of 1 MiB of log lines, for each second of a processor")
+        try measure("zlib, level 1", lines, rounds, &results) { zlib($0) }
         for compression in [PulsarCompression.lz4, .zstd] {
             let compressor = try Compressor(compression)
-            try measure("\(compression)", lines, rounds) { bytes in
+            try measure("\(compression)", lines, rounds, &results) { bytes in
                 var input = ByteBuffer(bytes: bytes)
                 return try compressor.compress(&input).readableBytes
             }
         }
+        results.tell()
     }
 
     private static func measure(
-        _ name: String, _ lines: [[UInt8]], _ rounds: Int, _ compress: ([UInt8]) throws -> Int
+        _ name: String, _ lines: [[UInt8]], _ rounds: Int, _ results: inout Results, _ compress: ([UInt8]) throws -> Int
     ) throws {
         var rates: [Double] = []
         var shares: [Double] = []
@@ -35,9 +37,9 @@ enum CompressionStage {
             rates.append(Double(blocks * block) / time / 1e6)
             shares.append(Double(blocks * block) / Double(left))
         }
-        report(name, "MB/s", rates)
-        report(name, "s/GiB", rates.map { 1073.74 / $0 }, decimals: 2)
-        report(name, "times smaller", shares, decimals: 1)
+        results.add(name, "MB/s", rates)
+        results.add(name, "s/GiB", rates.map { 1073.74 / $0 })
+        results.add(name, "times smaller", shares)
     }
 
     private static func zlib(_ bytes: [UInt8]) -> Int {
