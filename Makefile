@@ -4,6 +4,7 @@ RELEASE = .build/release/tailrace
 EVENT_LOAD = .build/release/event-load
 PULSAR_LOAD = .build/release/pulsar-load
 STAGE_LOAD = .build/release/stage-load
+PULSAR_BROKER = .build/release/pulsar-broker
 WORLDS = .build/release/worlds
 VENV = .build/venv
 # The beta of the official client that numbers its events needs packages of its own.
@@ -18,8 +19,8 @@ RELEASE_FLAGS = -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -
 	-Xlinker --no-export-dynamic -Xlinker --icf=all -Xlinker -z -Xlinker now \
 	-Xlinker -T -Xlinker packaging/no-unwind-tables.ld
 
-.PHONY: demo test test-debug test-release cost torture kills fills reloads release package test-package lint format bench crash clean \
-	$(EVENT_LOAD) $(PULSAR_LOAD) $(STAGE_LOAD) $(WORLDS)
+.PHONY: demo test test-debug test-release cost torture kills fills reloads release package test-package lint format bench curves crash clean \
+	$(EVENT_LOAD) $(PULSAR_LOAD) $(PULSAR_BROKER) $(STAGE_LOAD) $(WORLDS)
 
 demo: release  ## Build, then watch lines go file -> spool -> hub, with a kill -9 in the middle.
 	$(RELEASE) demo
@@ -30,7 +31,7 @@ release: dependencies-build
 package: release  ## The Debian package, in .build/packages.
 	packaging/build-deb --command $(RELEASE)
 
-$(EVENT_LOAD) $(PULSAR_LOAD) $(STAGE_LOAD) $(WORLDS): release  ## Loads for benchmarks and memory tests; worlds.
+$(EVENT_LOAD) $(PULSAR_LOAD) $(PULSAR_BROKER) $(STAGE_LOAD) $(WORLDS): release  ## Loads for benchmarks and memory tests; worlds.
 	swift build $(RELEASE_FLAGS) --product $(notdir $@)
 
 test: test-debug test-release test-package  ## Everything: unit tests, real peers, crashes; then the release binary and its package.
@@ -100,20 +101,27 @@ lint:
 format:
 	swift format --in-place --recursive Package.swift Sources Tests Benchmarks
 
-bench: release $(EVENT_LOAD) $(PULSAR_LOAD) $(STAGE_LOAD) dependencies-bench $(VENV)/.ready  ## Throughput beside other programs' on the same machine; an idle agent.
-	$(STAGE_LOAD) stages --directory $(CURDIR)/.build
-	$(STAGE_LOAD) spool --directory $(CURDIR)/.build
-	$(STAGE_LOAD) filter
-	$(STAGE_LOAD) compress
-	$(STAGE_LOAD) reopen --directory $(CURDIR)/.build
-	swift run --package-path Benchmarks -c release throughput $(RELEASE)
-	swift run --package-path Benchmarks -c release latency $(RELEASE) $(EVENT_LOAD)
-	swift run --package-path Benchmarks -c release idle $(RELEASE)
-	swift run --package-path Benchmarks -c release idle $(RELEASE) --files 10000
-	swift run --package-path Benchmarks -c release udp $(RELEASE)
-	swift run --package-path Benchmarks -c release recovery $(RELEASE)
-	swift run --package-path Benchmarks -c release produce $(RELEASE) $(EVENT_LOAD) $(VENV)/bin/python
-	swift run --package-path Benchmarks -c release produce-pulsar $(PULSAR_LOAD) $(VENV)/bin/python
+# What each benchmark measured, a line of JSON for each figure with the values of its runs; `table` prints all of it as one.
+MEASUREMENTS = $(CURDIR)/.build/bench.jsonl
+BENCH = MEASUREMENTS=$(MEASUREMENTS) swift run --package-path Benchmarks -c release
+
+bench: release $(EVENT_LOAD) $(PULSAR_LOAD) $(PULSAR_BROKER) $(STAGE_LOAD) dependencies-bench $(VENV)/.ready  ## Each stage and the whole jobs beside yardsticks; one table, and .build/bench.jsonl.
+	rm -f $(MEASUREMENTS)
+	for stage in stages spool filter compress reopen; do \
+		MEASUREMENTS=$(MEASUREMENTS) $(STAGE_LOAD) $$stage --directory $(CURDIR)/.build || exit; done
+	$(BENCH) throughput $(RELEASE) --pulsar-broker $(PULSAR_BROKER)
+	$(BENCH) latency $(RELEASE) $(EVENT_LOAD)
+	$(BENCH) idle $(RELEASE)
+	$(BENCH) idle $(RELEASE) --files 10000
+	$(BENCH) udp $(RELEASE)
+	$(BENCH) recovery $(RELEASE)
+	$(BENCH) produce $(RELEASE) $(EVENT_LOAD) $(VENV)/bin/python
+	$(BENCH) produce-pulsar $(PULSAR_LOAD) $(VENV)/bin/python
+	@echo
+	@$(BENCH) table $(MEASUREMENTS)
+
+curves: release  ## How cost grows with files, partitions, lengths of lines and load: drawn into docs/curves.svg.
+	$(BENCH) curves $(RELEASE) --svg $(CURDIR)/docs/curves.svg
 
 clean:
 	rm -rf .build Benchmarks/.build

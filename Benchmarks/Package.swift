@@ -7,13 +7,17 @@ let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 let package = Package(
     name: "Benchmarks",
     targets: [
-        .target(name: "Measuring", swiftSettings: strict),
-        .executableTarget(name: "throughput", dependencies: ["Measuring"], swiftSettings: strict),
-        .executableTarget(name: "produce", dependencies: ["Measuring"], swiftSettings: strict),
-        .executableTarget(name: "produce-pulsar", dependencies: ["Measuring"], swiftSettings: strict),
-        .executableTarget(name: "udp", dependencies: ["Measuring"], swiftSettings: strict),
-        .executableTarget(name: "recovery", dependencies: ["Measuring"], swiftSettings: strict),
-        .executableTarget(name: "latency", dependencies: ["Measuring"], swiftSettings: strict),
-        .executableTarget(name: "idle", dependencies: ["Measuring"], swiftSettings: strict),
+        // How they tell what they measured; the loads of the tests use it too.
+        .target(name: "Measurements", swiftSettings: strict),
+        .target(name: "Measuring", dependencies: ["Measurements"], swiftSettings: strict),
+        .executableTarget(name: "table", dependencies: ["Measuring", "Measurements"], swiftSettings: strict),
+        .executableTarget(name: "throughput", dependencies: ["Measuring", "Measurements"], swiftSettings: strict),
+        .executableTarget(name: "produce", dependencies: ["Measuring", "Measurements"], swiftSettings: strict),
+        .executableTarget(name: "produce-pulsar", dependencies: ["Measuring", "Measurements"], swiftSettings: strict),
+        .executableTarget(name: "udp", dependencies: ["Measuring", "Measurements"], swiftSettings: strict),
+        .executableTarget(name: "recovery", dependencies: ["Measuring", "Measurements"], swiftSettings: strict),
+        .executableTarget(name: "curves", dependencies: ["Measuring", "Measurements"], swiftSettings: strict),
+        .executableTarget(name: "latency", dependencies: ["Measuring", "Measurements"], swiftSettings: strict),
+        .executableTarget(name: "idle", dependencies: ["Measuring", "Measurements"], swiftSettings: strict),
     ]
 )

@@ -26,6 +26,7 @@ public struct MeasurementTable {
                 let space = String(repeating: " ", count: widths[column] - text.count)
                 line += column == 0 ? text + space : "  " + space + text
             }
+            while line.last == " " { line.removeLast() }
             return line + "\n"
         }.joined()
     }

@@ -1,17 +1,17 @@
 import Glibc
 
-/// `tailrace hub` with TLS on a free port, and a configuration of the agent that sends to it.
-public final class Hub {
+/// `tailrace hub` with TLS on a free port.
+public final class Hub: Service {
     public let child: Child
     /// With the hub's name.
     public let connectionString: String
     /// A PEM file.
     public let authority: String
 
-    public init(binary: String, directory: String) {
+    public init(binary: String, directory: String, partitions: Int = 4) {
         for name in ["hub", "certificates"] { mkdir("\(directory)/\(name)", 0o700) }
         child = Child([
-            binary, "hub", "--listen", "127.0.0.1:0", "--hub", "bench", "--partitions", "4", "--store",
+            binary, "hub", "--listen", "127.0.0.1:0", "--hub", "bench", "--partitions", "\(partitions)", "--store",
             "\(directory)/hub", "--retention", "64MiB", "--certificate-directory", "\(directory)/certificates",
         ])
         var connectionString = ""
@@ -52,33 +52,12 @@ public final class Hub {
         return count
     }
 
-    /// Writes a configuration that tails `include` into this hub; the state lies beside it.
-    ///
-    /// - Parameter spoolSize: of `[spool]`.
-    public func configureAgent(
-        directory: String, include: String, sync: String, spoolSize: String = "10GiB"
-    ) -> String {
-        mkdir("\(directory)/state", 0o700)
-        let path = "\(directory)/tailrace.toml"
-        write(
-            """
-            [agent]
-            state_directory = "\(directory)/state"
-            metrics = ""
-            [spool]
-            sync = "\(sync)"
-            maximum_size = "\(spoolSize)"
-            [input.bench]
-            type = "file"
-            include = ["\(include)"]
-            [output.hub]
-            type = "eventhubs"
-            connection_string = "\(connectionString)"
-            ca_file = "\(authority)"
-            key = "source"
-
-            """, to: path)
-        return path
+    public var output: String {
+        """
+        type = "eventhubs"
+        connection_string = "\(connectionString)"
+        ca_file = "\(authority)"
+        """
     }
 }
 

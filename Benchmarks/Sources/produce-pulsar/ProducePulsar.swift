@@ -3,6 +3,7 @@
 //
 //     produce-pulsar PULSAR-LOAD PYTHON [--rounds 5] [--store DIR] [--scale 1.0]
 import Glibc
+import Measurements
 import Measuring
 
 struct Contestant {
@@ -32,18 +33,15 @@ struct ProducePulsar {
     let ours: Contestant
     let official: Contestant
 
-    init?(_ arguments: [String]) {
-        guard arguments.count >= 2, !arguments[1].hasPrefix("-") else { return nil }
-        func option(_ name: String, _ standard: String) -> String {
-            let index = arguments.firstIndex(of: "--\(name)").map { $0 + 1 }
-            return index.flatMap { $0 < arguments.count ? arguments[$0] : nil } ?? standard
-        }
-        let load = arguments[0]
-        let python = arguments[1]
+    init(_ options: Options) {
+        let usage = "produce-pulsar PULSAR-LOAD PYTHON [--rounds N] [--store DIR] [--scale X]"
+        let programs = options.programs(2, usage: usage)
+        let load = programs[0]
+        let python = programs[1]
         self.python = python
-        rounds = max(1, Int(option("rounds", "5")) ?? 5)
-        scale = Double(option("scale", "1")) ?? 1
-        directory = option("store", "/dev/shm") + "/tailrace-produce-pulsar-\(getpid())"
+        rounds = max(1, options.number("rounds", 5))
+        scale = Double(options.text("scale", "1")) ?? 1
+        directory = options.text("store", "/dev/shm") + "/tailrace-produce-pulsar-\(getpid())"
         ours = Contestant(
             name: "tailrace", messages: 3_000_000,
             command: { url, messages, size in
@@ -64,16 +62,12 @@ struct ProducePulsar {
     }
 
     static func main() {
-        guard let benchmark = ProducePulsar(Array(CommandLine.arguments.dropFirst())) else {
-            complain("usage: produce-pulsar PULSAR-LOAD PYTHON [--rounds N] [--store DIR] [--scale X]")
-            exit(2)
-        }
+        let benchmark = ProducePulsar(Options())
         benchmark.measure()
         Child(["rm", "-rf", benchmark.directory]).wait()
     }
 
     func measure() {
-        print("pulsar-lite in a process of its own, one topic, its store in \(directory)")
         for size in [200, 1024] {
             var turns: [(ours: Turn, official: Turn)] = []
             for round in 1...rounds {
@@ -86,18 +80,16 @@ struct ProducePulsar {
                     turns.append((turn(of: ours, size: size), first))
                 }
             }
-            print("\nMessages of \(size) bytes, \(rounds) rounds")
-            tableHeading()
+            var results = Results("messages of \(size) bytes by a producer to pulsar-lite")
             for (contestant, own) in [(ours, turns.map(\.ours)), (official, turns.map(\.official))] {
-                row(contestant.name, "k messages/s", own.map { $0.rate / 1000 })
-                row("  client, processor", "s/M messages", own.map(\.clientProcessor))
-                row("  client, peak resident", "MiB", own.map(\.peak))
-                row("  broker, processor", "s/M messages", own.map(\.brokerProcessor))
-                row("  broker, busy", "processors", own.map(\.brokerLoad))
+                results.add(contestant.name, "k/s", own.map { $0.rate / 1000 })
+                results.add(contestant.name, "s/M", own.map(\.clientProcessor))
+                results.add(contestant.name, "MiB peak", own.map(\.peak))
+                results.add(contestant.name, "broker, s/M", own.map(\.brokerProcessor))
+                results.add(contestant.name, "broker, processors", own.map(\.brokerLoad))
             }
-            print("\nratios, round by round")
-            row("messages per second", "x", turns.map { $0.ours.rate / $0.official.rate })
-            row("client's processor time", "x", turns.map { $0.official.clientProcessor / $0.ours.clientProcessor })
+            results.compare(ours.name, to: official.name)
+            results.tell()
         }
     }
 

@@ -5,6 +5,7 @@
 //
 // `--only` keeps the contestants whose names have one of these words in them.
 import Glibc
+import Measurements
 import Measuring
 
 struct Contestant {
@@ -36,29 +37,24 @@ struct Produce {
     let directory: String
     let contestants: [Contestant]
 
-    init?(_ arguments: [String]) {
-        guard arguments.count >= 3, !arguments[2].hasPrefix("-") else { return nil }
-        func option(_ name: String, _ standard: String) -> String {
-            let index = arguments.firstIndex(of: "--\(name)").map { $0 + 1 }
-            return index.flatMap { $0 < arguments.count ? arguments[$0] : nil } ?? standard
-        }
-        binary = arguments[0]
-        let load = arguments[1]
+    init(_ options: Options) {
+        let usage =
+            "produce TAILRACE EVENT-LOAD PYTHON [--rounds N] [--store DIR] [--scale X] [--sizes N,…] [--only WORD,…]"
+        let programs = options.programs(3, usage: usage)
+        binary = programs[0]
+        let load = programs[1]
         self.load = load
-        let python = arguments[2]
-        rounds = max(1, Int(option("rounds", "5")) ?? 5)
-        scale = Double(option("scale", "1")) ?? 1
-        sizes = option("sizes", "200,1024").split(separator: ",").compactMap { Int($0) }
-        let words = option("only", "").split(separator: ",")
-        directory = option("store", "/dev/shm") + "/tailrace-produce-\(getpid())"
+        let python = programs[2]
+        rounds = max(1, options.number("rounds", 5))
+        scale = Double(options.text("scale", "1")) ?? 1
+        sizes = options.text("sizes", "200,1024").split(separator: ",").compactMap { Int($0) }
+        let words = options.text("only", "").split(separator: ",")
+        directory = options.text("store", "/dev/shm") + "/tailrace-produce-\(getpid())"
         mkdir(directory, 0o700)
-        let sender = "\(directory)/proton_sender"
+        let sender = contestant(
+            "proton_sender", ["-l:libqpid-proton-core.so.10", "-l:libqpid-proton-proactor.so.1"], in: directory,
+            remedy: "gcc libqpid-proton11-dev")
         let sources = Self.sources
-        let compiler = Child([
-            "cc", "-O2", "-o", sender, "\(sources)/proton_sender.c", "-l:libqpid-proton-core.so.10",
-            "-l:libqpid-proton-proactor.so.1",
-        ])
-        if compiler.wait() != 0 { fail("compile proton_sender.c: apt-get install gcc libqpid-proton11-dev", 0) }
         func own(_ mode: String) -> (Hub, Int, Int) -> [String] {
             { hub, events, size in
                 [
@@ -98,18 +94,12 @@ struct Produce {
     }
 
     static func main() {
-        guard let benchmark = Produce(Array(CommandLine.arguments.dropFirst())) else {
-            complain(
-                "usage: produce TAILRACE EVENT-LOAD PYTHON [--rounds N] [--store DIR] [--scale X] [--sizes N,…]"
-                    + " [--only WORD,…]")
-            exit(2)
-        }
+        let benchmark = Produce(Options())
         benchmark.measure()
         Child(["rm", "-rf", benchmark.directory]).wait()
     }
 
     func measure() {
-        print("tailrace hub over TLS in a process of its own, 4 partitions, its store in \(directory)")
         for size in sizes {
             let hub = Hub(binary: binary, directory: directory)
             var turns: [[Turn]] = Array(repeating: [], count: contestants.count)
@@ -122,22 +112,17 @@ struct Produce {
             }
             hub.child.end()
             Child(["rm", "-rf", "\(directory)/hub"]).wait()
-            print("\nEvents of \(size) bytes, \(rounds) rounds")
-            tableHeading()
+            var results = Results("events of \(size) bytes by a producer to a hub over TLS")
             for (contestant, own) in zip(contestants, turns) {
-                row(contestant.name, "k events/s", own.map { $0.rate / 1000 })
-                row("  client, processor", "s/M events", own.map(\.clientProcessor))
-                row("  hub, processor", "s/M events", own.map(\.hubProcessor))
-                row("  client, peak resident", "MiB", own.map(\.peak))
+                results.add(contestant.name, "k/s", own.map { $0.rate / 1000 })
+                results.add(contestant.name, "s/M", own.map(\.clientProcessor))
+                results.add(contestant.name, "MiB peak", own.map(\.peak))
+                results.add(contestant.name, "hub, s/M", own.map(\.hubProcessor))
             }
-            print("\nratios, round by round")
-            for own in contestants.indices where contestants[own].isOurs {
-                for other in contestants.indices where !contestants[other].isOurs {
-                    row(
-                        "\(contestants[own].name) : \(contestants[other].name)", "x",
-                        zip(turns[own], turns[other]).map { $0.rate / $1.rate })
-                }
+            for own in contestants where own.isOurs {
+                for other in contestants where !other.isOurs { results.compare(own.name, to: other.name) }
             }
+            results.tell()
         }
     }
 

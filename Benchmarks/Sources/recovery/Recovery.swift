@@ -3,6 +3,7 @@
 //
 //     recovery TAILRACE [--gibibytes 10] [--rounds 3] [--seconds 20] [--directory DIR]
 import Glibc
+import Measurements
 import Measuring
 
 @main
@@ -10,18 +11,11 @@ struct Recovery {
     private static let length = 200
 
     static func main() {
-        let arguments = Array(CommandLine.arguments.dropFirst())
-        guard let binary = arguments.first, !binary.hasPrefix("-") else {
-            complain("usage: recovery TAILRACE [--gibibytes N] [--rounds N] [--seconds N] [--directory DIR]")
-            exit(2)
-        }
-        func option(_ name: String, _ standard: Int) -> Int {
-            let index = arguments.firstIndex(of: "--\(name)").map { $0 + 1 }
-            return index.flatMap { $0 < arguments.count ? Int(arguments[$0]) : nil } ?? standard
-        }
-        let size = max(1, option("gibibytes", 10))
-        let directory = arguments.firstIndex(of: "--directory").map { arguments[$0 + 1] } ?? "/tmp"
-        let base = "\(directory)/tailrace-recovery-\(getpid())"
+        let options = Options()
+        let usage = "recovery TAILRACE [--gibibytes N] [--rounds N] [--seconds N] [--directory DIR]"
+        let binary = options.programs(1, usage: usage)[0]
+        let size = max(1, options.number("gibibytes", 10))
+        let base = options.text("directory", "/tmp") + "/tailrace-recovery-\(getpid())"
         mkdir(base, 0o700)
         defer { Child(["rm", "-rf", base]).wait() }
         let lines = (size << 30) / length
@@ -40,7 +34,7 @@ struct Recovery {
         var rates: [Double] = []
         var later: [Double] = []
         var before = 0
-        for _ in 0..<max(1, option("rounds", 3)) {
+        for _ in 0..<max(1, options.number("rounds", 3)) {
             let hub = Hub(binary: binary, directory: base)
             configuration = hub.configureAgent(
                 directory: base, include: "\(base)/app.log", sync: "always", spoolSize: "\(size * 2)GiB")
@@ -56,7 +50,7 @@ struct Recovery {
             first.append(seconds() - begin)
             peak.append(agent.peakMiB)
             let start = seconds()
-            sleep(UInt32(max(1, option("seconds", 20))))
+            sleep(UInt32(max(1, options.number("seconds", 20))))
             let sent = (acknowledgedByOutput(binary, configuration) ?? count) - count
             rates.append(Double(sent * length) / 1e6 / (seconds() - start))
             later.append(agent.peakMiB)
@@ -66,12 +60,12 @@ struct Recovery {
             before = acknowledgedByOutput(binary, configuration) ?? count + sent
             agent.end(SIGKILL)
         }
-        print("\(size) GiB of lines of \(length) bytes in the spool, none of it in memory, after kill -9")
-        tableHeading()
-        row("first acknowledgement after start", "s", first)
-        row("peak memory until then", "MiB", peak)
-        row("peak memory while sending", "MiB", later)
-        row("sent and acknowledged", "MB/s", rates)
+        var results = Results("\(size) GiB in the spool, none of it in memory, after kill -9")
+        results.add("until the first acknowledgement", "s", first)
+        results.add("until the first acknowledgement", "MiB peak", peak)
+        results.add("while it is sent", "MiB peak", later)
+        results.add("while it is sent", "MB/s", rates)
+        results.tell()
     }
 
     private static func writeLog(_ path: String, lines: Int) {

@@ -1,21 +1,21 @@
 import Measuring
 
-/// What shipping all logs took.
+/// What shipping all logs took; nil what was not measured.
 struct Figures {
     /// MB/s.
-    var rate = 0.0
+    let rate: Double
     /// Seconds of a processor for each GiB.
-    var processor = 0.0
+    var processor: Double?
     /// Of the other side, likewise.
-    var otherProcessor = 0.0
+    var otherProcessor: Double?
     /// Resident, in MiB.
-    var peak = 0.0
+    var peak: Double?
     /// Bytes written to the disk for each byte of the logs.
-    var written = 0.0
+    var written: Double?
 
-    init(_ logs: Logs, seconds: Double, processor: Double) {
+    init(_ logs: Logs, seconds: Double, processor: Double? = nil) {
         rate = Double(logs.bytes) / 1e6 / seconds
-        self.processor = processor / logs.gibibytes
+        self.processor = processor.map { $0 / logs.gibibytes }
     }
 
     /// - Parameter child: still there.

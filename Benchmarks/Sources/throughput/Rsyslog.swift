@@ -23,7 +23,7 @@ struct Rsyslog {
             main_queue(queue.type="LinkedList" queue.size="1000000" queue.dequeueBatchSize="2048")
             module(load="imfile" mode="inotify")
             template(name="line" type="string" string="%msg%\\n")
-            input(type="imfile" file="\(logs.directory)/*.log" tag="app" freshStartTail="off")
+            input(type="imfile" file="\(logs.include)" tag="app" freshStartTail="off")
             action(type="omfwd" target="127.0.0.1" port="\(port)" protocol="tcp" template="line"
                 action.resumeRetryCount="-1")
 

@@ -1,14 +1,17 @@
 // The whole job: files -> spool (synced) -> AMQP over TLS -> hub in another process. Beside it, in the same run: `cp` + fsync of
 // the same files, a sender over TLS that does nothing else, and rsyslog doing the nearest thing that it does, from files over
-// plain TCP, through a queue in memory.
+// plain TCP, through a queue in memory. With `--pulsar-broker`, which names the broker of the tests, the agent sends to that too.
 //
-//     throughput TAILRACE [--mebibytes 1024] [--runs 3] [--files 4] [--sync always] [--directory DIR]
+//     throughput TAILRACE [--pulsar-broker PROGRAM] [--mebibytes 1024] [--runs 3] [--files 4] [--sync always] [--directory DIR]
 import Glibc
+import Measurements
 import Measuring
 
 @main
 struct Throughput {
     let binary: String
+    /// The Pulsar broker of the tests; empty: no turns with it.
+    let broker: String
     let runs: Int
     let sync: String
     let base: String
@@ -24,50 +27,46 @@ struct Throughput {
         let logs = Logs(
             directory: "\(base)/logs", mebibytes: options.number("mebibytes", 1024), files: options.number("files", 4))
         Throughput(
-            binary: binary, runs: max(1, options.number("runs", 3)), sync: options.text("sync", "always"), base: base,
+            binary: binary, broker: options.text("pulsar-broker", ""), runs: max(1, options.number("runs", 3)),
+            sync: options.text("sync", "always"), base: base,
             logs: logs
         ).measure()
     }
 
     func measure() {
-        print("\(logs.lines) lines of \(Logs.length) bytes in \(logs.paths.count) files")
-        print("sync = \(sync), TLS, hub in another process")
         let (sender, rsyslog) = (TLSSender(directory: base), Rsyslog(directory: base))
-        var ours: [Figures] = []
-        var theirs: [Figures] = []
-        var senders: [Figures] = []
-        var copies: [Double] = []
-        // In turns, so that what disturbs one disturbs the others.
-        for index in 1...runs {
-            copies.append(copy())
-            senders.append(sender.run(logs))
-            theirs.append(rsyslog.run(logs))
-            ours.append(tailrace())
-            complain("run \(index) of \(runs): \(Int(ours[index - 1].rate)) MB/s")
+        let contestants: [(name: String, run: () -> Figures)] = [
+            ("tailrace, TLS", { tailrace { Hub(binary: binary, directory: base) } }), ("cp + fsync", copy),
+            ("sender in C, TLS", { sender.run(logs) }), ("rsyslog, in memory, no TLS", { rsyslog.run(logs) }),
+            ("tailrace to Pulsar, TLS", { tailrace { PulsarBroker(program: broker, directory: base) } }),
+        ].filter { !broker.isEmpty || !$0.name.contains("Pulsar") }
+        var figures: [[Figures]] = contestants.map { _ in [] }
+        for run in 1...runs {
+            // In turns, so that what disturbs one disturbs the others.
+            for (index, contestant) in contestants.enumerated() { figures[index].append(contestant.run()) }
+            complain("run \(run) of \(runs): \(Int(figures[0].last?.rate ?? 0)) MB/s")
         }
-        tableHeading()
-        row("file to acknowledgement", "MB/s", ours.map(\.rate))
-        row("agent, processor", "s/GiB", ours.map(\.processor))
-        row("agent, peak resident", "MiB", ours.map(\.peak))
-        row("agent, written to disk", "B/B", ours.map(\.written))
-        row("hub, processor", "s/GiB", ours.map(\.otherProcessor))
-        row("cp + fsync of the files", "MB/s", copies)
-        row("TLS sender alone", "MB/s", senders.map(\.rate))
-        row("TLS sender, processor", "s/GiB", senders.map(\.processor))
-        row("rsyslog, in memory, no TLS", "MB/s", theirs.map(\.rate))
-        row("rsyslog, processor", "s/GiB", theirs.map(\.processor))
-        row("rsyslog, peak resident", "MiB", theirs.map(\.peak))
-        row("rate, to cp + fsync", "x", zip(ours, copies).map { $0.rate / $1 })
-        row("rate, to rsyslog", "x", zip(ours, theirs).map { $0.rate / $1.rate })
-        row("processor, to rsyslog", "x", zip(ours, theirs).map { $0.processor / $1.processor })
+        var results = Results(
+            "files to service, sync = \(sync), \(logs.bytes / 1_000_000) MB in \(logs.paths.count) files, \(logs.length)-byte lines"
+        )
+        for (contestant, figures) in zip(contestants, figures) {
+            results.add(contestant.name, "MB/s", figures.map(\.rate))
+            results.add(contestant.name, "k/s", figures.map { $0.rate * 1000 / Double(logs.length) })
+            results.add(contestant.name, "s/GiB", figures.compactMap(\.processor))
+            results.add(contestant.name, "MiB peak", figures.compactMap(\.peak))
+            results.add(contestant.name, "B written/B", figures.compactMap(\.written))
+            results.add("the other side of \(contestant.name)", "s/GiB", figures.compactMap(\.otherProcessor))
+        }
+        for other in contestants.dropFirst() { results.compare(contestants[0].name, to: other.name) }
+        results.tell()
     }
 
-    /// `cp` of all logs, and fsync of the copies, in MB/s.
-    private func copy() -> Double {
+    /// `cp` of all logs, and fsync of the copies.
+    private func copy() -> Figures {
         let begin = seconds()
         mkdir("\(base)/copy", 0o700)
-        for path in logs.paths {
-            let copy = "\(base)/copy/" + (path.split(separator: "/").last ?? "")
+        for (index, path) in logs.paths.enumerated() {
+            let copy = "\(base)/copy/\(index)"
             Child(["cp", path, copy]).wait()
             let descriptor = open(copy, O_RDONLY)
             fsync(descriptor)
@@ -75,20 +74,20 @@ struct Throughput {
         }
         let time = seconds() - begin
         Child(["rm", "-rf", "\(base)/copy"]).wait()
-        return Double(logs.bytes) / 1e6 / time
+        return Figures(logs, seconds: time)
     }
 
-    private func tailrace() -> Figures {
-        Child(["rm", "-rf", "\(base)/state", "\(base)/hub", "\(base)/certificates"]).wait()
-        let hub = Hub(binary: binary, directory: base)
-        let configuration = hub.configureAgent(directory: base, include: "\(logs.directory)/*.log", sync: sync)
+    private func tailrace(to service: () -> any Service) -> Figures {
+        Child(["rm", "-rf"] + ["state", "hub", "broker", "certificates"].map { "\(base)/\($0)" }).wait()
+        let service = service()
+        let configuration = service.configureAgent(directory: base, include: logs.include, sync: sync)
         let begin = seconds()
         let agent = Child([binary, "run", "--config", configuration])
         awaitAcknowledgement(of: logs.lines, binary: binary, configuration: configuration, agent: agent)
         var figures = Figures(logs, seconds: seconds() - begin, of: agent)
-        figures.otherProcessor = hub.child.processorSeconds / logs.gibibytes
+        figures.otherProcessor = service.child.processorSeconds / logs.gibibytes
         agent.end()
-        hub.child.end()
+        service.child.end()
         return figures
     }
 }

@@ -9,6 +9,8 @@ struct Outcome {
     var lostInKernel: Int
     /// Processor seconds of a million that arrived.
     var processor: Double
+    /// Resident, in MiB.
+    var peak: Double
     /// As the agent counts; nil for another program, which counts nothing.
     var agent: AgentCounts?
 

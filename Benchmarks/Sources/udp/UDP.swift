@@ -1,11 +1,13 @@
-// Syslog datagrams from a sender in C into the agent's spool, and into rsyslog's imudp with a queue on disk and with one
-// in memory: the highest rate of those tried at which none was lost in any round, and the processor time of a million.
+// Syslog datagrams from a sender in C into the agent's spool, into a program in C that writes them to a file and does nothing
+// else, and into rsyslog's imudp with a queue on disk and with one in memory: the highest rate of those tried at which none was
+// lost in any round, and the processor time of a million.
 //
 //     udp TAILRACE [--seconds 4] [--size 200] [--rates 40000,80000,…] [--rounds 5] [--directory DIR]
 //
 // The agent's output leads nowhere, so that only taking and storing is measured. What it lost it must have counted: received
 // and counted are compared with what was sent after each turn. Rate 0 is as fast as the sender can.
 import Glibc
+import Measurements
 import Measuring
 
 @main
@@ -15,73 +17,77 @@ struct UDP {
     let size: Int
     let rates: [Int]
     let rounds: Int
+    /// A word in the names of those who take part; empty: all.
+    let only: String
     let base: String
-
-    init?(_ arguments: [String]) {
-        guard let binary = arguments.first, !binary.hasPrefix("-") else { return nil }
-        func option(_ name: String, _ standard: String) -> String {
-            let index = arguments.firstIndex(of: "--\(name)").map { $0 + 1 }
-            return index.flatMap { $0 < arguments.count ? arguments[$0] : nil } ?? standard
-        }
-        self.binary = binary
-        seconds = Double(option("seconds", "4")) ?? 4
-        size = Int(option("size", "200")) ?? 200
-        rates = option("rates", "40000,80000,120000,160000,200000,250000,0").split(separator: ",").compactMap {
-            Int($0)
-        }
-        rounds = max(1, Int(option("rounds", "5")) ?? 5)
-        base = option("directory", "/tmp") + "/tailrace-udp-\(getpid())"
-    }
+    let sender: String
+    let receiver: String
 
     static func main() {
-        guard let benchmark = UDP(Array(CommandLine.arguments.dropFirst())) else {
-            complain("usage: udp TAILRACE [--seconds N] [--size N] [--rates A,B,…] [--rounds N] [--directory DIR]")
-            exit(2)
-        }
-        benchmark.measure()
-    }
-
-    var sender: String { "\(base)/udp_sender" }
-
-    func measure() {
+        let options = Options()
+        let usage = "udp TAILRACE [--seconds N] [--size N] [--rates A,B,…] [--rounds N] [--only NAME] [--directory DIR]"
+        let binary = options.programs(1, usage: usage)[0]
+        let base = options.text("directory", "/tmp") + "/tailrace-udp-\(getpid())"
         mkdir(base, 0o700)
         defer { Child(["rm", "-rf", base]).wait() }
-        let source = #filePath.split(separator: "/").dropLast(3).joined(separator: "/") + "/Contestants/udp_sender.c"
-        if Child(["cc", "-O2", "-o", sender, "/" + source]).wait() != 0 { fail("compile udp_sender.c", 0) }
-        let contestants: [(String, (Int) -> Child)] = [
-            ("tailrace, spool on disk", agent), ("rsyslog, queue on disk", { rsyslog($0, queue: "Disk") }),
-            ("rsyslog, queue in memory", { rsyslog($0, queue: "LinkedList") }),
-        ]
-        print("datagrams of \(size) bytes, \(seconds) s each, \(rounds) rounds")
-        var best: [Double?] = contestants.map { _ in nil }
+        let rates = options.text("rates", "40000,80000,120000,160000,200000,250000,300000,400000,0")
+        UDP(
+            binary: binary, seconds: Double(options.number("seconds", 4)), size: options.number("size", 200),
+            rates: rates.split(separator: ",").compactMap { Int($0) }, rounds: max(1, options.number("rounds", 5)),
+            only: options.text("only", ""), base: base,
+            sender: contestant("udp_sender", in: base), receiver: contestant("udp_receiver", in: base)
+        ).measure()
+    }
+
+    func measure() {
+        let contestants = contestants.filter { only.isEmpty || $0.name.contains(only) }
+        var best: [[Double]] = contestants.map { _ in [] }
         var isBalanced = true
         for rate in rates {
             var outcomes: [[Outcome]] = contestants.map { _ in [] }
             // In turns, so that what disturbs one disturbs the others.
             for _ in 0..<rounds {
                 for (index, contestant) in contestants.enumerated() {
-                    outcomes[index].append(turn(rate, contestant.1, counts: index == 0))
+                    outcomes[index].append(turn(rate, contestant))
                 }
             }
-            print("\n\(rate == 0 ? "as fast as they can be sent" : "\(rate) a second")")
-            tableHeading()
+            let speed = rate == 0 ? "as fast as they can be sent" : "\(rate) a second"
+            var results = Results("datagrams of \(size) bytes, \(speed)")
             for (index, contestant) in contestants.enumerated() {
                 let outcomes = outcomes[index]
-                print(contestant.0)
-                row("  sent", "/s", outcomes.map(\.rate))
-                row("  lost", "%", outcomes.map { Double($0.lost) / Double(max(1, $0.sent)) * 100 })
-                row("  processor, for a million taken", "s", outcomes.map(\.processor))
+                results.add(contestant.name, "k/s", outcomes.map { $0.rate / 1000 })
+                results.add(contestant.name, "% lost", outcomes.map { Double($0.lost) / Double(max(1, $0.sent)) * 100 })
+                results.add(contestant.name, "s/M", outcomes.map(\.processor))
+                results.add(contestant.name, "MiB peak", outcomes.map(\.peak))
                 isBalanced = tellBalance(outcomes) && isBalanced
-                guard outcomes.allSatisfy({ $0.lost == 0 }) else { continue }
-                best[index] = max(best[index] ?? 0, outcomes.map(\.rate).min() ?? 0)
+                if outcomes.allSatisfy({ $0.lost == 0 }) { best[index] = outcomes.map { $0.rate / 1000 } }
             }
+            for other in contestants.dropFirst() { results.compare(contestants[0].name, to: other.name) }
+            results.tell()
         }
-        print()
-        for (index, contestant) in contestants.enumerated() {
-            let text = best[index].map { "loss-free up to \(Int($0)) a second" } ?? "lost some at each rate"
-            print("\(contestant.0): \(text)")
-        }
+        var results = Results("datagrams of \(size) bytes, the highest rate without a loss in \(rounds) rounds")
+        for (contestant, rates) in zip(contestants, best) { results.add(contestant.name, "k/s", rates) }
+        for other in contestants.dropFirst() { results.compare(contestants[0].name, to: other.name) }
+        results.tell()
         if !isBalanced { fail("account for every datagram", 0) }
+    }
+
+    private struct Contestant {
+        let name: String
+        /// On a port; what it keeps lies in a directory that is there.
+        let start: (_ port: Int) -> Child
+        /// It tells what it received.
+        var counts = false
+    }
+
+    private var contestants: [Contestant] {
+        [
+            Contestant(name: "tailrace, spool on disk", start: agent, counts: true),
+            Contestant(
+                name: "recvmmsg in C, into a file", start: { Child([receiver, "\($0)", "\(base)/state/datagrams"]) }),
+            Contestant(name: "rsyslog, queue on disk", start: { rsyslog($0, queue: "Disk") }),
+            Contestant(name: "rsyslog, queue in memory", start: { rsyslog($0, queue: "LinkedList") }),
+        ]
     }
 
     /// What the agent lost, by reason, and whether that and what it received is what was sent.
@@ -102,11 +108,11 @@ struct UDP {
         return isBalanced
     }
 
-    private func turn(_ rate: Int, _ start: (Int) -> Child, counts isAgent: Bool) -> Outcome {
+    private func turn(_ rate: Int, _ contestant: Contestant) -> Outcome {
         let port = Int.random(in: 20_000..<30_000)
         Child(["rm", "-rf", "\(base)/state"]).wait()
         mkdir("\(base)/state", 0o700)
-        let child = start(port)
+        let child = contestant.start(port)
         while drops(port) == nil { usleep(20_000) }
         usleep(300_000)
         let before = child.processorSeconds
@@ -118,12 +124,14 @@ struct UDP {
         usleep(1_500_000)
         let lost = drops(port) ?? 0
         let processor = child.processorSeconds - before
-        let counts = isAgent ? agentCounts(of: count) : nil
+        let peak = child.peakMiB
+        let counts = contestant.counts ? agentCounts(of: count) : nil
         child.end(SIGKILL)
         let time = Double(line.split(separator: "=").last ?? "") ?? seconds
         return Outcome(
             rate: Double(count) / time, sent: count, lostInKernel: lost,
-            processor: processor / Double(max(1, count - max(lost, counts?.lost ?? 0))) * 1e6, agent: counts)
+            processor: processor / Double(max(1, count - max(lost, counts?.lost ?? 0))) * 1e6, peak: peak,
+            agent: counts)
     }
 
     /// What the agent says once it has taken all; nil when it does not answer.
