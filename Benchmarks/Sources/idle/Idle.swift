@@ -3,24 +3,19 @@
 //
 //     idle TAILRACE [--files 1000] [--seconds 20] [--lines 200] [--directory DIR]
 import Glibc
+import Measurements
 import Measuring
 
 @main
 struct Idle {
     static func main() {
-        let arguments = Array(CommandLine.arguments.dropFirst())
-        guard let binary = arguments.first, !binary.hasPrefix("-") else {
-            complain("usage: idle TAILRACE [--files N] [--seconds N] [--lines N] [--directory DIR]")
-            exit(2)
-        }
-        func option(_ name: String, _ standard: String) -> String {
-            let index = arguments.firstIndex(of: "--\(name)").map { $0 + 1 }
-            return index.flatMap { $0 < arguments.count ? arguments[$0] : nil } ?? standard
-        }
-        let files = max(1, Int(option("files", "1000")) ?? 1000)
-        let period = UInt32(option("seconds", "20")) ?? 20
-        let lines = Int(option("lines", "200")) ?? 200
-        let base = option("directory", "/tmp") + "/tailrace-idle-\(getpid())"
+        let options = Options()
+        let usage = "idle TAILRACE [--files N] [--seconds N] [--lines N] [--directory DIR]"
+        let binary = options.programs(1, usage: usage)[0]
+        let files = max(1, options.number("files", 1000))
+        let period = UInt32(max(1, options.number("seconds", 20)))
+        let lines = options.number("lines", 200)
+        let base = options.text("directory", "/tmp") + "/tailrace-idle-\(getpid())"
         mkdir(base, 0o700)
         mkdir("\(base)/logs", 0o700)
         defer { Child(["rm", "-rf", base]).wait() }
@@ -40,12 +35,12 @@ struct Idle {
 
         let (switches, processor) = (agent.voluntarySwitches, agent.processorSeconds)
         sleep(period)
-        print("\(files) files, all acknowledged, nothing written for \(period) s")
-        tableHeading()
-        row("agent, resident", "MiB", [agent.residentMiB])
-        row("agent, peak resident", "MiB", [agent.peakMiB])
-        row("agent, wake-ups", "/s", [Double(agent.voluntarySwitches - switches) / Double(period)])
-        row("agent, processor", "%", [(agent.processorSeconds - processor) / Double(period) * 100])
+        let name = "agent"
+        var results = Results("\(files) files, all acknowledged, nothing written")
+        results.add(name, "MiB resident", [agent.residentMiB])
+        results.add(name, "MiB peak", [agent.peakMiB])
+        results.add(name, "wake-ups/s", [Double(agent.voluntarySwitches - switches) / Double(period)])
+        results.add(name, "% of a processor", [(agent.processorSeconds - processor) / Double(period) * 100])
 
         // At times that have nothing to do with the agent's own.
         var random = SystemRandomNumberGenerator()
@@ -57,11 +52,9 @@ struct Idle {
             latencies.append(Double(syncs.first(after: time).end - time) / 1e6)
         }
         latencies.sort()
-        if !latencies.isEmpty {
-            row("a new line, durable after", "ms", latencies)
-            row("99 of a hundred lines within", "ms", [latencies[min(latencies.count - 1, latencies.count * 99 / 100)]])
-            row("agent, resident", "MiB", [agent.residentMiB])
-        }
+        results.add(name, "ms, a line durable", latencies)
+        results.add(name, "ms, 99 %", latencies.isEmpty ? [] : [latencies[latencies.count * 99 / 100]])
+        results.tell()
         agent.end()
         hub.child.end()
     }
