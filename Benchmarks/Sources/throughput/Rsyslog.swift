@@ -1,8 +1,9 @@
 import Glibc
 import Measuring
 
-/// rsyslog from the same files over plain TCP to a process that counts lines, with a queue in memory and batches as large as
-/// help it. Nothing is kept, encrypted or acknowledged.
+/// rsyslog from the same files over plain TCP to a process that counts lines, set up so that it goes as fast as it can: a queue
+/// in memory, large batches, and no metadata, which a pattern of files turns on and which takes half of its time. Nothing is
+/// kept, encrypted or acknowledged.
 struct Rsyslog {
     private let directory: String
     private let sink: String
@@ -20,10 +21,10 @@ struct Rsyslog {
         write(
             """
             global(workDirectory="\(directory)/rsyslog")
-            main_queue(queue.type="LinkedList" queue.size="1000000" queue.dequeueBatchSize="2048")
+            main_queue(queue.type="FixedArray" queue.size="100000" queue.dequeueBatchSize="8192")
             module(load="imfile" mode="inotify")
             template(name="line" type="string" string="%msg%\\n")
-            input(type="imfile" file="\(logs.include)" tag="app" freshStartTail="off")
+            input(type="imfile" file="\(logs.include)" tag="app" freshStartTail="off" addMetadata="off")
             action(type="omfwd" target="127.0.0.1" port="\(port)" protocol="tcp" template="line"
                 action.resumeRetryCount="-1")
 
