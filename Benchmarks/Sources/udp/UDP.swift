@@ -2,7 +2,7 @@
 // else, and into rsyslog's imudp with a queue on disk and with one in memory: the highest rate of those tried at which none was
 // lost in any round, and the processor time of a million.
 //
-//     udp TAILRACE [--seconds 4] [--size 200] [--rates 40000,80000,…] [--rounds 5] [--directory DIR]
+//     udp TAILRACE [--seconds 4] [--size 200] [--rates 40000,80000,…] [--rounds 5] [--only WORD,…] [--directory DIR]
 //
 // The agent's output leads nowhere, so that only taking and storing is measured. What it lost it must have counted: received
 // and counted are compared with what was sent after each turn. Rate 0 is as fast as the sender can.
@@ -17,15 +17,16 @@ struct UDP {
     let size: Int
     let rates: [Int]
     let rounds: Int
-    /// A word in the names of those who take part; empty: all.
-    let only: String
+    /// Words in the names of those who take part; none: all.
+    let only: [String]
     let base: String
     let sender: String
     let receiver: String
 
     static func main() {
         let options = Options()
-        let usage = "udp TAILRACE [--seconds N] [--size N] [--rates A,B,…] [--rounds N] [--only NAME] [--directory DIR]"
+        let usage =
+            "udp TAILRACE [--seconds N] [--size N] [--rates A,B,…] [--rounds N] [--only WORD,…] [--directory DIR]"
         let binary = options.programs(1, usage: usage)[0]
         let base = options.text("directory", "/tmp") + "/tailrace-udp-\(getpid())"
         mkdir(base, 0o700)
@@ -34,13 +35,13 @@ struct UDP {
         UDP(
             binary: binary, seconds: Double(options.number("seconds", 4)), size: options.number("size", 200),
             rates: rates.split(separator: ",").compactMap { Int($0) }, rounds: max(1, options.number("rounds", 5)),
-            only: options.text("only", ""), base: base,
+            only: options.text("only", "").split(separator: ",").map(String.init), base: base,
             sender: contestant("udp_sender", in: base), receiver: contestant("udp_receiver", in: base)
         ).measure()
     }
 
     func measure() {
-        let contestants = contestants.filter { only.isEmpty || $0.name.contains(only) }
+        let contestants = contestants.filter { one in only.isEmpty || only.contains { one.name.contains($0) } }
         var best: [[Double]] = contestants.map { _ in [] }
         var isBalanced = true
         for rate in rates {
