@@ -83,17 +83,14 @@ reloads: release  ## A thousand reloads under load, valid and not: everything is
 	swift build --build-tests
 	TAILRACE_COMMAND=$(RELEASE) TAILRACE_RELOADS=$(or $(COUNT),1000) Tests/run --filter ReloadLoadTests
 
-# Simulated worlds: `make crash`, `make crash SEEDS=100000`, `make crash SECONDS=3600`, `make crash SEED=42 TRACE=1`. Before
-# them, every byte of a spool of three segments is flipped, zeroed and cut off, one at a time; after them come those whose
-# service is behind a network: an event hub, which `WIRE=1` runs alone, and Pulsar brokers, which `PULSAR=1` does.
+# `make crash`, `make crash SEEDS=100000`, `make crash SECONDS=3600`, `make crash KIND=wire SEED=42 TRACE=1`. The kinds, one
+# after the other when none is named: `bytes` (every byte of a spool of three segments is flipped, zeroed and cut off, one at a
+# time), `plain` worlds, and those whose service is behind a network: an event hub (`wire`), Pulsar brokers (`pulsar`).
 WORLD_OPTIONS = $(if $(SEED),--seed $(SEED)) $(if $(TRACE),--trace) $(if $(SEEDS),--seeds $(SEEDS)) \
 	$(if $(SECONDS),--seconds $(SECONDS)) $(if $(FIRST),--first $(FIRST))
 
 crash: $(WORLDS)  ## Spool, ledger, drain and protocols in thousands of worlds full of faults, each from one seed.
-	$(if $(SEED)$(WIRE)$(PULSAR),,$(WORLDS) --bytes)
-	$(if $(WIRE)$(PULSAR),,$(WORLDS) $(WORLD_OPTIONS))
-	$(if $(PULSAR),,$(if $(SEED),$(if $(WIRE),$(WORLDS) --wire $(WORLD_OPTIONS)),$(WORLDS) --wire $(WORLD_OPTIONS)))
-	$(if $(WIRE),,$(if $(SEED),$(if $(PULSAR),$(WORLDS) --pulsar $(WORLD_OPTIONS)),$(WORLDS) --pulsar $(WORLD_OPTIONS)))
+	$(WORLDS) $(KIND) $(WORLD_OPTIONS)
 
 lint:
 	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks

@@ -152,6 +152,7 @@ extension SpoolWriter {
             try core.directory.sync()
             areRemovalsSettled = true
         } catch {
+            tellRemovalFailing(error)
             return false
         }
         return true
@@ -221,14 +222,19 @@ extension SpoolWriter {
             try core.directory.unlink(name)
         } catch {
             guard !error.isMissing else { return true }
-            core.monitor.withLock { core.state.counters.cleanupFailures += 1 }
-            if !isRemovalFailing {
-                core.logger.warning("a file of the spool could not be removed", metadata: ["error": "\(error)"])
-            }
-            isRemovalFailing = true
+            tellRemovalFailing(error)
             return false
         }
         isRemovalFailing = false
         return true
+    }
+
+    /// Counts each time, and tells the first one in a row.
+    private func tellRemovalFailing(_ error: SpoolFileError) {
+        core.monitor.withLock { core.state.counters.cleanupFailures += 1 }
+        if !isRemovalFailing {
+            core.logger.warning("a file of the spool could not be removed", metadata: ["error": "\(error)"])
+        }
+        isRemovalFailing = true
     }
 }

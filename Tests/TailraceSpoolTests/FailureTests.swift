@@ -165,6 +165,28 @@ final class Faults: Sendable {
         #expect(names(settings.directory, suffix: ".spool").count == 1)
     }
 
+    /// When the disk does not say that a segment's removal is durable, the next one stays, which counts, and goes later.
+    @Test func noSegmentGoesBeforeTheRemovalOfTheOneBeforeItIsDurable() throws {
+        let directory = TemporaryDirectory()
+        let faults = Faults()
+        var settings = configuration(directory, segment: 4 << 10)
+        settings.spareLimit = 0
+        settings.environment.disk = FaultyDisk(faults.hook)
+        let spool = try openSpool(settings)
+        for number in 0..<20 {
+            try spool.append(batch([[UInt8](repeating: 7, count: 1000)], position: "\(number)"))
+            #expect(spool.flush())
+        }
+        let before = spool.statistics().segments
+        faults.set { _, operation, path in operation == .syncDirectory ? EIO : 0 }
+        spool.release(below: spool.committed)
+        while spool.statistics().cleanupFailures == 0 { usleep(500) }
+        #expect(spool.statistics().segments >= before - 1)
+        faults.clear()
+        while spool.statistics().segments > 1 { usleep(500) }
+        spool.close()
+    }
+
     /// One life of a spool: appends, releases, and closes.
     private func scenario(_ settings: SpoolConfiguration, committed: inout UInt64) throws {
         let spool = try openSpool(settings)

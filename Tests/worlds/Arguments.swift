@@ -16,6 +16,13 @@ struct Arguments {
         return number
     }
 
+    /// Nothing may be left: a word that nobody knows is told, and ends the program.
+    func end() {
+        guard let word = left.first else { return }
+        print("nobody knows \(word)")
+        exit(2)
+    }
+
     mutating func has(_ name: String) -> Bool {
         guard let index = left.firstIndex(of: name) else { return false }
         left.remove(at: index)

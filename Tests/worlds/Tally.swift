@@ -1,3 +1,4 @@
+import Glibc
 import World
 
 /// What has been run so far.
@@ -34,5 +35,7 @@ struct Tally {
         print(
             "\(worlds) worlds, \(failed) failed; \(lives) lives, \(records) records, \(diskFailures) failed disk calls; "
                 + "\(Int(Double(worlds) / elapsed)) worlds/s" + again.map { "; \($0)" }.joined())
+        // Whoever looks into the file of a long run sees how far it is.
+        fflush(nil)
     }
 }

@@ -2,25 +2,47 @@ import Glibc
 import Synchronization
 import World
 
-/// `worlds [--wire | --pulsar] [--seeds N] [--seconds N] [--first SEED] [--seed SEED [--trace]]`: runs simulated worlds on all
-/// processors, tells what went wrong in them, and how fast they were; with `--wire` those whose service is an event hub
-/// behind a network, with `--pulsar` Pulsar brokers. `worlds --bytes` spoils every byte of a spool, in three ways.
+/// `worlds [bytes | plain | wire | pulsar] [--seeds N] [--seconds N] [--first SEED] [--seed SEED [--trace]]`: runs simulated
+/// worlds on all processors, and tells what went wrong in them, and how fast they were. `bytes` spoils every byte of a spool,
+/// in three ways; the service of `plain` worlds is in memory, of `wire` an event hub behind a network, of `pulsar` brokers.
+/// Without a kind: all four, one after the other; one seed alone is a plain world then.
 @main
 struct Worlds {
+    private enum Kind: String, CaseIterable {
+        case bytes, plain, wire, pulsar
+
+        var wire: WireKind? {
+            switch self {
+            case .bytes, .plain: nil
+            case .wire: .hub
+            case .pulsar: .pulsar
+            }
+        }
+    }
+
     static func main() {
         var arguments = Arguments(CommandLine.arguments.dropFirst())
-        var wire: WireKind? = arguments.has("--wire") ? .hub : nil
-        if arguments.has("--pulsar") { wire = .pulsar }
+        let kind = Kind.allCases.first { arguments.has($0.rawValue) }
         if let seed = arguments.number("--seed") {
-            let result = World.run(seed: seed, wire: wire, prints: arguments.has("--trace"))
+            let result = World.run(seed: seed, wire: kind?.wire, prints: arguments.has("--trace"))
             report(result)
             exit(result.violations.isEmpty ? 0 : 1)
         }
-        if arguments.has("--bytes") { exit(spoilBytes() ? 0 : 1) }
         let seconds = arguments.number("--seconds").map { Double($0) } ?? .infinity
-        let seeds = arguments.number("--seeds") ?? (seconds.isFinite ? .max : wire == nil ? 2000 : 500)
+        let seeds = arguments.number("--seeds")
         let first = arguments.number("--first") ?? UInt64.random(in: 0...1 << 40)
-        exit(run(wire, first: first, seeds: seeds, seconds: seconds) ? 0 : 1)
+        arguments.end()
+        var isRight = true
+        for kind in kind.map({ [$0] }) ?? Kind.allCases {
+            if kind == .bytes {
+                isRight = spoilBytes() && isRight
+                continue
+            }
+            let standard: UInt64 = seconds.isFinite ? .max : kind == .plain ? 2000 : 500
+            print("\(kind.rawValue) worlds from seed \(first)")
+            isRight = run(kind.wire, first: first, seeds: seeds ?? standard, seconds: seconds) && isRight
+        }
+        exit(isRight ? 0 : 1)
     }
 
     private static func run(_ wire: WireKind?, first: UInt64, seeds: UInt64, seconds: Double) -> Bool {
@@ -67,7 +89,9 @@ struct Worlds {
 
     private static func report(_ result: WorldResult) {
         for violation in result.violations { print("  \(violation)") }
-        if !result.violations.isEmpty { print(result.command) }
+        guard !result.violations.isEmpty else { return }
+        print(result.command)
+        fflush(nil)
     }
 
     /// The worlds that run, for who looks into a trap.
@@ -79,7 +103,7 @@ struct Worlds {
         running.initialize(repeating: 0)
         for number in [SIGILL, SIGTRAP, SIGABRT] {
             signal(number) { number in
-                let message = "a trap in one of these worlds (make crash SEED=...): \(Array(Worlds.running))\n"
+                let message = "a trap in one of these worlds (make crash KIND=... SEED=...): \(Array(Worlds.running))\n"
                 _ = message.withCString { write(STDERR_FILENO, $0, strlen($0)) }
                 signal(number, SIG_DFL)
             }
