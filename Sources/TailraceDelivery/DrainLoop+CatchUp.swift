@@ -16,7 +16,7 @@ extension DrainLoop {
                 guard pass.reader.nextSequence < cursor, let view = try pass.reader.next(),
                     view.firstSequence + UInt64(view.startIndex) < cursor
                 else {
-                    pass.partitions.forEach { hasCaughtUp($0) }
+                    pass.partitions.sorted().forEach { hasCaughtUp($0) }
                     pass.partitions = []
                     return true
                 }

@@ -2,16 +2,24 @@ package import DequeModule
 package import NIOCore
 
 /// Names a session for as long as its connection lives; a reused channel number gives a new id.
-package struct SessionID: Hashable, Sendable {
+package struct SessionID: Hashable, Comparable, Sendable {
     package let channel: UInt16
     let serial: UInt32
+
+    /// The older one.
+    package static func < (a: SessionID, b: SessionID) -> Bool { (a.serial, a.channel) < (b.serial, b.channel) }
 }
 
 /// Names a link for as long as its connection lives; a reused handle gives a new id.
-package struct LinkID: Hashable, Sendable {
+package struct LinkID: Hashable, Comparable, Sendable {
     package let session: SessionID
     package let handle: UInt32
     let serial: UInt32
+
+    /// That of the older session, or the older one of the same.
+    package static func < (a: LinkID, b: LinkID) -> Bool {
+        a.session == b.session ? (a.serial, a.handle) < (b.serial, b.handle) : a.session < b.session
+    }
 }
 
 /// A whole delivery as it came in.

@@ -26,7 +26,7 @@ extension HubConnection {
     }
 
     func grantCredit(_ credit: UInt32) {
-        for (link, kind) in links {
+        for (link, kind) in linksByAge {
             switch kind {
             case .producer, .idempotentProducer: handler?.grantCredit(link, credit)
             case .receiver, .requests, .responses: break
@@ -36,13 +36,13 @@ extension HubConnection {
 
     func endAllSessions(_ error: AMQPError) {
         var sessions: Set<SessionID> = []
-        for (link, kind) in links {
+        for (link, kind) in linksByAge {
             switch kind {
             case .producer, .idempotentProducer, .receiver: sessions.insert(link.session)
             case .requests, .responses: break
             }
         }
-        for session in sessions { handler?.end(session, error) }
+        for session in sessions.sorted() { handler?.end(session, error) }
     }
 
     func releaseHeld() {
@@ -61,7 +61,7 @@ extension HubConnection {
 
     /// Ends every link of a producer or receiver.
     func detachAll(_ error: AMQPError) {
-        for (link, kind) in links {
+        for (link, kind) in linksByAge {
             switch kind {
             case .producer, .idempotentProducer, .receiver: handler?.detach(link, error)
             case .requests, .responses: break

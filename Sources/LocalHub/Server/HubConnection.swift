@@ -10,6 +10,8 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
     private(set) var handler: AMQPConnectionHandler?
     var authorization: HubAuthorization
     var links: [LinkID: Link] = [:]
+    /// Those that are told something one after the other are told in this order.
+    var linksByAge: [(key: LinkID, value: Link)] { links.sorted { $0.key < $1.key } }
     private var expiryTimer: Scheduled<Void>?
     /// What a fault script makes of links once they are agreed to.
     var faults: [LinkID: HubAttachFault] = [:]
@@ -124,7 +126,7 @@ final class HubConnection: AMQPConnectionDelegate, @unchecked Sendable {
 
     private func claimsExpired() {
         authorization.dropExpired(now: now)
-        for (link, kind) in links {
+        for (link, kind) in linksByAge {
             let address: HubAddress
             switch kind {
             case .producer(let partition): address = partition.map { .partition($0) } ?? .hub

@@ -38,7 +38,8 @@ package final class LocalHub: Sendable {
 
     private struct State {
         var channel: (any Channel)?
-        var connections: [ObjectIdentifier: HubConnection] = [:]
+        /// In the order in which they came, and in which all of them are told something.
+        var connections: [HubConnection] = []
         var accepted = 0
         var isStopped = false
     }
@@ -134,7 +135,7 @@ package final class LocalHub: Sendable {
     /// A client that speaks AMQP, in whatever wrapping.
     private func admit(_ connection: HubConnection) -> any ChannelHandler {
         state.withLock {
-            $0.connections[ObjectIdentifier(connection)] = connection
+            $0.connections.append(connection)
             $0.accepted += 1
         }
         return connection.makeHandler()
@@ -166,7 +167,7 @@ package final class LocalHub: Sendable {
         let (channel, connections) = state.withLock { state -> ((any Channel)?, [HubConnection]) in
             guard !state.isStopped else { return (nil, []) }
             state.isStopped = true
-            return (state.channel, Array(state.connections.values))
+            return (state.channel, state.connections)
         }
         guard !wasStopped.exchange(true, ordering: .relaxed) else { return }
         try? await channel?.close()
@@ -259,7 +260,7 @@ package final class LocalHub: Sendable {
     package func releaseHeld() { forAll { $0.releaseHeld() } }
 
     private func forAll(_ body: @escaping @Sendable (HubConnection) -> Void) {
-        for connection in state.withLock({ Array($0.connections.values) }) {
+        for connection in state.withLock({ $0.connections }) {
             connection.eventLoop.execute { body(connection) }
         }
     }
@@ -270,7 +271,7 @@ package final class LocalHub: Sendable {
     var now: Int64 { configuration.environment.clocks.wallMilliseconds() }
 
     func closed(_ connection: HubConnection) {
-        state.withLock { _ = $0.connections.removeValue(forKey: ObjectIdentifier(connection)) }
+        state.withLock { $0.connections.removeAll { $0 === connection } }
     }
 
     /// The partition of a message without partition: by key as the service does, else in turn.

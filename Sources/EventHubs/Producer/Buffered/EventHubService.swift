@@ -71,8 +71,8 @@ final class EventHubService: BufferedService {
     }
 
     func close() {
-        let publishers = state.withLock { Array($0.publishers.values) }
-        for publisher in publishers { publisher.close() }
+        let publishers = state.withLock { $0.publishers }
+        for (_, publisher) in publishers.sorted(by: { $0.key < $1.key }) { publisher.close() }
     }
 
     private static let throttlingWait = Duration.seconds(4)
