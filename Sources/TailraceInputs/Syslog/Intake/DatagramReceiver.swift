@@ -12,6 +12,13 @@ final class DatagramReceiver: @unchecked Sendable {
     private static let gathering: UInt64 = 5_000_000
     /// How long they gather at most while the writer is busy.
     private static let longestGathering: UInt64 = 1_000_000_000
+    /// Of datagrams that come faster than this, one after the other, those of a pause are taken together: waking up for each
+    /// costs more than all else that is done with it.
+    private static let quickest: UInt64 = 200_000
+    /// Nanoseconds. Those that a second has a million of still fill a small part of a receive buffer meanwhile.
+    private static let pause: UInt64 = 1_000_000
+    /// Bytes of a receive buffer that is large enough for that.
+    private static let enough = 4 << 20
     /// Losses are told in the stream once in so long.
     private static let reportInterval: UInt64 = 1_000_000_000
 
@@ -36,6 +43,9 @@ final class DatagramReceiver: @unchecked Sendable {
     private var chunk: IntakeChunk?
     private var memoryUnreported: UInt64 = 0
     private var lastReport: UInt64 = 0
+    private var lastTaking: UInt64 = 0
+    /// Whether every receive buffer holds what comes in a pause.
+    private let mayPause: Bool
 
     /// - Parameter listeners: with their indexes among all of the input.
     init(
@@ -51,6 +61,7 @@ final class DatagramReceiver: @unchecked Sendable {
         self.wake = wake
         self.receiver = receiver
         self.listeners = listeners.map { Listener(socket: $0.0, index: UInt32($0.1)) }
+        mayPause = listeners.allSatisfy { $0.0.receiveBuffer >= Self.enough }
         self.queue = queue
         self.counters = counters
         self.maximumMessage = maximumMessage
@@ -74,16 +85,30 @@ final class DatagramReceiver: @unchecked Sendable {
             mark.rest()
             poll(&polled, nfds_t(polled.count), waitMilliseconds)
             mark.work()
-            var isQuiet = true
+            var taken = 0
+            var mayHaveMore = false
             for index in listeners.indices where polled[index].revents != 0 {
-                if takeFrom(index) { isQuiet = false }
+                let count = takeFrom(index)
+                taken += count
+                if count == Self.batch { mayHaveMore = true }
             }
-            if isQuiet { for index in listeners.indices { noteLosses(index) } }
+            if taken == 0 { for index in listeners.indices { noteLosses(index) } }
             reportLosses(force: false)
             passOn(force: false)
+            if taken > 0, !mayHaveMore { pauseIfBusy(taken) }
         }
         drain()
         mark.rest()
+    }
+
+    /// After so many datagrams, when there were no more.
+    private func pauseIfBusy(_ taken: Int) {
+        let now = monotonicNanoseconds()
+        let isBusy = now - lastTaking < UInt64(taken) * Self.quickest
+        lastTaking = now
+        guard isBusy, mayPause else { return }
+        mark.rest()
+        usleep(UInt32(Self.pause / 1000))
     }
 
     private var waitMilliseconds: CInt {
@@ -93,12 +118,12 @@ final class DatagramReceiver: @unchecked Sendable {
         return 60_000
     }
 
-    /// One call's worth; false when there was nothing.
-    private func takeFrom(_ index: Int) -> Bool {
+    /// One call's worth; how many there were.
+    private func takeFrom(_ index: Int) -> Int {
         let count = tailrace_receive(receiver, listeners[index].socket.descriptor)
         // An error that stays must not keep a processor busy.
         if count < 0 { usleep(10_000) }
-        guard count > 0 else { return false }
+        guard count > 0 else { return 0 }
         counters.received.wrappingAdd(UInt64(count), ordering: .relaxed)
         let time = wallClockMilliseconds()
         var datagram = tailrace_datagram()
@@ -118,7 +143,7 @@ final class DatagramReceiver: @unchecked Sendable {
                     listener: listeners[index].index),
                 datagram.bytes)
         }
-        return true
+        return Int(count)
     }
 
     /// A chunk with room, passing on the one that has none; nil when there is no memory.
@@ -201,7 +226,7 @@ final class DatagramReceiver: @unchecked Sendable {
             socket.deafen()
             // Where senders cannot be shut out, more than a receive buffer holds is for whoever listens next.
             var left = 100_000
-            while left > 0, takeFrom(index) { left -= 1 }
+            while left > 0, takeFrom(index) > 0 { left -= 1 }
             noteLosses(index)
         }
         // The writer gives chunks back while it is at work: what was lost is told, unless the spool takes nothing any more.

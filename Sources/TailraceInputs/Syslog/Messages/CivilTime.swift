@@ -57,13 +57,19 @@ struct CivilTime: Equatable {
         var distance = Int64.max
         let now = near / 1000
         let middle = Self.year(of: now)
-        for year in (middle - 1)...(middle + 1) {
+        func consider(_ year: Int) {
             var candidate = self
             candidate.year = year
-            guard candidate.isValid else { continue }
+            guard candidate.isValid else { return }
             // Half a year away, the hours of a zone decide nothing.
             let away = abs(candidate.seconds - now)
             if away < distance { (best, distance) = (candidate, away) }
+        }
+        consider(middle)
+        // Otherwise the other two are farther away.
+        if distance > 182 * 86_400 {
+            consider(middle - 1)
+            consider(middle + 1)
         }
         // A leap day far from now is nearer to nothing: half a year and the week by which zones and clocks may err.
         guard let best, distance <= 190 * 86_400 else { return nil }

@@ -53,10 +53,12 @@ package enum LocalZone: Equatable, Sendable {
         switch self {
         case .fixed(let offset): return local - Int64(offset)
         case .table(let table):
-            // Offsets change by hours, not by days.
+            // Offsets change by hours, not by days; mostly there is no change near.
+            if let offset = table.offset(throughout: (local - 86_400)...(local + 86_400)) {
+                return local - Int64(offset)
+            }
             let early = local - Int64(table.offset(at: local - 86_400))
             let late = local - Int64(table.offset(at: local + 86_400))
-            if early == late { return early }
             let earlyIsRight = local - Int64(table.offset(at: early)) == early
             let lateIsRight = local - Int64(table.offset(at: late)) == late
             if earlyIsRight, lateIsRight { return abs(early - near) <= abs(late - near) ? early : late }
@@ -130,12 +132,21 @@ package struct ZoneTable: Equatable, Sendable {
     }
 
     /// Seconds east of Greenwich at `time` (seconds since 1970, UTC).
-    func offset(at time: Int64) -> Int32 {
+    func offset(at time: Int64) -> Int32 { offsets[period(of: time)] }
+
+    /// The same, of all these times; nil when it changes in between.
+    func offset(throughout times: ClosedRange<Int64>) -> Int32? {
+        let period = period(of: times.lowerBound)
+        return period == changes.count || changes[period] > times.upperBound ? offsets[period] : nil
+    }
+
+    /// Index of the offset that holds at `time`.
+    private func period(of time: Int64) -> Int {
         var (low, high) = (0, changes.count)
         while low < high {
             let middle = (low + high) / 2
             if changes[middle] <= time { low = middle + 1 } else { high = middle }
         }
-        return offsets[low]
+        return low
     }
 }
