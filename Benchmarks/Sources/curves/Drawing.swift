@@ -16,17 +16,16 @@ struct Drawing {
             <rect width="100%" height="100%" fill="white"/>
             """
         ]
-        // The same scale across a row, so that panels compare.
         let rows: [(unit: String, color: String, values: (DrawnCurve) -> [[Double]])] = [
             ("s of a processor for a GiB", "#1f6fb4", \.processor), ("MiB resident at most", "#b4501f", \.peak),
         ]
         for (row, kind) in rows.enumerated() {
-            let most = curves.flatMap { kind.values($0).joined() }.max() ?? 1
             for (column, curve) in curves.enumerated() {
                 let panel = Panel(
                     x: Double(column) * Self.width + Self.margin.left, y: Double(row) * Self.height + Self.margin.top,
                     width: Self.width - Self.margin.left - Self.margin.right,
-                    height: Self.height - Self.margin.top - Self.margin.bottom, top: niceTop(most))
+                    height: Self.height - Self.margin.top - Self.margin.bottom,
+                    top: niceTop(kind.values(curve).joined().max() ?? 1))
                 parts.append(
                     panel.draw(
                         kind.values(curve), labels: curve.labels, title: kind.unit, axis: curve.title,
@@ -36,11 +35,11 @@ struct Drawing {
         return parts.joined(separator: "\n") + "\n</svg>\n"
     }
 
-    /// The next of 1, 2, 5, 10, 20, …
+    /// The next of 1, 2, 4, 6, 8, 10, 20, …
     private func niceTop(_ value: Double) -> Double {
         var step = 1.0
         while true {
-            for factor in [1.0, 2, 5] where step * factor >= value { return step * factor }
+            for factor in [1.0, 2, 4, 6, 8] where step * factor >= value { return step * factor }
             step *= 10
         }
     }
