@@ -112,6 +112,7 @@ bench: release $(EVENT_LOAD) $(PULSAR_LOAD) $(PULSAR_BROKER) $(STAGE_LOAD) depen
 	$(BENCH) idle $(RELEASE) --files 10000
 	$(BENCH) udp $(RELEASE)
 	$(BENCH) recovery $(RELEASE)
+	$(BENCH) backlog $(RELEASE)
 	$(BENCH) produce $(RELEASE) $(EVENT_LOAD) $(VENV)/bin/python
 	$(BENCH) produce-pulsar $(PULSAR_LOAD) $(VENV)/bin/python
 	@echo

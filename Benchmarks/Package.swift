@@ -17,6 +17,7 @@ let package = Package(
         .executableTarget(name: "udp", dependencies: ["Measuring", "Measurements"], swiftSettings: strict),
         .executableTarget(name: "recovery", dependencies: ["Measuring", "Measurements"], swiftSettings: strict),
         .executableTarget(name: "curves", dependencies: ["Measuring", "Measurements"], swiftSettings: strict),
+        .executableTarget(name: "backlog", dependencies: ["Measuring", "Measurements"], swiftSettings: strict),
         .executableTarget(name: "latency", dependencies: ["Measuring", "Measurements"], swiftSettings: strict),
         .executableTarget(name: "idle", dependencies: ["Measuring", "Measurements"], swiftSettings: strict),
     ]

@@ -3,29 +3,39 @@ import LoadSupport
 import Measurements
 import TailraceSpool
 
-/// The spool with its thread, by the clock. Beside it, in turns, blocks of 1 MiB written one after the other into a preallocated
-/// file, each with its fdatasync: what the disk gives to a program that does nothing else.
+/// The spool with its thread, by the clock. Beside it blocks of 1 MiB under the same conditions (`PlainBlocks`): into files that
+/// are new, whose pages the kernel must find first, and into those that were written before.
 struct SpoolRates {
     let directory: String
     let bytes: Int
 
     func run(_ rounds: Int) throws {
-        let blocks = "1-MiB blocks, each with fdatasync"
-        let ways: [(name: String, measure: () throws -> Double)] = [
-            (blocks, plainBlocks),
-            ("spool, sync = always", { try append(.always, isReleased: false) }),
-            ("spool, sync = always, segments used again", { try append(.always, isReleased: true) }),
-            ("spool, never synced, segments used again", { try append(.never, isReleased: true) }),
+        let contestants = [
+            (name: "1-MiB blocks, each with fdatasync", measure: plainBlocks),
+            (name: "spool, sync = always", measure: spool),
         ]
-        var rates: [[Double]] = ways.map { _ in [] }
-        for _ in 0..<rounds {
-            for (index, way) in ways.enumerated() { rates[index].append(try way.measure()) }
+        var new: [[Double]] = [[], []]
+        var used: [[Double]] = [[], []]
+        var never: [Double] = []
+        for round in 0...rounds {
+            // Who comes second finds the pages that the first one has left, so they take turns.
+            for index in round % 2 == 0 ? [0, 1] : [1, 0] {
+                let rates = try contestants[index].measure()
+                // The first round warms up.
+                guard round > 0 else { continue }
+                new[index].append(rates.new)
+                used[index].append(rates.used)
+            }
+            let unsynced = try append(.never, isReleased: true)
+            if round > 0 { never.append(unsynced) }
         }
         var results = Results("spool, \(bytes >> 20) MiB in records of \(Filling.record) bytes")
-        for (way, rates) in zip(ways, rates) {
-            results.add(way.name, "MB/s", rates)
-            if way.name != blocks { results.compare(way.name, to: blocks) }
+        for (condition, rates) in [("new files", new), ("files used again", used)] {
+            let names = contestants.map { "\($0.name), \(condition)" }
+            for (name, rates) in zip(names, rates) { results.add(name, "MB/s", rates) }
+            results.compare(names[1], to: names[0])
         }
+        results.add("spool, never synced, files used again", "MB/s", never)
         results.tell()
     }
 
@@ -35,27 +45,15 @@ struct SpoolRates {
         return begin.duration(to: .now) / .seconds(1)
     }
 
-    private func plainBlocks() throws -> Double {
-        let path = directory + ".blocks"
-        let file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0o600)
-        guard file >= 0 else { throw Failure("cannot make \(path)") }
-        defer {
-            close(file)
-            unlink(path)
-        }
-        let block = 1 << 20
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: block, alignment: 4096)
-        defer { memory.deallocate() }
-        memset(memory, 0x61, block)
-        guard posix_fallocate(file, 0, off_t(bytes)) == 0 else { throw Failure("no space for \(path)") }
-        let time = try seconds {
-            for offset in stride(from: 0, to: bytes, by: block) {
-                guard pwrite(file, memory, block, off_t(offset)) == block, fdatasync(file) == 0 else {
-                    throw Failure("cannot write \(path)")
-                }
-            }
-        }
-        return Double(bytes) / time / 1e6
+    private func rate(_ body: () throws -> Void) rethrows -> Double { Double(bytes) / (try seconds(body)) / 1e6 }
+
+    private func plainBlocks() throws -> (new: Double, used: Double) {
+        let blocks = try PlainBlocks(directory + ".blocks", bytes: bytes)
+        return (try rate(blocks.write), try rate(blocks.write))
+    }
+
+    private func spool() throws -> (new: Double, used: Double) {
+        (try append(.always, isReleased: false), try append(.always, isReleased: true))
     }
 
     private func append(_ sync: SyncPolicy, isReleased: Bool) throws -> Double {
@@ -63,6 +61,6 @@ struct SpoolRates {
         defer { filling.remove() }
         let spool = try filling.open { $0.sync = sync }
         defer { spool.close() }
-        return Double(bytes) / (try seconds { try filling.fill(spool, bytes: bytes, isReleased: isReleased) }) / 1e6
+        return try rate { try filling.fill(spool, bytes: bytes, isReleased: isReleased) }
     }
 }

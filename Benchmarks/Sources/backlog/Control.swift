@@ -1,0 +1,60 @@
+import Glibc
+import Measuring
+
+/// A running agent's control socket, asked without a process of its own for each question: a hundred times a second.
+struct Control {
+    struct Status {
+        /// The first id that is not durable.
+        var committed = 0
+        /// Records that the output has got acknowledged.
+        var acknowledged = 0
+    }
+
+    private let path: String
+
+    init(_ path: String) { self.path = path }
+
+    /// All zeros while nobody answers.
+    func status() -> Status {
+        let text = ask("status json\n")
+        guard let outputs = text.firstRange(of: "\"outputs\"") else { return Status() }
+        return Status(
+            committed: number("committed", in: text) ?? 0,
+            acknowledged: number("acknowledged", in: String(text[outputs.lowerBound...])) ?? 0)
+    }
+
+    /// Asks until the answer is as wanted; when that was.
+    func wait(_ agent: Child, _ isWanted: (Status) -> Bool) -> (time: Double, status: Status) {
+        let begin = seconds()
+        while true {
+            let status = status()
+            if isWanted(status) { return (seconds(), status) }
+            if kill(agent.pid, 0) != 0 || seconds() - begin > 600 { fail("wait for the agent: \(status)", 0) }
+            usleep(20_000)
+        }
+    }
+
+    private func ask(_ request: String) -> String {
+        let file = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(file) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix(107)) }
+        let connected = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(file, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        let bytes = Array(request.utf8)
+        guard connected == 0, send(file, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
+            return ""
+        }
+        var reply: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = read(file, &piece, piece.count)
+            guard count > 0 else { return String(decoding: reply, as: UTF8.self) }
+            reply += piece[..<count]
+        }
+    }
+}
