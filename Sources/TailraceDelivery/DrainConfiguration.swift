@@ -25,7 +25,7 @@ package struct DrainConfiguration: Sendable {
     /// How long a batch may wait to become full while there is more to read. When there is not, nothing waits.
     package var maximumWait = Duration.milliseconds(5)
     /// Bytes of batches that are open, waiting or in flight, of all partitions together; exceeded by at most one batch.
-    package var memoryLimit = 16 << 20
+    package var memoryLimit = 8 << 20
     /// The same for one partition.
     package var laneLimit = 4 << 20
     /// Batches in flight per partition, with a service that numbers records and refuses a batch whose predecessor it

@@ -33,4 +33,21 @@ import Testing
         #expect(released == [0, 4])
         #expect(memory.isSettled)
     }
+
+    /// What inputs fill at the same time: as much as can be in use where they wait for more, and more where they cannot.
+    @Test func inputsThatCannotWaitHaveMoreBatches() throws {
+        func pool(_ inputs: String) throws -> (blocks: Int, bytes: Int) {
+            let text = inputs + "\n" + ConfigurationTests.outputLines
+            let pool = Agent.pool(for: try ConfigurationLoader.parse(Array(text.utf8), file: "t.toml"))
+            return (pool.limit, pool.limit * pool.blockCapacity)
+        }
+        let file = "[input.app]\ntype = \"file\"\ninclude = [\"/var/log/app/*.log\"]\n"
+        #expect(try pool(file) == (4, 4 << 20))
+        #expect(try pool(file + "[input.journal]\ntype = \"journal\"").blocks == 4)
+        #expect(try pool(file + "[input.net]\ntype = \"syslog\"\nlisten = [\"udp://127.0.0.1:5514\"]") == (8, 8 << 20))
+        // Four of the longest lines find room.
+        let long = try pool(file + "maximum_line = \"4MiB\"")
+        #expect(long.blocks == 4)
+        #expect(long.bytes > 16 << 20)
+    }
 }

@@ -30,6 +30,14 @@ package struct InputSettings: Equatable, Sendable {
         }
     }
 
+    /// What it reads stays where it is until there is room. Messages of syslog, which may be datagrams, do not.
+    package var canWait: Bool {
+        switch kind {
+        case .file, .journal: true
+        case .syslog: false
+        }
+    }
+
     /// Bytes of a block that the longest record needs. Containers' lines are written anew in it, with properties.
     package var maximumLine: Int {
         switch kind {

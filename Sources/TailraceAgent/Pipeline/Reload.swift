@@ -41,7 +41,7 @@ struct Reload {
     private func applySettings() -> [String] {
         var remarks: [String] = []
         let pool = Agent.pool(for: new.configuration)
-        if pool.blockCapacity > agent.sink.blockCapacity { agent.sink.use(pool) }
+        agent.sink.useIfLarger(pool)
         for input in new.configuration.inputs where plan.treated.contains(input.name) {
             agent.sink.treat(input.name, with: InputFilter(input))
         }

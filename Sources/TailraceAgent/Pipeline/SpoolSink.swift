@@ -34,11 +34,14 @@ package final class SpoolSink: BatchSink {
         self.logger = logger
     }
 
-    /// Batches come from here from now on.
-    func use(_ pool: BatchPool) { self.pool.withLock { $0 = pool } }
-
-    /// Of the batches that are handed out.
-    var blockCapacity: Int { pool.withLock { $0.blockCapacity } }
+    /// Batches come from here from now on, if they are larger, or more, than those before.
+    func useIfLarger(_ new: BatchPool) {
+        pool.withLock { old in
+            if new.blockCapacity > old.blockCapacity || new.limit * new.blockCapacity > old.limit * old.blockCapacity {
+                old = new
+            }
+        }
+    }
 
     /// What becomes of an input's batches from now on; the counts of what did before go on.
     func treat(_ input: String, with filter: InputFilter?) {
