@@ -1,9 +1,11 @@
-// From the write of a line to a consumer that has it: file -> spool (synced) -> AMQP over TLS -> hub in another process -> a
-// consumer over TLS. That is later than the acknowledgement, which the agent gets when the hub has stored the line. And what the
-// agent takes of a processor meanwhile.
+// From the write of a line to its acknowledgement: file -> spool (synced) -> AMQP over TLS -> hub in another process, which has
+// stored it -> the disposition as it comes out of TLS in the agent. And to a consumer that has the line, over TLS from the hub.
+// What the agent takes of a processor meanwhile, thread by thread; how often its threads wake up; and what a C program takes
+// that only writes as much to a file and syncs it, once for each batch that the agent sends.
 //
 //     latency TAILRACE EVENT-LOAD [--rates 1000,50000] [--seconds 10] [--runs 3] [--size 200] [--directory DIR]
 import Glibc
+import Measurements
 import Measuring
 
 @main
@@ -27,20 +29,40 @@ struct Latency {
         let writer = contestant("line_writer", in: base)
         for rate in options.text("rates", "1000,50000").split(separator: ",").compactMap({ Int($0) }) {
             let all = (0..<max(1, options.number("runs", 3))).map { _ in latency.run(rate, writer) }
-            print("\n\(rate) lines of \(latency.size) bytes a second, sync = always, for \(latency.seconds) s")
-            tableHeading()
-            row("line to consumer, median", "ms", all.map(\.median))
-            row("line to consumer, 99 %", "ms", all.map(\.late))
-            row("line to consumer, longest", "ms", all.map(\.longest))
-            row("agent, of a processor", "%", all.map(\.processor))
+            var results = Results("\(rate) lines of \(latency.size) bytes a second, sync = always")
+            for (subject, times) in [
+                ("line to acknowledgement", all.map(\.acknowledged)), ("line to consumer", all.map(\.consumed)),
+            ] {
+                results.add(subject, "ms, median", times.map(\.median))
+                results.add(subject, "ms, 99 %", times.map(\.late))
+                results.add(subject, "ms, longest", times.map(\.longest))
+            }
+            results.add("agent", "% of a processor", all.map(\.processor))
+            results.add("agent", "wake-ups/s", all.map { $0.threads.values.reduce(0) { $0 + $1.wakes } })
+            results.add("agent", "batches/s", all.map(\.transfers))
+            for name in Set(all.flatMap(\.threads.keys)).sorted() {
+                results.add("agent, \(name)", "% of a processor", all.map { $0.threads[name]?.processor ?? 0 })
+                results.add("agent, \(name)", "wake-ups/s", all.map { $0.threads[name]?.wakes ?? 0 })
+            }
+            results.add("a sync for each batch, in C", "% of a processor", all.map(\.syncs))
+            results.tell()
         }
     }
 
-    struct Figures {
+    /// Milliseconds.
+    struct Times {
         var median = 0.0
         var late = 0.0
         var longest = 0.0
+    }
+
+    struct Figures {
+        var acknowledged = Times()
+        var consumed = Times()
         var processor = 0.0
+        var threads: [String: (processor: Double, wakes: Double)] = [:]
+        var transfers = 0.0
+        var syncs = 0.0
     }
 
     func run(_ rate: Int, _ writer: String) -> Figures {
@@ -48,7 +70,8 @@ struct Latency {
         write("", to: "\(base)/app.log")
         let hub = Hub(binary: binary, directory: base)
         let configuration = hub.configureAgent(directory: base, include: "\(base)/app.log", sync: "always")
-        let agent = Child([binary, "run", "--config", configuration])
+        let acknowledgements = AcknowledgementTimes(directory: base)
+        let agent = Child(acknowledgements.prefix + [binary, "run", "--config", configuration])
         // Connected, and past its first lines.
         let first = Child([writer, "\(base)/app.log", "100", "1", "\(size)"])
         first.wait()
@@ -60,17 +83,48 @@ struct Latency {
         ])
         guard consumer.readLine() == "following" else { fail("follow the hub", 0) }
         usleep(500_000)
-        let before = agent.processorSeconds
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        let since = Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+        let before = ThreadUse.byName(agent.pid)
         let begin = Measuring.seconds()
         Child([writer, "\(base)/app.log", "\(rate)", "\(seconds)", "\(size)"]).wait()
-        let share = (agent.processorSeconds - before) / (Measuring.seconds() - begin)
+        let after = ThreadUse.byName(agent.pid)
+        let duration = Measuring.seconds() - begin
         let values = (consumer.readLine() ?? "").split(separator: " ").compactMap {
             $0.split(separator: "=").last.flatMap { Double($0) }
         }
         guard consumer.wait() == 0, values.count == 3 else { fail("follow the lines", 0) }
         agent.end()
         hub.child.end()
-        return Figures(
-            median: values[0] / 1000, late: values[1] / 1000, longest: values[2] / 1000, processor: share * 100)
+        let (acknowledged, answers) = acknowledgements.take(after: since)
+        // A line whose head lies across two records of TLS may be missed.
+        guard let longest = acknowledged.last, acknowledged.count * 100 > count * 98 else {
+            fail("see the acknowledgements: \(acknowledged.count) of \(count)", 0)
+        }
+        var figures = Figures()
+        figures.consumed = Times(median: values[0] / 1000, late: values[1] / 1000, longest: values[2] / 1000)
+        figures.acknowledged = Times(
+            median: acknowledged[acknowledged.count / 2], late: acknowledged[acknowledged.count * 99 / 100],
+            longest: longest)
+        for (name, use) in after {
+            let old = before[name] ?? ThreadUse()
+            let processor = Double(use.time - old.time) / 1e9 / duration * 100
+            figures.processor += processor
+            figures.threads[name] = (processor, Double(use.switches - old.switches) / duration)
+        }
+        figures.threads = figures.threads.filter { $0.value.processor >= 0.05 || $0.value.wakes >= 1 }
+        figures.transfers = Double(answers) / duration
+        figures.syncs = costOfSyncs(max(1, answers / seconds), bytes: max(1, count * size / answers))
+        return figures
+    }
+
+    /// Percent of a processor.
+    private func costOfSyncs(_ rate: Int, bytes: Int) -> Double {
+        let program = contestant("sync_cost", in: base)
+        let child = Child([program, "\(base)/synced", "\(rate)", "\(seconds)", "\(bytes)"])
+        let used = child.readLine()?.split(separator: "=").last.flatMap { Double($0) }
+        guard child.wait() == 0, let used else { fail("write and sync", 0) }
+        return used / Double(seconds) * 100
     }
 }
