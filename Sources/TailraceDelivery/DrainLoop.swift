@@ -41,9 +41,9 @@ final class DrainLoop<D: Destination> {
     private(set) var isFinished = false
 
     private enum Phase {
-        /// Before the first record goes out, the disk must know whose numbers it gets: after a power cut, the producer of
-        /// an older ledger would not be ours.
-        case notingProducers
+        /// Before the first record goes out, the disk must know by which routing it goes, and whose numbers it gets: after a
+        /// power cut, an older ledger would send it again to another partition, or by a producer that is not ours.
+        case notingBeginning
         case draining
         /// All is acknowledged that was to be; the disk is to know it.
         case finishing
@@ -79,7 +79,7 @@ final class DrainLoop<D: Destination> {
         cursor = parts.state.floor
         sweepAt = now
         noteAgainAt = now
-        phase = ledger.isNumbered ? .notingProducers : .draining
+        phase = .notingBeginning
         statistics = DrainStatistics(partitions: count, startedAt: parts.state.floor, now: now)
         for partition in 0..<count {
             statistics.partitions[partition].acknowledged = parts.state.partitions[partition].acknowledged
@@ -107,14 +107,14 @@ final class DrainLoop<D: Destination> {
         if let stop = orders.stop { return end(stop, now) }
         readingEnd = orders.finish
         switch phase {
-        case .notingProducers: return noteProducers(now)
+        case .notingBeginning: return noteBeginning(now)
         case .draining: return drain(now)
         case .finishing: return finish(now)
         case .ending, .ended: return .ended
         }
     }
 
-    func noteProducers(_ now: ContinuousClock.Instant) -> Next {
+    func noteBeginning(_ now: ContinuousClock.Instant) -> Next {
         saveLedger(now)
         if !ledger.isBehind, ledger.flush(timeoutMilliseconds: 5000) {
             phase = .draining
@@ -204,7 +204,7 @@ final class DrainLoop<D: Destination> {
 
     private func end(_ stop: DrainControl.Stop, _ now: ContinuousClock.Instant) -> Next {
         guard phase != .ended else { return .ended }
-        let hasSent = phase != .notingProducers
+        let hasSent = phase != .notingBeginning
         engine.halt()
         phase = .ending
         if case .within(let deadline) = stop, hasSent {

@@ -86,6 +86,10 @@ struct Recovery {
         result.report = report(of: survey)
         let isShortened = try SpoolError.wrapping { () throws(SpoolFileError) in
             for name in survey.leftovers { try directory.unlink(name) }
+            // What the survey saw is what the disk has: a segment that an earlier process began, and removed when the
+            // directory could not be synced, would else come back in a power cut, and say that the one before it ends where
+            // it ended then.
+            if isSyncing { try directory.sync() }
             return if let last = survey.segments.last { try finish(last, cut: survey.cut) } else { false }
         }
         result.segments = survey.segments.compactMap { segment in

@@ -11,16 +11,16 @@ import World
     ]
 
     @Test(arguments: found) func pulsarWorldsThatOnceWentWrongGoRight(_ seed: UInt64) {
-        check([World.run(seed: seed, wire: .pulsar)])
+        check([World.run(seed: seed, kind: .pulsar)])
     }
 
     @Test func whateverTheNetworkAndTheBrokersDoWhatWasPromisedArrives() {
         let seeds = WorldSeeds("TAILRACE_PULSAR_WORLD", eachTime: 20)
-        let results = World.run(seeds: seeds.all, wire: .pulsar)
+        let results = World.run(seeds: seeds.all, kind: .pulsar)
         check(results, seeds)
         // They were worth living in.
         #expect(seeds.isOneAlone || results.reduce(0) { $0 + $1.records } > 1000)
     }
 
-    @Test func aSeedIsAPulsarWorld() { checkThatSeedsAreWorlds(1...4, wire: .pulsar) }
+    @Test func aSeedIsAPulsarWorld() { checkThatSeedsAreWorlds(1...4, kind: .pulsar) }
 }

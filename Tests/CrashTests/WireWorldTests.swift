@@ -21,16 +21,16 @@ import World
     ]
 
     @Test(arguments: found) func wiredWorldsThatOnceWentWrongGoRight(_ seed: UInt64) {
-        check([World.run(seed: seed, wire: .hub)])
+        check([World.run(seed: seed, kind: .wire)])
     }
 
     @Test func whateverTheNetworkAndTheHubDoWhatWasPromisedArrives() {
         let seeds = WorldSeeds("TAILRACE_WIRE_WORLD", eachTime: 20)
-        let results = World.run(seeds: seeds.all, wire: .hub)
+        let results = World.run(seeds: seeds.all, kind: .wire)
         check(results, seeds)
         // They were worth living in.
         #expect(seeds.isOneAlone || results.reduce(0) { $0 + $1.records } > 1000)
     }
 
-    @Test func aSeedIsAWiredWorld() { checkThatSeedsAreWorlds(1...4, wire: .hub) }
+    @Test func aSeedIsAWiredWorld() { checkThatSeedsAreWorlds(1...4, kind: .wire) }
 }

@@ -30,10 +30,10 @@ func check(_ results: [WorldResult], _ seeds: WorldSeeds? = nil) {
     if let seeds { #expect(results.count == seeds.all.count) }
 }
 
-func checkThatSeedsAreWorlds(_ seeds: ClosedRange<UInt64>, wire: WireKind? = nil) {
+func checkThatSeedsAreWorlds(_ seeds: ClosedRange<UInt64>, kind: WorldKind = .plain) {
     for seed in seeds {
-        let first = World.run(seed: seed, wire: wire)
-        let second = World.run(seed: seed, wire: wire)
+        let first = World.run(seed: seed, kind: kind)
+        let second = World.run(seed: seed, kind: kind)
         #expect(first.hash == second.hash && first.steps == second.steps, "seed \(seed)")
     }
 }

@@ -237,6 +237,28 @@ import Testing
         #expect(synced.withLock { $0 }.first == "\(settings.directory)/..")
     }
 
+    /// A segment that an earlier process began, and removed when the directory could not be synced, may come back in a power
+    /// cut: so the directory is synced before any record of the page cache counts.
+    @Test func theDirectoryIsDurableBeforeRecordsOfTheLastProcessAre() throws {
+        let directory = TemporaryDirectory()
+        var settings = configuration(directory)
+        settings.sync = .interval(.seconds(3600))
+        var spool = try openSpool(settings)
+        try spool.append(batch(["a", "b"]))
+        while spool.statistics().queuedBatches > 0 { usleep(500) }
+        spool.abandon()
+        let calls = Mutex<[SpoolFileOperation]>([])
+        let path = settings.directory
+        settings.environment.disk = FaultyDisk { operation, file in
+            let isOfSpool = operation == .syncDirectory ? file == path : file.hasSuffix(".spool")
+            if isOfSpool, [.sync, .syncDirectory].contains(operation) { calls.withLock { $0.append(operation) } }
+            return 0
+        }
+        spool = try openSpool(settings)
+        #expect(calls.withLock { $0.prefix(2) } == [.syncDirectory, .sync])
+        spool.close()
+    }
+
     /// What a kill left in the page cache is written again piece by piece, not with all of it in memory at once.
     @Test func recordsThatWereNeverSyncedAreMadeDurableInPieces() throws {
         let directory = TemporaryDirectory()

@@ -14,15 +14,15 @@ package struct WorldResult: Sendable {
     package var records: Int
     package var lives: Int
     package var diskFailures: Int
-    /// Nil: the service was in memory.
-    package var wire: WireKind?
+    package var kind: WorldKind
 
     /// Reruns it.
     package var command: String {
         let (variable, suite) =
-            switch wire {
-            case nil: ("WORLD", "WorldTests")
-            case .hub: ("WIRE_WORLD", "WireWorldTests")
+            switch kind {
+            case .plain: ("WORLD", "WorldTests")
+            case .storm: ("STORM", "WorldTests")
+            case .wire: ("WIRE_WORLD", "WireWorldTests")
             case .pulsar: ("PULSAR_WORLD", "PulsarWorldTests")
             }
         return "TAILRACE_\(variable)=\(seed) Tests/run --filter CrashTests.\(suite)"
@@ -34,7 +34,7 @@ package struct WorldResult: Sendable {
 /// must have arrived must have arrived. One thread runs everything.
 package final class World {
     private let seed: UInt64
-    private let kind: WireKind?
+    private let kind: WorldKind
     private let plan: WorldPlan
     private var random: SeededGenerator
     private let disk: SimulatedDisk
@@ -54,12 +54,11 @@ package final class World {
     /// The last process ended in peace: its ledger knows all that it heard.
     private var endedInPeace = false
 
-    /// - Parameter wire: the service is one of these behind a network, and the way there is the agent's.
-    package static func run(seed: UInt64, wire: WireKind? = nil, prints: Bool = false) -> WorldResult {
-        World(seed: seed, wire: wire, prints: prints).run()
+    package static func run(seed: UInt64, kind: WorldKind = .plain, prints: Bool = false) -> WorldResult {
+        World(seed: seed, kind: kind, prints: prints).run()
     }
 
-    private init(seed: UInt64, wire kind: WireKind?, prints: Bool) {
+    private init(seed: UInt64, kind: WorldKind, prints: Bool) {
         self.seed = seed
         self.kind = kind
         random = SeededGenerator(seed: seed)
@@ -67,7 +66,8 @@ package final class World {
         var dice = SeededGenerator(seed: ~seed)
         var plan = WorldPlan(&random)
         plan.addGrowth(&dice)
-        let wire = kind.map { WirePlan($0, &plan, &dice) }
+        if kind == .storm { plan.addStorm(&dice) }
+        let wire = kind.wire.map { WirePlan($0, &plan, &dice) }
         self.plan = plan
         disk = SimulatedDisk(seed: random.next())
         let serviceSeed = random.next()
@@ -106,7 +106,7 @@ package final class World {
         return WorldResult(
             seed: seed, violations: expectations.violations, hash: trace.hash, steps: actors.steps,
             records: Int(expectations.promised), lives: lives, diskFailures: disk.failures,
-            wire: kind)
+            kind: kind)
     }
 
     private func watch() {

@@ -97,6 +97,24 @@ struct WorldPlan {
         }
     }
 
+    /// Up to a dozen lives more. Every disk is in trouble, most of the time, and few ends are peaceful.
+    mutating func addStorm(_ random: inout SeededGenerator) {
+        for _ in 0..<Int.random(in: 2...12, using: &random) {
+            var life = lives[Int.random(in: 0..<lives.count, using: &random)]
+            life.steps = Int.random(in: 5...100, using: &random)
+            life.batches = Int.random(in: 1...10, using: &random)
+            life.end = Bool.random(using: &random) ? .powerCut : .kill
+            life.growth = nil
+            lives.append(life)
+        }
+        for index in lives.indices {
+            if lives[index].end != .stop { lives[index].endsAtCall = Int.random(in: 1...120, using: &random) }
+            lives[index].trouble = Self.trouble(&random)
+            let begin = Bool.random(using: &random) ? 0 : Int.random(in: 0..<lives[index].steps, using: &random)
+            lives[index].troubled = begin..<Int.random(in: begin...lives[index].steps, using: &random)
+        }
+    }
+
     /// In every third world the service gets more partitions, now and then.
     mutating func addGrowth(_ random: inout SeededGenerator) {
         guard Int.random(in: 0..<3, using: &random) == 0 else { return }

@@ -39,10 +39,10 @@ package final class WorldThread {
 
 extension World {
     /// The worlds of these seeds, in no order.
-    package static func run(seeds: [UInt64], wire: WireKind? = nil) -> [WorldResult] {
+    package static func run(seeds: [UInt64], kind: WorldKind = .plain) -> [WorldResult] {
         let results = Mutex<[WorldResult]>([])
         WorldThread.share(UInt64(seeds.count)) { number, _ in
-            let result = run(seed: seeds[Int(number)], wire: wire)
+            let result = run(seed: seeds[Int(number)], kind: kind)
             results.withLock { $0.append(result) }
         }
         return results.withLock { $0 }

@@ -2,30 +2,19 @@ import Glibc
 import Synchronization
 import World
 
-/// `worlds [bytes | plain | wire | pulsar] [--seeds N] [--seconds N] [--first SEED] [--seed SEED [--trace]]`: runs simulated
+/// `worlds [bytes | plain | storm | wire | pulsar] [--seeds N] [--seconds N] [--first SEED] [--seed SEED [--trace]]`: runs simulated
 /// worlds on all processors, and tells what went wrong in them, and how fast they were. `bytes` spoils every byte of a spool,
-/// in three ways; the service of `plain` worlds is in memory, of `wire` an event hub behind a network, of `pulsar` brokers.
-/// Without a kind: all four, one after the other; one seed alone is a plain world then.
+/// in three ways; the others are kinds of worlds (`WorldKind`). Without one: all of them, one after the other; one seed alone is
+/// a plain world then.
 @main
 struct Worlds {
-    private enum Kind: String, CaseIterable {
-        case bytes, plain, wire, pulsar
-
-        var wire: WireKind? {
-            switch self {
-            case .bytes, .plain: nil
-            case .wire: .hub
-            case .pulsar: .pulsar
-            }
-        }
-    }
-
     static func main() {
         hashAlike()
         var arguments = Arguments(CommandLine.arguments.dropFirst())
-        let kind = Kind.allCases.first { arguments.has($0.rawValue) }
+        let bytes = arguments.has("bytes")
+        let kind = WorldKind.allCases.first { arguments.has($0.rawValue) }
         if let seed = arguments.number("--seed") {
-            let result = World.run(seed: seed, wire: kind?.wire, prints: arguments.has("--trace"))
+            let result = World.run(seed: seed, kind: kind ?? .plain, prints: arguments.has("--trace"))
             report(result)
             exit(result.violations.isEmpty ? 0 : 1)
         }
@@ -33,25 +22,21 @@ struct Worlds {
         let seeds = arguments.number("--seeds")
         let first = arguments.number("--first") ?? UInt64.random(in: 0...1 << 40)
         arguments.end()
-        var isRight = true
-        for kind in kind.map({ [$0] }) ?? Kind.allCases {
-            if kind == .bytes {
-                isRight = spoilBytes() && isRight
-                continue
-            }
+        var isRight = bytes || kind == nil ? spoilBytes() : true
+        for kind in kind.map({ [$0] }) ?? (bytes ? [] : WorldKind.allCases) {
             let standard: UInt64 = seconds.isFinite ? .max : kind == .plain ? 2000 : 500
             print("\(kind.rawValue) worlds from seed \(first)")
-            isRight = run(kind.wire, first: first, seeds: seeds ?? standard, seconds: seconds) && isRight
+            isRight = run(kind, first: first, seeds: seeds ?? standard, seconds: seconds) && isRight
         }
         exit(isRight ? 0 : 1)
     }
 
-    private static func run(_ wire: WireKind?, first: UInt64, seeds: UInt64, seconds: Double) -> Bool {
+    private static func run(_ kind: WorldKind, first: UInt64, seeds: UInt64, seconds: Double) -> Bool {
         let tally = Mutex(Tally())
         tellTheWorldsOfATrap(WorldThread.count)
         WorldThread.share(seeds, while: { tally.withLock { $0.elapsed } < seconds }) { number, job in
             running[job] = first &+ number
-            let result = World.run(seed: first &+ number, wire: wire)
+            let result = World.run(seed: first &+ number, kind: kind)
             tally.withLock { tally in
                 report(result)
                 tally.add(result)

@@ -1,5 +1,5 @@
 /// Which service is behind a network.
-package enum WireKind: String, CaseIterable, Sendable {
+enum WireKind: Sendable {
     /// The project's own event hub.
     case hub
     /// The project's own Pulsar brokers.

@@ -1,0 +1,20 @@
+/// What a world is made of.
+package enum WorldKind: String, CaseIterable, Sendable {
+    /// A service in memory.
+    case plain
+    /// The same with several times as many lives, each of which has a disk in trouble and mostly ends in the middle of a call.
+    case storm
+    /// An event hub behind a network, and the agent's way to it.
+    case wire
+    /// The same with Pulsar brokers.
+    case pulsar
+
+    /// Which service is behind a network.
+    var wire: WireKind? {
+        switch self {
+        case .plain, .storm: nil
+        case .wire: .hub
+        case .pulsar: .pulsar
+        }
+    }
+}
