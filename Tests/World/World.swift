@@ -29,9 +29,9 @@ package struct WorldResult: Sendable {
     }
 }
 
-/// A spool, a ledger and a drain on a simulated disk and clock, with a service in memory or behind a network, from one seed: their processes are killed, their
-/// machine loses its power, their disk fails and their service misbehaves; at the end all troubles are lifted, and what
-/// must have arrived must have arrived. One thread runs everything.
+/// A spool, a ledger and a drain on a simulated disk and clock, with a service in memory or behind a network, from one seed:
+/// their processes are killed, their machine loses its power, their disk fails and their service misbehaves; at the end all
+/// troubles are lifted, and what must have arrived must have arrived. One thread runs everything.
 package final class World {
     private let seed: UInt64
     private let kind: WorldKind

@@ -2,7 +2,8 @@
 package enum WorldKind: String, CaseIterable, Sendable {
     /// A service in memory.
     case plain
-    /// The same with several times as many lives, each of which has a disk in trouble and mostly ends in the middle of a call.
+    /// The same with several times as many lives. Each has a disk that is in trouble at times, and most end in the middle of a
+    /// call.
     case storm
     /// An event hub behind a network, and the agent's way to it.
     case wire

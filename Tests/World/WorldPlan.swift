@@ -97,7 +97,7 @@ struct WorldPlan {
         }
     }
 
-    /// Up to a dozen lives more. Every disk is in trouble, most of the time, and few ends are peaceful.
+    /// Up to a dozen lives more. The disk is in trouble in every life, for a part of it, and few ends are peaceful.
     mutating func addStorm(_ random: inout SeededGenerator) {
         for _ in 0..<Int.random(in: 2...12, using: &random) {
             var life = lives[Int.random(in: 0..<lives.count, using: &random)]

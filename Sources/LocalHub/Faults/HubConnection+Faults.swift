@@ -36,7 +36,7 @@ extension HubConnection {
 
     func endAllSessions(_ error: AMQPError) {
         var sessions: Set<SessionID> = []
-        for (link, kind) in linksByAge {
+        for (link, kind) in links {
             switch kind {
             case .producer, .idempotentProducer, .receiver: sessions.insert(link.session)
             case .requests, .responses: break
