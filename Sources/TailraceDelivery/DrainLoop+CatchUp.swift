@@ -13,7 +13,9 @@ extension DrainLoop {
             if pass.frame == nil {
                 // Where the drain itself is now, nothing was passed over any more; it may be on both sides of ids that a
                 // recovery skipped.
-                guard pass.reader.nextSequence < cursor, let view = try pass.reader.next(),
+                let isBehind = pass.reader.nextSequence < cursor
+                if isBehind, try pass.stepOver(by: routes) { return true }
+                guard isBehind, let view = try pass.reader.next(),
                     view.firstSequence + UInt64(view.startIndex) < cursor
                 else {
                     pass.partitions.sorted().forEach { hasCaughtUp($0) }
@@ -73,7 +75,7 @@ extension DrainLoop {
         let ready = laggards.partitions.filter { isReadyToCatchUp($0) }
         guard let first = ready.compactMap({ laggards.next($0) }).min() else { return false }
         do {
-            pass = CatchUp(reader: try parts.spool.reader(from: first), partitions: Set(ready))
+            pass = CatchUp(reader: try parts.spool.reader(from: first, stepsOver: true), partitions: Set(ready))
             return true
         } catch {
             noteUnreadable(error, now)

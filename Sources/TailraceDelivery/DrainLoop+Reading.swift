@@ -52,15 +52,10 @@ extension DrainLoop {
         defer { advance(view, index) }
         if laggards.next(partition) == nil {
             let room = place(view, &index, route, now)
-            guard room != .free else {
-                stall.ends(now)
-                return true
-            }
-            guard room == .laneFull, othersStarve(partition) else {
-                stall.ends(now)
-                return false
-            }
-            guard stall.goesOn(now) else { return false }
+            let keepsOthersWaiting = room == .laneFull && othersStarve(partition)
+            let isTooMuch = stall.note(keepsOthersWaiting ? .waiting : .going, now)
+            if room == .free { return true }
+            guard isTooMuch else { return false }
             laggards.add(partition, next: view.firstSequence + UInt64(index))
             log(
                 now, .notice, "a partition is slow; the others go on without it", "its lane is full",
@@ -94,7 +89,7 @@ extension DrainLoop {
     /// Another partition, which had records, has none to send.
     func othersStarve(_ partition: Int) -> Bool {
         hasRecords.indices.contains {
-            $0 != partition && hasRecords[$0] && engine.isEmpty($0) && laggards.next($0) == nil
+            $0 != partition && hasRecords[$0] && engine.isEmpty($0) && open.span($0) == nil && laggards.next($0) == nil
         }
     }
 

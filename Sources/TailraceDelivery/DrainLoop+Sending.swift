@@ -64,6 +64,7 @@ extension DrainLoop {
                     statistics.acknowledged += UInt64(item.records)
                     statistics.acknowledgedBatches += 1
                     statistics.acknowledgedBytes += UInt64(item.bytes)
+                    if laggards.next(partition) == nil { stall.count(item.bytes) }
                     statistics.partitions[partition].acknowledgedRecords += UInt64(item.records)
                     ledger.acknowledge(partition, before: item.tag.end, numbered: item.records)
                 case .rejected(let reason):

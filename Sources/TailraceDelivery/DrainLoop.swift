@@ -133,6 +133,7 @@ final class DrainLoop<D: Destination> {
         let hasCaughtUp = !laggards.isEmpty && catchUp(now)
         if hasPlaced || hasCaughtUp { return .again }
         let forMore = frame == nil && readAgainAt == nil && !isPastEnd
+        if frame == nil { _ = stall.note(.idle, now) }
         sealIdleLanes(now)
         publish()
         if let readingEnd, statistics.floor >= readingEnd {

@@ -46,11 +46,7 @@ struct RouteTable<Header> {
     mutating func find(
         _ context: UnsafeRawBufferPointer, prepare: (Int, RecordContext, String) -> Header
     ) -> Route<Header>? {
-        if let last, last.has(context) { return last }
-        var hasher = Hasher()
-        hasher.combine(bytes: context)
-        let hash = hasher.finalize()
-        if let known = routes[hash], known.has(context) {
+        if let known = known(context) {
             last = known
             return known
         }
@@ -59,9 +55,21 @@ struct RouteTable<Header> {
         let route = Route(
             partition: partition, key: key, header: prepare(partition, decoded, key), context: Array(context))
         if routes.count >= limit { routes.removeAll(keepingCapacity: true) }
-        routes[hash] = route
+        routes[Self.hash(context)] = route
         last = route
         return route
+    }
+
+    /// The route of a context that was seen lately.
+    func known(_ context: UnsafeRawBufferPointer) -> Route<Header>? {
+        if let last, last.has(context) { return last }
+        return routes[Self.hash(context)].flatMap { $0.has(context) ? $0 : nil }
+    }
+
+    private static func hash(_ context: UnsafeRawBufferPointer) -> Int {
+        var hasher = Hasher()
+        hasher.combine(bytes: context)
+        return hasher.finalize()
     }
 
     /// The same without the table, for what is rare.

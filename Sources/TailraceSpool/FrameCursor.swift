@@ -7,6 +7,8 @@ import Glibc
 final class FrameCursor {
     /// Bytes read at once; the buffer grows to the largest frame seen.
     static let readAhead = 1 << 20
+    /// Bytes read at once where frames are stepped over: not much of those that are long.
+    static let shortReadAhead = 64 << 10
 
     enum Step {
         /// A whole frame; its payload is valid until the next call.
@@ -24,11 +26,16 @@ final class FrameCursor {
     /// Bytes of the file that may be looked at; may grow while the segment is being written.
     var limit = 0
 
+    private let stepsOver: Bool
     private var buffer: UnsafeMutableRawBufferPointer
     private var windowStart = 0
     private var windowCount = 0
 
-    init() { buffer = .allocate(byteCount: Self.readAhead, alignment: 4096) }
+    /// - Parameter stepsOver: not all frames are wanted, so that no more is read than the next one's.
+    init(stepsOver: Bool = false) {
+        self.stepsOver = stepsOver
+        buffer = .allocate(byteCount: stepsOver ? Self.shortReadAhead : Self.readAhead, alignment: 4096)
+    }
 
     deinit { buffer.deallocate() }
 
@@ -65,6 +72,23 @@ final class FrameCursor {
             return .damaged(start..<offset, header)
         }
         return .frame(header, payload: payload)
+    }
+
+    /// Steps over the next frame by its header and context alone, which are not checked against the payload's checksum, if
+    /// `isUnwanted` says so of the two. Nil when it does not, and when there is no such frame: `next` tells what there is.
+    func stepOver(
+        minimum: UInt64, if isUnwanted: (FrameHeader, _ context: UnsafeRawBufferPointer) -> Bool
+    ) throws(SpoolFileError) -> FrameHeader? {
+        let start = offset
+        guard let bytes = try window(at: start, count: FrameHeader.size),
+            let header = header(at: bytes, minimum: minimum),
+            header.payloadLength <= limit - start - FrameHeader.size,
+            let head = try window(at: start, count: FrameHeader.size + Int(header.contextLength)),
+            isUnwanted(
+                header, UnsafeRawBufferPointer(start: head + FrameHeader.size, count: Int(header.contextLength)))
+        else { return nil }
+        offset = min(start + header.length, limit)
+        return header
     }
 
     private func header(at bytes: UnsafeRawPointer, minimum: UInt64) -> FrameHeader? {
@@ -130,7 +154,7 @@ final class FrameCursor {
         }
         windowStart = at
         windowCount = kept
-        let end = min(buffer.count, limit - at)
+        let end = min(stepsOver ? max(count, Self.shortReadAhead) : buffer.count, limit - at)
         windowCount += try file.readAround(
             into: UnsafeMutableRawBufferPointer(rebasing: buffer[kept..<end]), at: at + kept)
         return windowCount >= count ? UnsafeRawPointer(buffer.baseAddress!) : nil

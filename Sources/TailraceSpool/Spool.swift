@@ -187,7 +187,9 @@ package final class Spool: Sendable {
     package var committed: UInt64 { core.monitor.withLock { core.state.committed } }
 
     /// A reader whose first frame contains `sequence` (see `SpoolFrame.startIndex`), or follows it.
-    package func reader(from sequence: UInt64) throws(SpoolError) -> SpoolReader {
+    ///
+    /// - Parameter stepsOver: it will step over many frames, and so reads less at once.
+    package func reader(from sequence: UInt64, stepsOver: Bool = false) throws(SpoolError) -> SpoolReader {
         try core.monitor.withLock { () throws(SpoolError) in
             guard sequence <= core.state.nextSequence else {
                 throw .beyondEnd(wanted: sequence, next: core.state.nextSequence)
@@ -196,7 +198,7 @@ package final class Spool: Sendable {
                 throw .released(wanted: sequence, first: core.state.firstSequence)
             }
         }
-        return SpoolReader(core: core, from: sequence)
+        return SpoolReader(core: core, from: sequence, stepsOver: stepsOver)
     }
 
     /// Tells that every output has acknowledged all ids below `sequence`: segments wholly below go, soon, on the spool

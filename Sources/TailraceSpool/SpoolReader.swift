@@ -6,7 +6,7 @@ import Synchronization
 /// One owner at a time: `next` must not be called from two threads at once (`wake` may come from any).
 package final class SpoolReader: @unchecked Sendable {
     private let core: SpoolCore
-    private let cursor = FrameCursor()
+    private let cursor: FrameCursor
     /// The segment being read, as last seen; nil between segments.
     private var segment: SegmentInfo?
     /// Records below were not asked for.
@@ -17,8 +17,9 @@ package final class SpoolReader: @unchecked Sendable {
     private var damage: Range<Int>?
     private let isWoken = Atomic<Bool>(false)
 
-    init(core: SpoolCore, from: UInt64) {
+    init(core: SpoolCore, from: UInt64, stepsOver: Bool = false) {
         self.core = core
+        cursor = FrameCursor(stepsOver: stepsOver)
         self.from = from
         expected = from
     }
@@ -61,6 +62,24 @@ package final class SpoolReader: @unchecked Sendable {
                 return SpoolFrame(header: header, payload: payload, startIndex: start)
             }
         }
+    }
+
+    /// Steps over the next frame without reading its records, if `isUnwanted` says so of its context, which may be damaged.
+    /// False when it does not, and when something else comes first: `next` tells what.
+    package func stepOver(if isUnwanted: (_ context: UnsafeRawBufferPointer) -> Bool) throws(SpoolError) -> Bool {
+        guard try enterSegment(), let current = segment, damage == nil else { return false }
+        let header: FrameHeader?
+        do throws(SpoolFileError) {
+            header = try cursor.stepOver(minimum: current.first) { header, context in
+                header.kind == .records && header.firstSequence == expected && header.endSequence <= current.end
+                    && isUnwanted(context)
+            }
+        } catch {
+            throw .file(error)
+        }
+        guard let header else { return false }
+        expected = header.endSequence
+        return true
     }
 
     /// Waits until something beyond what was read is durable; false when the time is over, `wake()` was called, or the

@@ -114,6 +114,16 @@ import Testing
             }
         }
 
+        /// The service takes the oldest batch that it holds of a partition; false when there is none.
+        @discardableResult
+        func take(one partition: Int) -> Bool {
+            let taken = hub.held.update { held in
+                held.firstIndex { $0.partition == partition }.map { held.remove(at: $0) }
+            }
+            taken?.answer(.accepted)
+            return taken != nil
+        }
+
         /// The partition answers again, for what it held back too.
         func unstick(_ partition: Int) {
             stuck.update { _ = $0.remove(partition) }
@@ -168,6 +178,50 @@ import Testing
         for partition in 0..<4 { try bench.append(partition, records: 2) }
         bench.run(for: .milliseconds(50))
         for partition in 0..<4 { #expect(bench.has(partition) == bench.expected[partition]) }
+    }
+
+    /// Most of all records are for one, and its lane is full nearly always. But the service takes as many batches as ever while
+    /// only that has any: it is not slow, and nobody would have more of it if the spool were read twice.
+    @Test func aPartitionWithMuchToSendIsNotPassedOver() throws {
+        let bench = try Bench(partitions: 4)
+        for partition in 0..<4 { try bench.append(partition, records: 1) }
+        bench.run(for: .milliseconds(20))
+        bench.stuck.update { $0 = [0, 1, 2, 3] }
+        for round in 0..<2000 { try bench.append(round % 5 < 2 ? 0 : round % 5 - 1, records: 9) }
+        var wasFull = 0
+        for step in 0..<20_000 where bench.hub.stored.value.count < 18_004 {
+            // One at a time, of all that have one in turns.
+            _ = (step..<(step + 4)).contains { bench.take(one: $0 % 4) }
+            bench.run(for: .milliseconds(10))
+            #expect(bench.drain.statistics.passedOver == 0)
+            if bench.drain.statistics.queuedBytes >= 20_000 { wasFull += 1 }
+        }
+        #expect(wasFull > 500)
+        for partition in 0..<4 { #expect(bench.has(partition) == bench.expected[partition]) }
+        #expect(bench.drain.statistics.balances)
+    }
+
+    /// It moves all the time, but by itself and no faster than each of the others: they do not wait for it.
+    @Test func aPartitionThatLagsMovingKeepsNobodyWaiting() throws {
+        let bench = try Bench(partitions: 4)
+        for partition in 0..<4 { try bench.append(partition, records: 1) }
+        bench.run(for: .milliseconds(20))
+        bench.stuck.update { $0 = [0, 1, 2, 3] }
+        for round in 0..<2000 { try bench.append(round % 10 < 7 ? 0 : round % 10 - 6, records: 9) }
+        // 200 batches of nine records for each of the others, and as much time as they take.
+        for _ in 0..<300 {
+            for partition in 0..<4 { bench.take(one: partition) }
+            bench.run(for: .milliseconds(10))
+        }
+        for partition in 1..<4 { #expect(bench.has(partition) == bench.expected[partition]) }
+        #expect(bench.has(0).count < bench.expected[0].count / 2)
+        #expect(bench.drain.statistics.passedOver > 0 && bench.drain.statistics.balances)
+        for _ in 0..<2000 {
+            bench.take(one: 0)
+            bench.run(for: .milliseconds(10))
+        }
+        for partition in 0..<4 { #expect(bench.has(partition) == bench.expected[partition]) }
+        #expect(bench.drain.statistics.balances && bench.drain.statistics.passedOver == 0)
     }
 
     @Test func whereNobodyElseHasRecordsTheSpoolIsReadOnce() throws {

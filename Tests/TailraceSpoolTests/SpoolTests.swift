@@ -53,6 +53,96 @@ import Testing
         spool.close()
     }
 
+    /// Frames that are not wanted are stepped over by their heads, in several segments, and nothing of the others is missed.
+    @Test(arguments: 0..<8) func aReaderStepsOverFramesByTheirContext(_ round: Int) throws {
+        let directory = TemporaryDirectory()
+        var random = SeededGenerator(seed: UInt64(round))
+        let disk = ReadCounter()
+        var settings = unsynced(configuration(directory, segment: 4 << 20, maximum: 64 << 20))
+        settings.environment.disk = disk
+        let spool = try openSpool(settings)
+        var wanted: [ReadRecord] = []
+        var (number, bytes, unwantedBytes) = (0, 0, 0)
+        while spool.statistics().segments < 4 {
+            let isWanted = Int.random(in: 0..<4, using: &random) == 0
+            let size = [10, 1000, 200_000][Int.random(in: 0..<3, using: &random)]
+            let bodies = (0..<Int.random(in: 1...4, using: &random)).map { _ in
+                [UInt8](repeating: UInt8.random(in: 0...255, using: &random), count: size)
+            }
+            for body in bodies {
+                if isWanted { wanted.append(ReadRecord(id: UInt64(number), body: body)) }
+                number += 1
+            }
+            bytes += bodies.count * size
+            if !isWanted { unwantedBytes += bodies.count * size }
+            try spool.append(batch(bodies, source: isWanted ? "wanted" : "other"))
+        }
+        #expect(spool.flush())
+        let before = disk.bytes
+        let reader = try spool.reader(from: 0, stepsOver: true)
+        var found: [ReadRecord] = []
+        var end: UInt64 = 0
+        var unwanted = 0
+        while reader.nextSequence < number {
+            if try reader.stepOver(if: { RecordContext(decoding: $0)?.source != "wanted" }) {
+                #expect(reader.nextSequence > end)
+                end = reader.nextSequence
+                continue
+            }
+            let frame = try #require(try reader.next())
+            #expect(frame.firstSequence == end)
+            end = frame.endSequence
+            // The first of a segment follows its checkpoint, which is not stepped over.
+            guard RecordContext(decoding: frame.context)?.source == "wanted" else {
+                unwanted += 1
+                continue
+            }
+            for index in 0..<frame.recordCount {
+                found.append(ReadRecord(id: frame.firstSequence + UInt64(index), body: Array(frame.body(index))))
+            }
+        }
+        #expect(found == wanted)
+        #expect(try !reader.stepOver { _ in true } && reader.next() == nil)
+        #expect(unwanted <= 8 && disk.bytes - before < bytes - unwantedBytes / 3)
+        #expect(spool.statistics().quarantinedRecords == 0)
+        spool.close()
+    }
+
+    /// What is damaged is dealt with by `next`, as ever: only a sound header can be stepped over.
+    @Test func damageIsNotSteppedOver() throws {
+        let directory = TemporaryDirectory()
+        let settings = unsynced(configuration(directory))
+        let spool = try openSpool(settings)
+        for number in 0..<5 {
+            try spool.append(batch(["\(number)"], source: number == 4 ? "wanted" : "other"))
+            #expect(spool.flush())
+        }
+        let places = try framePlaces(settings.directory).filter { $0.header.kind == .records }
+        try #require(places.count == 5)
+        for (index, offset) in [(1, FrameHeader.size + 40), (2, 20), (3, FrameHeader.size + 40)] {
+            let file = try SpoolFile("\(settings.directory)/\(places[index].file)", .readWrite, on: SystemDisk())
+            var byte: UInt8 = 0xEE
+            try withUnsafeMutableBytes(of: &byte) { bytes throws in
+                var vector = [iovec(iov_base: bytes.baseAddress, iov_len: 1)]
+                try vector.withUnsafeMutableBufferPointer {
+                    try file.write($0, at: places[index].range.lowerBound + offset)
+                }
+            }
+        }
+        let reader = try spool.reader(from: 0, stepsOver: true)
+        let first = try #require(try reader.next())
+        #expect(first.endSequence == 1)
+        // Nobody wants the second, and so nobody looks at its records.
+        #expect(try reader.stepOver { _ in true })
+        #expect(reader.nextSequence == 2)
+        // Behind the third's header nobody knows where the next one is; the fourth is damaged too.
+        #expect(try !reader.stepOver { _ in true })
+        let frame = try #require(try reader.next())
+        #expect(frame.firstSequence == 4 && text(frame.body(0)) == "4")
+        #expect(spool.statistics().quarantinedRecords == 2)
+        spool.close()
+    }
+
     @Test func aReaderPassesIdsThatARecoverySkippedAndThenWaits() throws {
         let directory = TemporaryDirectory()
         var settings = configuration(directory)
@@ -288,4 +378,36 @@ final class Gate: Sendable {
         defer { monitor.unlock() }
         while state.withLock({ $0.visitors }) == 0 { changed.wait() }
     }
+}
+
+/// The machine's disk, which counts what is read of it.
+private final class ReadCounter: Disk {
+    private let disk = SystemDisk()
+    private let read = Atomic<Int>(0)
+
+    var bytes: Int { read.load(ordering: .relaxed) }
+
+    func open(_ path: String, _ flags: CInt) -> Int { disk.open(path, flags) }
+    func close(_ file: CInt) { disk.close(file) }
+    func size(_ file: CInt) -> Int { disk.size(file) }
+    func read(_ file: CInt, into bytes: UnsafeMutableRawBufferPointer, at offset: Int) -> Int {
+        let count = disk.read(file, into: bytes, at: offset)
+        read.add(max(0, count), ordering: .relaxed)
+        return count
+    }
+    func write(_ file: CInt, _ vectors: UnsafeBufferPointer<iovec>, at offset: Int) -> Int {
+        disk.write(file, vectors, at: offset)
+    }
+    func syncData(_ file: CInt) -> Int { disk.syncData(file) }
+    func sync(_ file: CInt) -> Int { disk.sync(file) }
+    func truncate(_ file: CInt, to size: Int) -> Int { disk.truncate(file, to: size) }
+    func preallocate(_ file: CInt, _ size: Int) -> Int { disk.preallocate(file, size) }
+    func lock(_ file: CInt) -> Int { disk.lock(file) }
+    func unlock(_ file: CInt) { disk.unlock(file) }
+    func link(_ path: String, as other: String) -> Int { disk.link(path, as: other) }
+    func unlink(_ path: String) -> Int { disk.unlink(path) }
+    func rename(_ path: String, to other: String) -> Int { disk.rename(path, to: other) }
+    func makeDirectory(_ path: String) -> Int { disk.makeDirectory(path) }
+    func space(_ path: String, into space: inout DiskSpace) -> Int { disk.space(path, into: &space) }
+    func list(_ path: String, into names: inout [String]) -> Int { disk.list(path, into: &names) }
 }
