@@ -110,6 +110,15 @@ package struct RecordRun {
 
     package var count: Int { indices.count }
 
+    /// No record of the frame has attributes: all there is to know of them lies in `entries` and the block that these point
+    /// into.
+    package var isPlain: Bool { frame.attributeCount == 0 }
+
+    package var entries: UnsafeBufferPointer<RecordEntry> { UnsafeBufferPointer(rebasing: frame.entries[indices]) }
+    package var block: UnsafeRawPointer? { frame.block.baseAddress }
+    package var baseOffset: UInt64 { frame.baseOffset }
+    package var time: Int64 { frame.time }
+
     package subscript(index: Int) -> DeliveryRecord {
         let entry = frame.entry(index)
         var attributes = UnsafeRawBufferPointer(start: nil, count: 0)

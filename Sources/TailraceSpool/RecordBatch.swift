@@ -18,6 +18,7 @@ package struct RecordEntry: Equatable, Sendable {
         self.lengthAndFlags = length | UInt32(flags.rawValue) << 28
     }
 
+    @inlinable
     package var length: Int { Int(lengthAndFlags & 0x0FFF_FFFF) }
     package var flags: RecordFlags { RecordFlags(rawValue: UInt8(lengthAndFlags >> 28)) }
 }

@@ -40,6 +40,14 @@ package struct SpoolFrame {
         return part(header.blockOffset &+ Int(entry.start), entry.length)
     }
 
+    /// All entries, and where their bodies lie. Frames begin at multiples of 8 in file and memory, and the entries at a multiple
+    /// of 4 in them.
+    package var entries: UnsafeBufferPointer<RecordEntry> {
+        guard let base = payload.baseAddress else { return UnsafeBufferPointer(start: nil, count: 0) }
+        return UnsafeBufferPointer(
+            start: (base + header.entriesOffset).assumingMemoryBound(to: RecordEntry.self), count: recordCount)
+    }
+
     package var attributeCount: Int { Int(header.attributeCount) }
 
     /// Entry `index` of the side table, which is sorted by record: walk it along with the records.

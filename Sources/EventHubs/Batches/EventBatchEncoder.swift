@@ -44,6 +44,7 @@ package struct EventBatchEncoder: Sendable {
         /// Milliseconds since 1970.
         package var timestamp: Int64
 
+        @inlinable
         package init(body: UnsafeRawBufferPointer, offset: Int64, timestamp: Int64) {
             self.body = body
             self.offset = offset
@@ -55,22 +56,42 @@ package struct EventBatchEncoder: Sendable {
     package mutating func append(
         _ template: EventTemplate, body: UnsafeRawBufferPointer, offset: Int64, timestamp: Int64
     ) -> Bool {
-        append(template, upTo: 1) { _ in Event(body: body, offset: offset, timestamp: timestamp) } == 1
+        withUnsafePointer(to: Event(body: body, offset: offset, timestamp: timestamp)) {
+            append(template, UnsafeBufferPointer(start: $0, count: 1)) == 1
+        }
     }
 
-    /// Adds events of one template until one does not fit, and returns how many. What is done once per call and not per
-    /// event: finding the template's form, and making sure that the buffer is nobody else's.
+    /// Adds events of one template until one does not fit, and returns how many.
     ///
-    /// - Parameter next: the event with this index, asked for in order; nil ends the row early.
-    package mutating func append(
-        _ template: EventTemplate, upTo limit: Int, _ next: (_ index: Int) -> Event?
-    ) -> Int {
+    /// - Parameter event: the event with this index, asked for in order. It becomes a part of the caller's code, as all of
+    ///   this: calls from module to module are made for a row of events, not for each.
+    @inlinable
+    package mutating func append(_ template: EventTemplate, upTo limit: Int, _ event: (_ index: Int) -> Event) -> Int {
+        withUnsafeTemporaryAllocation(of: Event.self, capacity: Self.row) { row in
+            var done = 0
+            while done < limit {
+                let length = min(limit - done, Self.row)
+                for index in 0..<length { row.initializeElement(at: index, to: event(done + index)) }
+                let taken = append(template, UnsafeBufferPointer(rebasing: row[..<length]))
+                done += taken
+                if taken < length { break }
+            }
+            return done
+        }
+    }
+
+    /// Events that are laid out before they are written.
+    @inlinable
+    package static var row: Int { 64 }
+
+    /// The same for a row of them. What is done once per call and not per event: finding the template's form, and making sure
+    /// that the buffer is nobody else's.
+    package mutating func append(_ template: EventTemplate, _ events: UnsafeBufferPointer<Event>) -> Int {
         let form = template.narrow ?? template.wide
         return form.bytes.withUnsafeBytes { head in
             var done = 0
-            var pending = limit > 0 ? next(0) : nil
-            while let first = pending {
-                let needed = Self.size(head.count, first.body.count)
+            while done < events.count {
+                let needed = Self.size(head.count, events[done].body.count)
                 guard needed <= maximumSize - size else { break }
                 if count == 0 { begin(needed) }
                 let room = maximumSize - size
@@ -79,13 +100,13 @@ package struct EventBatchEncoder: Sendable {
                     let start = target.baseAddress.unsafelyUnwrapped
                     var to = start
                     var left = min(room, target.count)
-                    while let event = pending {
+                    while done < events.count {
+                        let event = events[done]
                         let size = Self.size(head.count, event.body.count)
                         guard size <= left else { break }
                         to = Self.write(event, head, form, Self.nothing, 0, to)
                         left -= size
                         done += 1
-                        pending = done < limit ? next(done) : nil
                     }
                     return to - start
                 }

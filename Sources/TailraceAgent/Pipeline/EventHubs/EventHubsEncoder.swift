@@ -53,23 +53,30 @@ package struct EventHubsEncoder: BatchEncoder {
     }
 
     package mutating func append(_ run: RecordRun, _ header: Header) -> Int {
-        let first = run.indices.lowerBound
+        let count = run.isPlain ? appendPlain(run, header.template) : appendEach(run, header.template)
+        account?.note(run, count, input: header.input)
+        return count
+    }
+
+    /// Records that have nothing of their own, as nearly all have.
+    private mutating func appendPlain(_ run: RecordRun, _ template: EventTemplate) -> Int {
+        let (entries, block) = (run.entries, run.block)
+        let (base, time) = (run.baseOffset, run.time)
+        return encoder.append(template, upTo: entries.count) { index in
+            let entry = entries[index]
+            let start = Int(entry.start)
+            return .init(
+                body: UnsafeRawBufferPointer(start: block.map { $0 + start }, count: entry.length),
+                offset: Int64(clamping: base &+ UInt64(entry.start)), timestamp: time)
+        }
+    }
+
+    private mutating func appendEach(_ run: RecordRun, _ template: EventTemplate) -> Int {
         var count = 0
-        while count < run.count {
-            // Nearly all records have nothing of their own: they go in a row.
-            let start = first + count
-            let row = encoder.append(header.template, upTo: run.count - count) { index in
-                let record = run[start + index]
-                guard record.attributes.isEmpty else { return nil }
-                return .init(body: record.body, offset: Int64(clamping: record.offset), timestamp: record.time)
-            }
-            count += row
-            guard count < run.count else { break }
-            let record = run[first + count]
-            guard !record.attributes.isEmpty, append(record, header.template, truncatedFrom: nil) else { break }
+        for index in run.indices {
+            guard append(run[index], template, truncatedFrom: nil) else { break }
             count += 1
         }
-        account?.note(run, count, input: header.input)
         return count
     }
 
