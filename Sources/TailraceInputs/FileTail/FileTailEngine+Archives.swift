@@ -155,7 +155,7 @@ extension FileTailEngine {
     func readArchive(_ file: TailedFile) -> Outcome {
         let reader = file.archive ?? ArchiveReader(descriptor: file.descriptor)
         file.archive = reader
-        file.lastRound = round
+        openFiles.append(file)
         if reader.end < file.offset {
             let outcome = reader.extend(by: Int(min(UInt64(scanScratch.count), file.offset - reader.end)))
             recogniseEncoding(file, in: reader)

@@ -71,7 +71,7 @@ extension FileTailEngine {
     func leaveTables(_ file: TailedFile) {
         withdraw(file)
         file.closeDescriptor()
-        openFiles.removeAll { $0 === file }
+        openFiles.remove(file)
         if files[file.identity] === file { files[file.identity] = nil }
         if lost[file.identity.withoutDevice] === file { lost[file.identity.withoutDevice] = nil }
         if let directory = file.directory, directory.names[file.name] === file { directory.names[file.name] = nil }

@@ -29,7 +29,6 @@ extension FileTailEngine {
         clearTrouble(file)
         file.descriptor = descriptor
         file.isRemote = tailrace_descriptor_is_remote(descriptor) != 0
-        file.lastRound = round
         openFiles.append(file)
         return true
     }
@@ -37,15 +36,14 @@ extension FileTailEngine {
     func close(_ file: TailedFile) {
         guard file.descriptor >= 0 else { return }
         file.closeDescriptor()
-        openFiles.removeAll { $0 === file }
+        openFiles.remove(file)
     }
 
     /// Makes room for a descriptor: of the files that have a name and nothing unread the one longest idle, else of those
     /// that have a name.
     func closeLongestIdle() {
-        let candidates = openFiles.filter { $0.directory != nil }
-        let settled = candidates.filter { $0.size == $0.offset }
-        if let file = (settled.isEmpty ? candidates : settled).min(by: { $0.lastRound < $1.lastRound }) { close(file) }
+        let named = openFiles.lazy.filter { $0.directory != nil }
+        if let file = named.first(where: { $0.size == $0.offset }) ?? named.first(where: { _ in true }) { close(file) }
     }
 
     func setTrouble(_ file: TailedFile, _ code: Int32) {

@@ -35,7 +35,7 @@ extension FileTailEngine {
             close(file)
             return .held
         }
-        file.lastRound = round
+        openFiles.append(file)
         let hasMoved = status.modified != file.modified
         let sizeBefore = file.size
         update(file, status)

@@ -54,7 +54,7 @@ final class FileTailEngine {
     var ready: [TailedFile] = []
     /// Files to look at again at a time (monotonic nanoseconds).
     var waiting: [(file: TailedFile, due: Int64)] = []
-    var openFiles: [TailedFile] = []
+    var openFiles = OpenFiles()
     /// Found in this pass over the events, not yet adopted.
     var newcomers: [Newcomer] = []
     struct Newcomer {
@@ -98,7 +98,6 @@ final class FileTailEngine {
     /// Files taken in since the start.
     var adopted: UInt64 = 0
     private var adoptedWhenSettled: UInt64 = 0
-    var round: UInt64 = 0
     var walk: UInt64 = 0
     var wantsWalk = true
     /// Names of inputs of which this walk finds what was there before anybody looked.

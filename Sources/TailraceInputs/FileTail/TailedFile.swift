@@ -83,8 +83,8 @@ final class TailedFile {
     var isRemoved = false
     /// The errno that keeps it from being read; 0 = none.
     var trouble: Int32 = 0
-    /// Round in which it was last read, for closing the longest idle.
-    var lastRound: UInt64 = 0
+    /// Among the open files.
+    var place = OpenFiles.Place()
     /// Monotonic nanoseconds at which its size was last seen to change.
     var lastChange: Int64 = 0
     /// Monotonic nanoseconds since when it cannot be found; 0 = it can.
