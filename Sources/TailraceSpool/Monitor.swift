@@ -64,6 +64,21 @@ package final class Monitor: @unchecked Sendable {
 
 /// Starts a joinable thread named `name` (15 bytes at most).
 package func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) -> pthread_t {
+    var thread = pthread_t()
+    let code = createThread(&thread, name, body)
+    precondition(code == 0, "pthread_create: \(String(cString: strerror(code)))")
+    return thread
+}
+
+/// As `startThread`, but nobody joins it. False when the system gives no thread.
+func startDetachedThread(_ name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
+    var thread = pthread_t()
+    guard createThread(&thread, name, body) == 0 else { return false }
+    pthread_detach(thread)
+    return true
+}
+
+private func createThread(_ thread: inout pthread_t, _ name: String, _ body: @escaping @Sendable () -> Void) -> CInt {
     final class Box {
         let body: @Sendable () -> Void
         let name: String
@@ -72,9 +87,8 @@ package func startThread(_ name: String, _ body: @escaping @Sendable () -> Void)
             self.name = name
         }
     }
-    var thread = pthread_t()
     let box = Unmanaged.passRetained(Box(body, name))
-    let result = pthread_create(
+    let code = pthread_create(
         &thread, nil,
         { argument in
             let box = Unmanaged<Box>.fromOpaque(argument!).takeRetainedValue()
@@ -82,6 +96,6 @@ package func startThread(_ name: String, _ body: @escaping @Sendable () -> Void)
             box.body()
             return nil
         }, box.toOpaque())
-    precondition(result == 0, "pthread_create: \(String(cString: strerror(result)))")
-    return thread
+    if code != 0 { box.release() }
+    return code
 }

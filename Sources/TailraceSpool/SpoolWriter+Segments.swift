@@ -54,10 +54,11 @@ extension SpoolWriter {
 
     /// A new file must not take what is to be left free; one that was released takes nothing.
     private func keepReserve(_ size: Int) throws(Failure) {
+        guard !spares.contains(where: { $0.size == size }) else { return }
+        // What was removed does not count any more, so it must be free by now.
+        reclaimer.wait()
         let minimumFree = core.minimumFree
-        guard !spares.contains(where: { $0.size == size }), let space = core.directory.space(),
-            !space.hasRoom(for: size, minimumFree: minimumFree)
-        else { return }
+        guard let space = core.directory.space(), !space.hasRoom(for: size, minimumFree: minimumFree) else { return }
         throw .reserve(space.reserve(minimumFree))
     }
 
@@ -125,7 +126,9 @@ extension SpoolWriter {
             let isSpare =
                 segment.size == core.limits.segmentSize && spares.count < core.configuration.spareLimit
                 && settleRemovals() && makeSpare(segment.generation)
-            guard isSpare || settleRemovals() && removeFile(SegmentName.segment(segment.generation)) else {
+            guard
+                isSpare || settleRemovals() && removeFile(SegmentName.segment(segment.generation), isLarge: true)
+            else {
                 core.monitor.withLock {
                     core.state.segments.insert(segment, at: 0)
                     core.state.spareBytes -= segment.size
@@ -217,9 +220,11 @@ extension SpoolWriter {
     }
 
     /// False when the file is still there.
-    private func removeFile(_ name: String) -> Bool {
+    ///
+    /// - Parameter isLarge: its blocks may be given back later.
+    private func removeFile(_ name: String, isLarge: Bool = false) -> Bool {
         do throws(SpoolFileError) {
-            try core.directory.unlink(name)
+            if isLarge { try reclaimer.unlink(name) } else { try core.directory.unlink(name) }
         } catch {
             guard !error.isMissing else { return true }
             tellRemovalFailing(error)

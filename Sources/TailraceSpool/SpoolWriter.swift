@@ -45,6 +45,7 @@ final class SpoolWriter {
     var removeAgainAt: UInt64?
     /// The last file that was to be removed is still there, which was told.
     var isRemovalFailing = false
+    let reclaimer: Reclaimer
     private var encoder = FrameEncoder()
 
     init(core: SpoolCore, nextGeneration: UInt64, previousEnd: UInt64, positions: [SourceKey: [UInt8]]) {
@@ -52,6 +53,7 @@ final class SpoolWriter {
         self.nextGeneration = nextGeneration
         self.previousEnd = previousEnd
         durablePositions = positions
+        reclaimer = Reclaimer(core.directory, hasThreads: core.configuration.environment.hasThreads)
     }
 
     enum Failure: Error {
@@ -135,7 +137,10 @@ final class SpoolWriter {
             return false
         case .release(let flush):
             recycleReleased()
-            if let flush { answerFlush(flush) }
+            if let flush {
+                reclaimer.wait()
+                answerFlush(flush)
+            }
         case .write(let mustSync):
             do throws(Failure) {
                 try writePending(mustSync: mustSync)
@@ -356,6 +361,7 @@ final class SpoolWriter {
 
     private func finish() {
         active = nil
+        reclaimer.wait()
         core.monitor.withLock {
             core.state.phase = .stopped
             for batch in core.state.queue[core.state.queueHead...] { pending.append(batch) }

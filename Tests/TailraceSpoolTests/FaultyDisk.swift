@@ -11,6 +11,7 @@ final class FaultyDisk: Disk {
     private let disk = SystemDisk()
     private let fault: SpoolFault
     private let free: (@Sendable () -> UInt64)?
+    private let closing: @Sendable (_ path: String) -> Void
     private let paths = Mutex<[CInt: String]>([:])
     private let largest = Mutex(0)
     /// Bytes of the largest single read or write so far.
@@ -19,12 +20,21 @@ final class FaultyDisk: Disk {
     init(_ fault: @escaping SpoolFault) {
         self.fault = fault
         free = nil
+        closing = { _ in }
+    }
+
+    /// - Parameter closing: called before a file is closed.
+    init(closing: @escaping @Sendable (_ path: String) -> Void) {
+        self.closing = closing
+        fault = { _, _ in 0 }
+        free = nil
     }
 
     /// - Parameter free: what the file system, of a GiB, says to have free.
     init(free: @escaping @Sendable () -> UInt64) {
         self.free = free
         fault = { _, _ in 0 }
+        closing = { _ in }
     }
 
     private func call(_ operation: SpoolFileOperation, _ path: String, _ body: () -> Int) -> Int {
@@ -44,7 +54,10 @@ final class FaultyDisk: Disk {
         }
     }
 
-    func close(_ file: CInt) { disk.close(file) }
+    func close(_ file: CInt) {
+        closing(paths.withLock { $0[file] ?? "" })
+        disk.close(file)
+    }
     func size(_ file: CInt) -> Int { call(.open, file) { disk.size(file) } }
     func read(_ file: CInt, into bytes: UnsafeMutableRawBufferPointer, at offset: Int) -> Int {
         note(bytes.count)
