@@ -86,7 +86,7 @@ reloads: release  ## A thousand reloads under load, valid and not: everything is
 # `make crash`, `make crash SEEDS=100000`, `make crash SECONDS=3600`, `make crash KIND=wire SEED=42 TRACE=1`. The kinds, one
 # after the other when none is named: `bytes` (every byte of a spool of three segments is flipped, zeroed and cut off, one at a
 # time), `plain` worlds, those with many times the faults (`storm`), and those whose service is behind a network: an event hub
-# (`wire`), Pulsar brokers (`pulsar`).
+# (`wire`), Pulsar brokers (`pulsar`), each of these in a storm too (`wire-storm`, `pulsar-storm`).
 WORLD_OPTIONS = $(if $(SEED),--seed $(SEED)) $(if $(TRACE),--trace) $(if $(SEEDS),--seeds $(SEEDS)) \
 	$(if $(SECONDS),--seconds $(SECONDS)) $(if $(FIRST),--first $(FIRST))
 

@@ -22,5 +22,11 @@ import World
         #expect(seeds.isOneAlone || results.reduce(0) { $0 + $1.records } > 1000)
     }
 
+    /// `TAILRACE_PULSAR_STORM=SEED` runs one of them alone.
+    @Test func inAStormWithBrokersWhatWasPromisedArrives() {
+        let seeds = WorldSeeds("TAILRACE_PULSAR_STORM", eachTime: 6)
+        check(World.run(seeds: seeds.all, kind: .pulsarStorm), seeds)
+    }
+
     @Test func aSeedIsAPulsarWorld() { checkThatSeedsAreWorlds(1...4, kind: .pulsar) }
 }

@@ -32,5 +32,11 @@ import World
         #expect(seeds.isOneAlone || results.reduce(0) { $0 + $1.records } > 1000)
     }
 
+    /// `TAILRACE_WIRE_STORM=SEED` runs one of them alone.
+    @Test func inAStormWithANetworkWhatWasPromisedArrives() {
+        let seeds = WorldSeeds("TAILRACE_WIRE_STORM", eachTime: 6)
+        check(World.run(seeds: seeds.all, kind: .wireStorm), seeds)
+    }
+
     @Test func aSeedIsAWiredWorld() { checkThatSeedsAreWorlds(1...4, kind: .wire) }
 }

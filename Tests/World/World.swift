@@ -23,7 +23,9 @@ package struct WorldResult: Sendable {
             case .plain: ("WORLD", "WorldTests")
             case .storm: ("STORM", "WorldTests")
             case .wire: ("WIRE_WORLD", "WireWorldTests")
+            case .wireStorm: ("WIRE_STORM", "WireWorldTests")
             case .pulsar: ("PULSAR_WORLD", "PulsarWorldTests")
+            case .pulsarStorm: ("PULSAR_STORM", "PulsarWorldTests")
             }
         return "TAILRACE_\(variable)=\(seed) Tests/run --filter CrashTests.\(suite)"
     }
@@ -66,7 +68,7 @@ package final class World {
         var dice = SeededGenerator(seed: ~seed)
         var plan = WorldPlan(&random)
         plan.addGrowth(&dice)
-        if kind == .storm { plan.addStorm(&dice) }
+        if kind.isStorm { plan.addStorm(&dice) }
         let wire = kind.wire.map { WirePlan($0, &plan, &dice) }
         self.plan = plan
         disk = SimulatedDisk(seed: random.next())

@@ -2,9 +2,9 @@ import Glibc
 import Synchronization
 import World
 
-/// `worlds [bytes | plain | storm | wire | pulsar] [--seeds N] [--seconds N] [--first SEED] [--seed SEED [--trace]]`: runs simulated
+/// `worlds [bytes | KIND] [--seeds N] [--seconds N] [--first SEED] [--seed SEED [--trace]]`: runs simulated
 /// worlds on all processors, and tells what went wrong in them, and how fast they were. `bytes` spoils every byte of a spool,
-/// in three ways; the others are kinds of worlds (`WorldKind`). Without one: all of them, one after the other; one seed alone is
+/// in three ways; the kinds of worlds are those of `WorldKind`. Without one: all of them, one after the other; one seed alone is
 /// a plain world then.
 @main
 struct Worlds {

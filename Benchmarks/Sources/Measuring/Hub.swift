@@ -68,21 +68,3 @@ public func number(_ key: String, in json: String) -> Int? {
     while !rest.isEmpty, !rest.hasPrefix(pattern) { rest = rest.dropFirst() }
     return Int(rest.dropFirst(pattern.count).drop { !$0.isNumber }.prefix { $0.isNumber })
 }
-
-/// Records that the agent says are acknowledged by its first output.
-public func acknowledged(binary: String, configuration: String) -> Int {
-    let status = Child([binary, "status", "--json", "--config", configuration])
-    defer { status.wait() }
-    return number("acknowledged", in: status.readAll()) ?? 0
-}
-
-/// Waits until the agent's first output has acknowledged `records`.
-public func awaitAcknowledgement(of records: Int, binary: String, configuration: String, agent: Child) {
-    let begin = seconds()
-    while true {
-        let count = acknowledged(binary: binary, configuration: configuration)
-        if count >= records { return }
-        if kill(agent.pid, 0) != 0 || seconds() - begin > 600 { fail("finish: \(count) of \(records) lines", 0) }
-        usleep(100_000)
-    }
-}

@@ -60,7 +60,7 @@ struct Backlog {
 
     private func start(_ hub: Hub) -> (agent: Child, control: Control) {
         let configuration = hub.configureAgent(directory: base, include: "\(base)/*.log", sync: "always")
-        return (Child([binary, "run", "--config", configuration]), Control("\(base)/state/control.sock"))
+        return (Child([binary, "run", "--config", configuration]), Control(directory: base))
     }
 
     /// The hub is there from the beginning: MB/s from the first acknowledgement to the last.

@@ -38,7 +38,7 @@ struct Bench {
         let configuration = hub.configureAgent(directory: base, include: logs.include, sync: "always")
         let begin = Measuring.seconds()
         let agent = Child([binary, "run", "--config", configuration])
-        awaitAcknowledgement(of: logs.lines, binary: binary, configuration: configuration, agent: agent)
+        Control(directory: base).awaitAcknowledgement(of: logs.lines, agent)
         return figures(of: agent, bytes: logs.bytes, seconds: Measuring.seconds() - begin, processorBefore: 0)
     }
 
@@ -46,12 +46,12 @@ struct Bench {
         let first = Logs(directory: "\(base)/logs", mebibytes: 1, files: job.files, length: job.length)
         let configuration = hub.configureAgent(directory: base, include: first.include, sync: "always")
         let agent = Child([binary, "run", "--config", configuration])
-        awaitAcknowledgement(of: first.lines, binary: binary, configuration: configuration, agent: agent)
+        Control(directory: base).awaitAcknowledgement(of: first.lines, agent)
         let before = agent.processorSeconds
         let begin = Measuring.seconds()
         let writer = LoadWriter(paths: first.paths, length: job.length, bytesPerSecond: megabytes * 1_000_000)
         let lines = writer.run(seconds: seconds)
-        awaitAcknowledgement(of: first.lines + lines, binary: binary, configuration: configuration, agent: agent)
+        Control(directory: base).awaitAcknowledgement(of: first.lines + lines, agent)
         return figures(
             of: agent, bytes: lines * job.length, seconds: Measuring.seconds() - begin, processorBefore: before)
     }

@@ -30,7 +30,7 @@ struct Idle {
         let configuration = hub.configureAgent(directory: base, include: "\(base)/logs/*/*.log", sync: "always")
         let syncs = SyncTimes(directory: base)
         let agent = Child(syncs.prefix + [binary, "run", "--config", configuration])
-        awaitAcknowledgement(of: files, binary: binary, configuration: configuration, agent: agent)
+        Control(directory: base).awaitAcknowledgement(of: files, agent)
         sleep(5)
 
         let (switches, processor) = (agent.voluntarySwitches, agent.processorSeconds)

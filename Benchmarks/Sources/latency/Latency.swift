@@ -75,7 +75,7 @@ struct Latency {
         // Connected, and past its first lines.
         let first = Child([writer, "\(base)/app.log", "100", "1", "\(size)"])
         first.wait()
-        awaitAcknowledgement(of: 100, binary: binary, configuration: configuration, agent: agent)
+        Control(directory: base).awaitAcknowledgement(of: 100, agent)
         let count = rate * seconds
         let consumer = Child([
             load, "follow", "--connection-string", hub.connectionString, "--ca", hub.authority, "--events",

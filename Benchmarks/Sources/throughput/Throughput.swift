@@ -2,7 +2,8 @@
 // the same files, a sender over TLS that does nothing else, and rsyslog doing the nearest thing that it does, from files over
 // plain TCP, through a queue in memory. With `--pulsar-broker`, which names the broker of the tests, the agent sends to that too.
 //
-//     throughput TAILRACE [--pulsar-broker PROGRAM] [--mebibytes 1024] [--runs 3] [--files 4] [--sync always] [--directory DIR]
+//     throughput TAILRACE [--before TAILRACE] [--pulsar-broker PROGRAM] [--mebibytes 1024] [--runs 3] [--files 4]
+//         [--sync always] [--only NAME] [--directory DIR]
 import Glibc
 import Measurements
 import Measuring
@@ -10,10 +11,14 @@ import Measuring
 @main
 struct Throughput {
     let binary: String
+    /// Another build, to compare with; empty: none.
+    let before: String
     /// The Pulsar broker of the tests; empty: no turns with it.
     let broker: String
     let runs: Int
     let sync: String
+    /// What the names of those who take part begin with.
+    let only: String
     let base: String
     let logs: Logs
 
@@ -21,25 +26,31 @@ struct Throughput {
         let options = Options()
         let usage = "throughput TAILRACE [--mebibytes N] [--runs N] [--files N] [--sync always] [--directory DIR]"
         let binary = options.programs(1, usage: usage)[0]
-        let base = options.text("directory", "/tmp") + "/tailrace-throughput-\(getpid())"
+        // With this the paths of logs, which go with each record, are 33 bytes long, a few more than /var/log/nginx/access.log.
+        let base = options.text("directory", "/tmp") + "/bench-\(getpid())"
         mkdir(base, 0o700)
         defer { Child(["rm", "-rf", base]).wait() }
         let logs = Logs(
             directory: "\(base)/logs", mebibytes: options.number("mebibytes", 1024), files: options.number("files", 4))
         Throughput(
-            binary: binary, broker: options.text("pulsar-broker", ""), runs: max(1, options.number("runs", 3)),
-            sync: options.text("sync", "always"), base: base,
-            logs: logs
+            binary: binary, before: options.text("before", ""), broker: options.text("pulsar-broker", ""),
+            runs: max(1, options.number("runs", 3)),
+            sync: options.text("sync", "always"), only: options.text("only", ""), base: base, logs: logs
         ).measure()
     }
 
     func measure() {
         let (sender, rsyslog) = (TLSSender(directory: base), Rsyslog(directory: base))
         let contestants: [(name: String, run: () -> Figures)] = [
-            ("tailrace, TLS", { tailrace { Hub(binary: binary, directory: base) } }), ("cp + fsync", copy),
+            ("tailrace, TLS", { tailrace { Hub(binary: binary, directory: base) } }),
+            ("tailrace before, TLS", { tailrace(before) { Hub(binary: before, directory: base) } }),
+            ("cp + fsync", copy),
             ("sender in C, TLS", { sender.run(logs) }), ("rsyslog, in memory, no TLS", { rsyslog.run(logs) }),
             ("tailrace to Pulsar, TLS", { tailrace { PulsarBroker(program: broker, directory: base) } }),
-        ].filter { !broker.isEmpty || !$0.name.contains("Pulsar") }
+        ].filter { (name, _) in
+            (!broker.isEmpty || !name.contains("Pulsar")) && (!before.isEmpty || !name.contains("before"))
+                && (only.isEmpty || name.hasPrefix(only))
+        }
         var figures: [[Figures]] = contestants.map { _ in [] }
         for run in 1...runs {
             // In turns, so that what disturbs one disturbs the others.
@@ -77,13 +88,14 @@ struct Throughput {
         return Figures(logs, seconds: time)
     }
 
-    private func tailrace(to service: () -> any Service) -> Figures {
+    /// - Parameter build: nil: the one to measure.
+    private func tailrace(_ build: String? = nil, to service: () -> any Service) -> Figures {
         Child(["rm", "-rf"] + ["state", "hub", "broker", "certificates"].map { "\(base)/\($0)" }).wait()
         let service = service()
         let configuration = service.configureAgent(directory: base, include: logs.include, sync: sync)
         let begin = seconds()
-        let agent = Child([binary, "run", "--config", configuration])
-        awaitAcknowledgement(of: logs.lines, binary: binary, configuration: configuration, agent: agent)
+        let agent = Child([build ?? binary, "run", "--config", configuration])
+        Control(directory: base).awaitAcknowledgement(of: logs.lines, agent)
         var figures = Figures(logs, seconds: seconds() - begin, of: agent)
         figures.otherProcessor = service.child.processorSeconds / logs.gibibytes
         agent.end()

@@ -1,21 +1,21 @@
 import Glibc
-import Measuring
 
 /// A running agent's control socket, asked without a process of its own for each question: a hundred times a second.
-struct Control {
-    struct Status {
+public struct Control {
+    public struct Status {
         /// The first id that is not durable.
-        var committed = 0
+        public var committed = 0
         /// Records that the output has got acknowledged.
-        var acknowledged = 0
+        public var acknowledged = 0
     }
 
     private let path: String
 
-    init(_ path: String) { self.path = path }
+    /// - Parameter directory: that of `Service.configureAgent`.
+    public init(directory: String) { path = "\(directory)/state/control.sock" }
 
     /// All zeros while nobody answers.
-    func status() -> Status {
+    public func status() -> Status {
         let text = ask("status json\n")
         guard let outputs = text.firstRange(of: "\"outputs\"") else { return Status() }
         return Status(
@@ -24,7 +24,8 @@ struct Control {
     }
 
     /// Asks until the answer is as wanted; when that was.
-    func wait(_ agent: Child, _ isWanted: (Status) -> Bool) -> (time: Double, status: Status) {
+    @discardableResult
+    public func wait(_ agent: Child, _ isWanted: (Status) -> Bool) -> (time: Double, status: Status) {
         let begin = seconds()
         while true {
             let status = status()
@@ -32,6 +33,11 @@ struct Control {
             if kill(agent.pid, 0) != 0 || seconds() - begin > 600 { fail("wait for the agent: \(status)", 0) }
             usleep(20_000)
         }
+    }
+
+    /// Waits until the agent's first output has acknowledged `records`.
+    public func awaitAcknowledgement(of records: Int, _ agent: Child) {
+        wait(agent) { $0.acknowledged >= records }
     }
 
     private func ask(_ request: String) -> String {
