@@ -11,6 +11,24 @@ package struct EventBatchEncoder: Sendable {
     private var spare: ByteBuffer?
     private var capacity: Int
     private let start: ByteBuffer
+    private var numbers = Numbers()
+
+    /// What stands in the events where idempotent publishing has its numbers.
+    private struct Numbers {
+        /// Of the first event.
+        var first: PublishingStamp?
+        /// Of the next; nil: placeholders.
+        var next: PublishingStamp?
+
+        /// Into the event that begins at `event`. One without room makes the batch one without numbers.
+        @inline(__always)
+        mutating func write(_ places: StampPlaces?, _ event: UnsafeMutableRawPointer) {
+            guard let stamp = next else { return }
+            guard let places else { return next = nil }
+            places.write(stamp, into: event)
+            next?.firstNumber = PublishingNumber.next(stamp.firstNumber)
+        }
+    }
 
     /// - Parameters:
     ///   - maximumSize: the link's maximum message size.
@@ -23,6 +41,15 @@ package struct EventBatchEncoder: Sendable {
         BatchEnvelope.writeStart(partitionKey: partitionKey, into: &start)
         self.start = start
     }
+
+    /// Has the events of the next batch numbered, from those of `stamp` on; nil: not. For an empty encoder.
+    package mutating func number(from stamp: PublishingStamp?) {
+        precondition(count == 0)
+        numbers = Numbers(first: stamp, next: stamp)
+    }
+
+    /// What all events of the batch are numbered by; nil: not all of them are.
+    package var stamp: PublishingStamp? { numbers.next == nil ? nil : numbers.first }
 
     /// Bytes of the message as it stands; exact. Without events: those of the envelope alone.
     package var size: Int { count == 0 ? start.readableBytes : buffer.readableBytes }
@@ -96,6 +123,7 @@ package struct EventBatchEncoder: Sendable {
                 if count == 0 { begin(needed) }
                 let room = maximumSize - size
                 let before = done
+                var numbers = self.numbers
                 buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: needed) { target in
                     let start = target.baseAddress.unsafelyUnwrapped
                     var to = start
@@ -104,12 +132,13 @@ package struct EventBatchEncoder: Sendable {
                         let event = events[done]
                         let size = Self.size(head.count, event.body.count)
                         guard size <= left else { break }
-                        to = Self.write(event, head, form, Self.nothing, 0, to)
+                        to = Self.write(event, head, form, Self.nothing, 0, &numbers, to)
                         left -= size
                         done += 1
                     }
                     return to - start
                 }
+                self.numbers = numbers
                 count += done - before
             }
             return done
@@ -132,10 +161,13 @@ package struct EventBatchEncoder: Sendable {
                 let needed = Self.size(head.count + extra.count, body.count)
                 guard needed <= maximumSize - size else { return false }
                 if count == 0 { begin(needed) }
+                var numbers = self.numbers
                 buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: needed) { target in
-                    _ = Self.write(event, head, form, extra, itemCount, target.baseAddress.unsafelyUnwrapped)
+                    let start = target.baseAddress.unsafelyUnwrapped
+                    _ = Self.write(event, head, form, extra, itemCount, &numbers, start)
                     return needed
                 }
+                self.numbers = numbers
                 count += 1
                 return true
             }
@@ -155,12 +187,13 @@ package struct EventBatchEncoder: Sendable {
     @inline(__always)
     private static func write(
         _ event: Event, _ head: UnsafeRawBufferPointer, _ form: EventTemplate.Form, _ extra: UnsafeRawBufferPointer,
-        _ itemCount: Int, _ start: UnsafeMutableRawPointer
+        _ itemCount: Int, _ numbers: inout Numbers, _ start: UnsafeMutableRawPointer
     ) -> UnsafeMutableRawPointer {
         let body = event.body
         let length = head.count + extra.count + BatchEnvelope.overhead(of: body.count) + body.count
         var to = BatchEnvelope.writeDataHeader(length, start)
         if let from = head.baseAddress { memcpy(to, from, head.count) }
+        numbers.write(form.numbers, to)
         if form.offsetIndex >= 0 {
             to.storeBytes(of: event.offset.bigEndian, toByteOffset: form.offsetIndex, as: Int64.self)
             to.storeBytes(of: event.timestamp.bigEndian, toByteOffset: form.timestampIndex, as: Int64.self)
@@ -198,6 +231,7 @@ package struct EventBatchEncoder: Sendable {
         // The next batch is likely to be as long as this one.
         capacity = message.readableBytes
         count = 0
+        numbers = Numbers()
         return message
     }
 
@@ -206,6 +240,7 @@ package struct EventBatchEncoder: Sendable {
         if count > 0 { spare = buffer }
         buffer = ByteBuffer()
         count = 0
+        numbers = Numbers()
     }
 
     /// Takes the storage of a message that nobody needs any more, for the next batch.

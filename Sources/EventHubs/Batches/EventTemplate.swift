@@ -12,6 +12,8 @@ package struct EventTemplate: Sendable {
         var timestampIndex: Int
         /// Of the four bytes of the property map's size; its count follows. Unused in the narrow form.
         var sizeIndex: Int
+        /// Of the values of idempotent publishing; nil: there is no room for them.
+        var numbers: StampPlaces?
     }
 
     /// With a one-byte map header, for events without properties of their own; nil when the map is too long for that.
@@ -28,7 +30,9 @@ package struct EventTemplate: Sendable {
     ///   - reservesNumbers: leaves room for the annotations of idempotent publishing; see `PublishableBatch`.
     package init(partitionKey: String?, reservesNumbers: Bool = false) {
         let head = Self.start(partitionKey, reservesNumbers)
-        wide = Form(bytes: Array(head.readableBytesView), offsetIndex: -1, timestampIndex: -1, sizeIndex: -1)
+        wide = Form(
+            bytes: Array(head.readableBytesView), offsetIndex: -1, timestampIndex: -1, sizeIndex: -1,
+            numbers: head.withUnsafeReadableBytes { StampPlaces(in: $0) })
         narrow = wide
         itemCount = 0
     }
@@ -81,7 +85,7 @@ package struct EventTemplate: Sendable {
             bytes.writeImmutableBuffer(entries)
             return Form(
                 bytes: Array(bytes.readableBytesView), offsetIndex: start + offset, timestampIndex: start + timestamp,
-                sizeIndex: start - 8)
+                sizeIndex: start - 8, numbers: bytes.withUnsafeReadableBytes { StampPlaces(in: $0) })
         }
         let size = entries.readableBytes
         let count = itemCount

@@ -7,12 +7,12 @@ enum PublishingStampWriter {
     static func write(_ stamp: PublishingStamp, format: UInt32, into message: UnsafeMutableRawBufferPointer) -> Int? {
         guard format == EventHubsName.batchFormat else {
             guard let layout = Layout(of: UnsafeRawBufferPointer(message)) else { return nil }
-            layout.write(stamp, stamp.firstNumber, into: message)
+            if let start = message.baseAddress { layout.places.write(stamp, into: start) }
             return 1
         }
         var layout: Layout?
         var pattern = 0..<0
-        var number = stamp.firstNumber
+        var stamp = stamp
         var count = 0
         var scanner = SectionScanner(UnsafeRawBufferPointer(message))
         while true {
@@ -28,8 +28,8 @@ enum PublishingStampWriter {
                     layout = own
                     pattern = range
                 }
-                layout?.write(stamp, number, into: event)
-                number = PublishingNumber.next(number)
+                if let start = event.baseAddress { layout?.places.write(stamp, into: start) }
+                stamp.firstNumber = PublishingNumber.next(stamp.firstNumber)
                 count += 1
             case .section: continue
             }
@@ -38,27 +38,21 @@ enum PublishingStampWriter {
 
     /// Where an event's three values lie: the events of a batch mostly have the same annotations but for them.
     private struct Layout {
-        /// Of the eight, two and four bytes.
-        var producerID: Int
-        var epoch: Int
-        var number: Int
+        let places: StampPlaces
         /// What is the same in every event of this layout: before, between and behind the values.
         var same: (Range<Int>, Range<Int>, Range<Int>, Range<Int>)
         var end: Int
 
         /// Nil: no room, or not in encodings of fixed width.
         init?(of event: UnsafeRawBufferPointer) {
-            guard let found = EventAnnotations(in: event), let id = found.producerID, let epoch = found.epoch,
-                let number = found.number, event[id] == EventAnnotations.longCode,
-                event[epoch] == EventAnnotations.shortCode, event[number] == EventAnnotations.intCode
-            else { return nil }
-            producerID = id + 1
-            self.epoch = epoch + 1
-            self.number = number + 1
+            guard let found = EventAnnotations(in: event), let places = StampPlaces(found, in: event) else {
+                return nil
+            }
+            self.places = places
             end = found.end
-            var first = producerID..<(producerID + 8)
-            var second = self.epoch..<(self.epoch + 2)
-            var third = self.number..<(self.number + 4)
+            var first = places.producerID..<(places.producerID + 8)
+            var second = places.epoch..<(places.epoch + 2)
+            var third = places.number..<(places.number + 4)
             if second.lowerBound < first.lowerBound { swap(&first, &second) }
             if third.lowerBound < second.lowerBound { swap(&second, &third) }
             if second.lowerBound < first.lowerBound { swap(&first, &second) }
@@ -75,13 +69,6 @@ enum PublishingStampWriter {
                 memcmp(a + range.lowerBound, b + range.lowerBound, range.count) == 0
             }
             return isSame(same.0) && isSame(same.1) && isSame(same.2) && isSame(same.3)
-        }
-
-        @inline(__always)
-        func write(_ stamp: PublishingStamp, _ value: Int32, into event: UnsafeMutableRawBufferPointer) {
-            event.storeBytes(of: stamp.producerGroupID.bigEndian, toByteOffset: producerID, as: Int64.self)
-            event.storeBytes(of: stamp.ownerLevel.bigEndian, toByteOffset: epoch, as: Int16.self)
-            event.storeBytes(of: value.bigEndian, toByteOffset: number, as: Int32.self)
         }
     }
 }

@@ -100,6 +100,71 @@ import Testing
         }
     }
 
+    /// The encoder writes the numbers that are to be expected; the publisher writes others over them when it must.
+    @Test func whatWasForecastIsThereAlready() throws {
+        let template = EventTemplate(partitionKey: "k", properties: [("host", "a")], reservesNumbers: true)
+        let forecast = PublishingForecast()
+        var encoder = EventBatchEncoder(maximumSize: 1 << 16)
+        func encode(_ count: Int, from stamp: PublishingStamp?) -> (ByteBuffer, PublishingStamp?) {
+            encoder.number(from: stamp)
+            let body: [UInt8] = [1, 2, 3]
+            body.withUnsafeBytes { body in
+                for index in 0..<count {
+                    var properties = EventProperties()
+                    body.withUnsafeBytes { properties.append($0, long: 1) }
+                    let isAdded =
+                        index % 2 == 0
+                        ? encoder.append(template, body: body, offset: 1, timestamp: 2)
+                        : encoder.append(template, body: body, offset: 1, timestamp: 2, properties: properties)
+                    #expect(isAdded)
+                }
+            }
+            let stamp = encoder.stamp
+            return (encoder.finish(), stamp)
+        }
+
+        #expect(forecast.stamp(at: 0) == nil)
+        let (first, none) = encode(5, from: nil)
+        #expect(none == nil)
+        let one = PublishableBatch(first, count: 5, written: none, forecast: (forecast, 0))
+        #expect(try numbers(try #require(one.stamped(Self.stamp))) == [.max - 1, .max, 0, 1, 2])
+
+        let (second, expected) = encode(3, from: forecast.stamp(at: 5))
+        #expect(try numbers(second) == [3, 4, 5])
+        let two = PublishableBatch(second, count: 3, written: expected, forecast: (forecast, 5))
+        #expect(two.firstNumber == nil)
+        var stamp = Self.stamp
+        stamp.firstNumber = 3
+        #expect(two.stamped(stamp) == second)
+        #expect(two.firstNumber == 3)
+
+        // Something came between: what was expected is not what they get, and the next ones follow that.
+        let (third, wrong) = encode(2, from: forecast.stamp(at: 8))
+        #expect(try numbers(third) == [6, 7])
+        let three = PublishableBatch(third, count: 2, written: wrong, forecast: (forecast, 8))
+        stamp.firstNumber = 100
+        #expect(try numbers(try #require(three.stamped(stamp))) == [100, 101])
+        #expect(forecast.stamp(at: 10)?.firstNumber == 102)
+        #expect(forecast.stamp(at: 7) == nil)
+        // The encoder forgets with the batch.
+        let (fourth, forgotten) = encode(1, from: nil)
+        #expect(forgotten == nil)
+        #expect(PublishableBatch(fourth, count: 1).firstNumber == nil)
+    }
+
+    @Test func eventsWithoutRoomMakeABatchWithoutNumbers() {
+        var encoder = EventBatchEncoder(maximumSize: 1 << 16)
+        let bare = EventTemplate(partitionKey: nil, properties: [])
+        let numbered = EventTemplate(partitionKey: nil, properties: [], reservesNumbers: true)
+        encoder.number(from: Self.stamp)
+        for template in [numbered, bare, numbered] {
+            let empty = UnsafeRawBufferPointer(start: nil, count: 0)
+            let isAdded = encoder.append(template, body: empty, offset: 0, timestamp: 0)
+            #expect(isAdded)
+        }
+        #expect(encoder.stamp == nil)
+    }
+
     @Test func aBatchWithoutRoomForNumbersIsRefused() throws {
         var batch = EventDataBatch(maximumSizeInBytes: 1 << 20, partitionID: "0")
         #expect(try batch.tryAdd(EventData("x")))

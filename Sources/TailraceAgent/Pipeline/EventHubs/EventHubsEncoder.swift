@@ -26,6 +26,9 @@ package struct EventHubsEncoder: BatchEncoder {
 
     /// Events have room for the numbers of idempotent publishing.
     private let reservesNumbers: Bool
+    private let forecast = PublishingForecast()
+    /// Events encoded so far: where the next batch begins.
+    private var position = 0
 
     /// - Parameters:
     ///   - maximumSize: bytes that the service takes in one message.
@@ -50,6 +53,7 @@ package struct EventHubsEncoder: BatchEncoder {
 
     package mutating func begin(_ header: Header) {
         if let buffer = storage.take() { encoder.reuse(buffer) }
+        if reservesNumbers, encoder.count == 0 { encoder.number(from: forecast.stamp(at: position)) }
     }
 
     package mutating func append(_ run: RecordRun, _ header: Header) -> Int {
@@ -129,8 +133,10 @@ package struct EventHubsEncoder: BatchEncoder {
     package var size: Int { encoder.size }
 
     package mutating func seal() -> PublishableBatch {
-        let count = encoder.count
-        return PublishableBatch(encoder.finish(), count: count)
+        let (count, stamp, begin) = (encoder.count, encoder.stamp, position)
+        position += count
+        return PublishableBatch(
+            encoder.finish(), count: count, written: stamp, forecast: reservesNumbers ? (forecast, begin) : nil)
     }
 
     package mutating func reuse(_ batch: PublishableBatch) { storage.putBack(batch.takePayload()) }
