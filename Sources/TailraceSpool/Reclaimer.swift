@@ -24,13 +24,13 @@ final class Reclaimer: @unchecked Sendable {
     /// Takes the file's name; its blocks are free after the next `wait`.
     func unlink(_ name: String) throws(SpoolFileError) {
         // Whoever cannot hold it open waits.
-        let file = try? directory.open(name, .read)
+        var file = try? directory.open(name, .read)
         try directory.unlink(name)
-        guard let file, hasThreads else { return }
+        guard file != nil, hasThreads else { return }
         monitor.lock()
         guard held < Self.limit else { return monitor.unlock() }
-        // Nobody but the thread may be the last to let go of it.
-        files.append(consume file)
+        // Nobody but the thread may be the last to let go of it, so no other reference stays here.
+        if let file = file.take() { files.append(file) }
         held += 1
         let isFirst = held == 1
         monitor.unlock()
