@@ -84,6 +84,8 @@ package struct Lane<Batch> {
     /// Batches in the lane.
     package var count: Int { entries.count }
     package var isEmpty: Bool { entries.isEmpty }
+    /// Some batch is neither in flight nor over, or was not a moment ago.
+    package var hasWaiting: Bool { passed < entries.count }
     package var oldest: Batch? { entries.first?.batch }
 
     /// A batch that joined now would be transmitted at once.

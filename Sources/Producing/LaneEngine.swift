@@ -45,7 +45,12 @@ package final class LaneEngine<S: Service, Tag> {
     }
 
     private final class Mailbox: Sendable {
-        let completions = Mutex<[Completion]>([])
+        struct Contents {
+            var completions: [Completion] = []
+            /// The owner is to be woken also for a batch that was taken.
+            var isAwaited = true
+        }
+        let contents = Mutex(Contents())
     }
 
     private let service: S
@@ -80,6 +85,20 @@ package final class LaneEngine<S: Service, Tag> {
             repeating: Lane(window: window, retry: retry, holdsAfterGivingUp: holdsAfterGivingUp), count: partitions)
         laneBytes = Array(repeating: 0, count: partitions)
         laneDeadlines = Array(repeating: nil, count: partitions)
+    }
+
+    /// Batches wait for those in flight to end.
+    package var hasWaiting: Bool { lanes.contains { $0.hasWaiting } }
+
+    /// Whether `wake` is called for batches that were taken, too. Where nothing waits for them, their owner may as well learn
+    /// of them when something else wakes it. It is always called for what goes wrong.
+    ///
+    /// - Returns: completions are there already.
+    package func awaitCompletions(_ isAwaited: Bool) -> Bool {
+        mailbox.contents.withLock {
+            $0.isAwaited = isAwaited
+            return !$0.completions.isEmpty
+        }
     }
 
     /// When `poll` is due even without a `wake`.
@@ -124,9 +143,9 @@ package final class LaneEngine<S: Service, Tag> {
         refused: (_ partition: Int, Item, _ reason: String) -> [Item] = { _, _, _ in [] },
         settle: (_ partition: Int, Item, Settlement) -> Void
     ) {
-        let completions = mailbox.completions.withLock { completions in
-            let taken = completions
-            completions.removeAll(keepingCapacity: false)
+        let completions = mailbox.contents.withLock { contents in
+            let taken = contents.completions
+            contents.completions.removeAll(keepingCapacity: false)
             return taken
         }
         for completion in completions {
@@ -187,8 +206,11 @@ package final class LaneEngine<S: Service, Tag> {
                 service.send(item.batch, partition: partition) { [mailbox, wake, records = item.records] outcome in
                     let completion = Completion(
                         partition: partition, ticket: ticket, records: records, outcome: outcome)
-                    mailbox.completions.withLock { $0.append(completion) }
-                    wake()
+                    let isAwaited = mailbox.contents.withLock {
+                        $0.completions.append(completion)
+                        return $0.isAwaited
+                    }
+                    if isAwaited || outcome != .accepted { wake() }
                 }
             case .settle(let item, let settlement):
                 count(item, partition, -1)

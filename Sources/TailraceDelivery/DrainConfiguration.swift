@@ -34,6 +34,9 @@ package struct DrainConfiguration: Sendable {
     package var retry = RetryPolicy()
     /// Acknowledgements are gathered this long before the ledger is written.
     package var ledgerInterval = Duration.milliseconds(10)
+    /// While nothing waits for it, the end of a transmission is heard of along with whatever comes next; after this time by
+    /// itself.
+    package var settleInterval = Duration.milliseconds(10)
     /// Sources whose routing is remembered.
     package var routeLimit = 4096
     /// How long to wait before reading again after the spool could not be read.

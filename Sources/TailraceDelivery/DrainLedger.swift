@@ -15,8 +15,9 @@ struct DrainLedger {
     private var resumption: Resumption
     /// The file does not know everything.
     private(set) var isBehind = false
-    /// When it is to be told.
+    /// When it is to be told, if there is something else to do; and when for its own sake.
     private(set) var due: ContinuousClock.Instant
+    var overdue: ContinuousClock.Instant { due.advanced(by: interval) }
 
     init<D: Destination>(_ parts: DrainParts<D>, now: ContinuousClock.Instant) {
         isNumbered = parts.destination.positions != nil

@@ -17,9 +17,14 @@ extension DrainLoop {
         for partition in hasRecords.indices where engine.isEmpty(partition) { seal(partition, now) }
     }
 
-    /// Once a millisecond, however fast frames come: batches that waited long enough go, and the numbers are shown.
+    private static var sweepInterval: Duration { .milliseconds(1) }
+
+    /// Once in that time, however fast frames come: batches that waited long enough go, and the numbers are shown.
     func sweep(_ now: ContinuousClock.Instant) {
-        sweepAt = now.advanced(by: .milliseconds(1))
+        let due = sweepAt ?? now.advanced(by: Self.sweepInterval)
+        sweepAt = due
+        guard now >= due else { return }
+        sweepAt = now.advanced(by: Self.sweepInterval)
         if open.records > 0 {
             for partition in hasRecords.indices {
                 guard let since = open.since(partition), since.advanced(by: configuration.maximumWait) <= now,

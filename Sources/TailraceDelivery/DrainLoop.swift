@@ -31,7 +31,10 @@ final class DrainLoop<D: Destination> {
     var heldPartitions: Set<Int> = []
     var noteAgainAt: ContinuousClock.Instant
     var readAgainAt: ContinuousClock.Instant?
-    var sweepAt: ContinuousClock.Instant
+    /// Nil after a rest.
+    var sweepAt: ContinuousClock.Instant?
+    /// How many there were when `until` was set.
+    private var settleLater: (transmissions: UInt64, until: ContinuousClock.Instant)
     var statistics: DrainStatistics
     var failureLog = LogLimiter(interval: .seconds(10))
     private var phase: Phase
@@ -77,8 +80,8 @@ final class DrainLoop<D: Destination> {
         stall = Stall(now: now)
         hasRecords = Array(repeating: false, count: count)
         cursor = parts.state.floor
-        sweepAt = now
         noteAgainAt = now
+        settleLater = (0, now)
         phase = .notingBeginning
         statistics = DrainStatistics(partitions: count, startedAt: parts.state.floor, now: now)
         for partition in 0..<count {
@@ -127,20 +130,39 @@ final class DrainLoop<D: Destination> {
     func drain(_ now: ContinuousClock.Instant) -> Next {
         poll(now)
         if ledger.isBehind, now >= ledger.due { saveLedger(now) }
-        if now >= sweepAt { sweep(now) }
         if frame == nil, !isPastEnd { frame = nextFrame(now) }
         let hasPlaced = frame != nil && !isPastEnd && placeFrame(now)
         let hasCaughtUp = !laggards.isEmpty && catchUp(now)
-        if hasPlaced || hasCaughtUp { return .again }
+        if hasPlaced || hasCaughtUp {
+            sweep(now)
+            return .again
+        }
         let forMore = frame == nil && readAgainAt == nil && !isPastEnd
         if frame == nil { _ = stall.note(.idle, now) }
         sealIdleLanes(now)
         publish()
+        sweepAt = nil
         if let readingEnd, statistics.floor >= readingEnd {
             phase = .finishing
             return .again
         }
-        return .wait(until: deadline(now), forMore: forMore)
+        let settlesBy = settleLater(now)
+        if engine.awaitCompletions(settlesBy == nil) { return .again }
+        let deadline = deadline(now)
+        return .wait(until: settlesBy.map { min($0, deadline) } ?? deadline, forMore: forMore)
+    }
+
+    /// Until when the end of what is in flight need not be heard of: the next records wake us anyway, which a trickle has soon.
+    /// Nil when it must be heard of at once, because something can only go on then, or when it has been long in coming.
+    private func settleLater(_ now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
+        let transmissions = engine.counters.transmissions
+        if transmissions != settleLater.transmissions {
+            settleLater = (transmissions, now.advanced(by: configuration.settleInterval))
+        }
+        let isWaitedFor =
+            frame != nil || open.records > 0 || engine.hasWaiting || !laggards.isEmpty || readingEnd != nil
+            || !heldPartitions.isEmpty
+        return isWaitedFor || engine.inFlight == 0 || now >= settleLater.until ? nil : settleLater.until
     }
 
     private var isPastEnd: Bool { readingEnd.map { cursor >= $0 } ?? false }
@@ -161,7 +183,7 @@ final class DrainLoop<D: Destination> {
     func deadline(_ now: ContinuousClock.Instant) -> ContinuousClock.Instant {
         var deadline = now.advanced(by: .seconds(60))
         if let due = engine.deadline { deadline = min(deadline, due) }
-        if ledger.isBehind { deadline = min(deadline, ledger.due) }
+        if ledger.isBehind { deadline = min(deadline, ledger.overdue) }
         if let readAgainAt { deadline = min(deadline, readAgainAt) }
         if !heldPartitions.isEmpty { deadline = min(deadline, noteAgainAt) }
         if let due = stall.deadline { deadline = min(deadline, due) }
@@ -210,7 +232,9 @@ final class DrainLoop<D: Destination> {
         phase = .ending
         if case .within(let deadline) = stop, hasSent {
             poll(now)
-            if engine.inFlight > 0, now < deadline { return .wait(until: deadline, forMore: false) }
+            if engine.inFlight > 0, now < deadline {
+                return engine.awaitCompletions(true) ? .again : .wait(until: deadline, forMore: false)
+            }
             saveLedger(now)
             ledger.flush(timeoutMilliseconds: 2000)
             publish()

@@ -63,9 +63,9 @@
 //     record entry = 4 bytes start in the block, 4 bytes: length in the low 28 bits, `RecordFlags` in the high four
 //
 // A records frame without records only moves a position. A checkpoint piece has only a block:
-// `[u16 key length][u16 zero][u32 value length][key][value]` per source. A commit frame has no payload: it is written
-// after a sync when nothing else is waiting, tells that everything before it is durable, and is overwritten by the next
-// frame.
+// `[u16 key length][u16 zero][u32 value length][key][value]` per source. A commit frame has no payload: it is written when
+// no frame has followed a sync for a second, at a flush and at the end, tells that everything before it is durable, and is
+// overwritten by the next frame, which tells the same.
 
 #if _endian(big)
     #error("the spool lays out record entries in memory as on disk: a big-endian machine needs a swap here")

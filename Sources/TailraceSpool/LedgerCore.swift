@@ -36,6 +36,8 @@ final class LedgerCore: @unchecked Sendable {
     private var isStale = false
     private var isStopping = false
     private var flushesWaiting = 0
+    /// Our thread sleeps until something changes: while it sleeps until a time, no write wakes it.
+    private var isThreadWaiting = false
     /// When the next sync may begin. Of the thread alone.
     private var earliest: UInt64 = 0
 
@@ -79,7 +81,7 @@ final class LedgerCore: @unchecked Sendable {
             let next = monitor.withLock { () -> (state: LedgerState, revision: UInt64, slot: Int)? in
                 guard isStale else {
                     isWriting = false
-                    changed.broadcast()
+                    if isThreadWaiting || flushesWaiting > 0 { changed.broadcast() }
                     return nil
                 }
                 isStale = false
@@ -167,7 +169,9 @@ final class LedgerCore: @unchecked Sendable {
             let work = nextWork()
             guard case .wait(let deadline) = work else { return work }
             mark.rest()
+            isThreadWaiting = deadline == nil
             changed.wait(until: deadline)
+            isThreadWaiting = false
             mark.work()
         }
     }
@@ -176,9 +180,10 @@ final class LedgerCore: @unchecked Sendable {
     private func nextWork() -> Work {
         let hasWork = dirtySlot != nil || isStale
         if isStopping && !hasWork { return .end }
-        guard hasWork && !isWriting else { return .wait(until: nil) }
         let isHurried = isStopping || (flushesWaiting > 0 && failures == 0)
+        // Also before there is something: as a rule there soon is, and nobody need wake us for it.
         guard isHurried || clocks.nanoseconds() >= earliest else { return .wait(until: earliest) }
+        guard hasWork && !isWriting else { return .wait(until: nil) }
         let mustWrite = isStale
         if mustWrite { isWriting = true }
         return .sync(mustWrite: mustWrite, isLast: isStopping)
@@ -231,7 +236,11 @@ final class LedgerCore: @unchecked Sendable {
     /// The slot to be synced; nothing writes to it any more.
     private func takeDirtySlot() -> Int? {
         monitor.withLock {
-            while isWriting { changed.wait() }
+            while isWriting {
+                isThreadWaiting = true
+                changed.wait()
+            }
+            isThreadWaiting = false
             syncingSlot = dirtySlot
             syncingFloor = dirtyFloor
             dirtySlot = nil

@@ -11,7 +11,8 @@
 //    have reached the disk in any order, so the first damage from D on ends the spool: what follows is *cut*, whole
 //    frames too. If a later frame of that group were kept, its position would cover the records that are missing; cut,
 //    they are all read again from their source. This cuts nothing that anybody saw, unless the machine stopped between
-//    a sync and the commit frame that follows it, and that same group was damaged in addition.
+//    a sync and the frame that follows it, which is a commit frame after a second, and that same group was damaged in
+//    addition.
 // 5. What is cut is copied to the quarantine when a whole header says that it was a frame. The file is shortened to its
 //    last frame, unless it could not be copied.
 // 6. The next id is above everything seen: frames kept, lost or cut, headers whose payload is damaged, segment headers,

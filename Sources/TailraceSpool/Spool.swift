@@ -127,8 +127,9 @@ package final class Spool: Sendable {
     /// - Returns: false when there was no room in that time.
     package func append(_ batch: RecordBatch, timeoutMilliseconds: Int?) throws(SpoolError) -> Bool {
         let size = try frames(for: batch)
+        var wakesWriter = false
         core.monitor.lock()
-        defer { core.monitor.unlock() }
+        defer { unlock(waking: wakesWriter) }
         if core.state.phase == .open, !hasRoom(size.length) {
             precondition(worker.hasThread, "who steps a spool appends with tryAppend")
             core.state.counters.appendWaits += 1
@@ -139,7 +140,13 @@ package final class Spool: Sendable {
             } while core.state.phase == .open && !hasRoom(size.length)
         }
         try enqueue(batch, size)
+        wakesWriter = core.takeWriterWaiting()
         return true
+    }
+
+    private func unlock(waking wakesWriter: Bool) {
+        core.monitor.unlock()
+        if wakesWriter { core.work.signal() }
     }
 
     /// As `append`, for inputs that must not wait. False when it would have to, when the spool is closed, or when the
@@ -155,14 +162,16 @@ package final class Spool: Sendable {
     /// As `append`, but false when it would have to wait. The batch is then, and when this throws, still the caller's.
     package func offer(_ batch: RecordBatch) throws(SpoolError) -> Bool {
         let size = try frames(for: batch)
+        var wakesWriter = false
         core.monitor.lock()
-        defer { core.monitor.unlock() }
+        defer { unlock(waking: wakesWriter) }
         guard core.state.phase == .open else { throw .closed }
         guard hasRoom(size.length) else {
             core.state.counters.appendRefusals += 1
             return false
         }
         try enqueue(batch, size)
+        wakesWriter = core.takeWriterWaiting()
         return true
     }
 
@@ -363,6 +372,5 @@ package final class Spool: Sendable {
         core.state.nextSequence += UInt64(batch.recordCount)
         core.state.counters.recordsAppended += UInt64(batch.recordCount)
         core.state.counters.batchesAppended += 1
-        core.wakeWriter()
     }
 }

@@ -118,6 +118,13 @@ final class SpoolCore: @unchecked Sendable {
 
     /// With the monitor locked: wakes the writer if it sleeps.
     func wakeWriter() {
-        if state.isWriterWaiting { work.signal() }
+        if takeWriterWaiting() { work.signal() }
+    }
+
+    /// With the monitor locked: whether the writer sleeps and is to be woken, once the monitor is free: woken before, it would
+    /// wait for it and have to be woken again.
+    func takeWriterWaiting() -> Bool {
+        defer { state.isWriterWaiting = false }
+        return state.isWriterWaiting
     }
 }

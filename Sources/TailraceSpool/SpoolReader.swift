@@ -99,7 +99,9 @@ package final class SpoolReader: @unchecked Sendable {
     /// Ends a wait in `waitForMore`, or the next one.
     package func wake() {
         isWoken.store(true, ordering: .relaxed)
-        core.monitor.withLock { core.commit.broadcast() }
+        // Who looked before this was stored sleeps by now.
+        core.monitor.withLock {}
+        core.commit.broadcast()
     }
 
     // MARK: - Segments

@@ -35,6 +35,8 @@ final class SpoolWriter {
     private var written = 0
     private var writtenBytes = 0
     private var unsyncedSince: UInt64?
+    /// Nothing behind the last frame tells yet that it is durable; when a commit frame shall.
+    private var markAt: UInt64?
     private var consecutiveFailures = 0
     private var retryAt: UInt64?
     /// Files that could not be removed yet, and the bytes that count for each.
@@ -81,7 +83,7 @@ final class SpoolWriter {
     // MARK: - What to do next
 
     private enum Work {
-        case write(mustSync: Bool), release(flush: UInt64?), close, abandoned
+        case write(mustSync: Bool), release(flush: UInt64?), mark, close, abandoned
         case wait(until: UInt64?)
     }
 
@@ -119,8 +121,10 @@ final class SpoolWriter {
         if pending.isEmpty {
             if closing { return .close }
             if flushing { return .release(flush: core.state.flushWanted) }
+            if let markAt, now >= markAt { return .mark }
         }
-        let deadline = min((mayTry ? (written > 0 ? syncDeadline : nil) : retryAt) ?? .max, removeAgainAt ?? .max)
+        let next = (mayTry ? (written > 0 ? syncDeadline : nil) : retryAt) ?? .max
+        let deadline = min(next, removeAgainAt ?? .max, pending.isEmpty ? markAt ?? .max : .max)
         return .wait(until: deadline == .max ? nil : deadline)
     }
 
@@ -132,6 +136,7 @@ final class SpoolWriter {
             finish()
             return false
         case .close:
+            writeCommitFrame()
             closeActive()
             finish()
             return false
@@ -139,8 +144,10 @@ final class SpoolWriter {
             recycleReleased()
             if let flush {
                 reclaimer.wait()
+                writeCommitFrame()
                 answerFlush(flush)
             }
+        case .mark: writeCommitFrame()
         case .write(let mustSync):
             do throws(Failure) {
                 try writePending(mustSync: mustSync)
@@ -203,6 +210,7 @@ final class SpoolWriter {
                 count += 1
             }
             let frames = pending[written..<(written + count)]
+            markAt = nil
             do throws(SpoolFileError) {
                 let done = try encoder.write(
                     frames, generation: active.generation, committed: core.monitor.withLock { core.state.committed },
@@ -246,22 +254,27 @@ final class SpoolWriter {
         core.state.segments[last].limit = active.offset
         core.state.counters.groups += 1
         core.state.counters.bytesCommitted += UInt64(writtenBytes)
-        let isIdle = core.state.queued == 0
-        core.commit.broadcast()
         core.monitor.unlock()
+        core.commit.broadcast()
         for batch in pending[..<written] { batch.batch.recycle() }
         pending.removeFirst(written)
         written = 0
         writtenBytes = 0
         unsyncedSince = nil
+        markAt = core.clocks.nanoseconds() + Self.markNanoseconds
         core.configuration.onCommit?(end)
-        if isIdle { writeCommitFrame(end) }
     }
 
-    /// Tells a later recovery that everything before is durable. A hint: it is overwritten by the next frame and its
-    /// failure does not matter.
-    private func writeCommitFrame(_ committed: UInt64) {
-        guard let active, active.offset + FrameHeader.size <= active.size else { return }
+    /// How long nothing is written before a commit frame is: the next frame tells the same.
+    private static var markNanoseconds: UInt64 { 1_000_000_000 }
+
+    /// Tells a later recovery that everything before is durable, where no later frame does. A hint: it is overwritten by the
+    /// next frame and its failure does not matter.
+    private func writeCommitFrame() {
+        guard markAt != nil else { return }
+        markAt = nil
+        guard let active, written == 0, active.offset + FrameHeader.size <= active.size else { return }
+        let committed = core.monitor.withLock { core.state.committed }
         let header = FrameHeader(
             kind: .commit, generation: active.generation, firstSequence: committed, committed: committed)
         withUnsafeTemporaryAllocation(byteCount: FrameHeader.size, alignment: 8) { bytes in
@@ -286,6 +299,7 @@ final class SpoolWriter {
     /// everything that is not durable goes to a new one.
     private func abandonActive() {
         guard let active else { return }
+        markAt = nil
         core.monitor.withLock {
             let last = core.state.segments.count - 1
             core.state.segments[last].isSealed = true

@@ -71,4 +71,31 @@ private final class HandService: Service {
         #expect(service.take().isEmpty)
         #expect(engine.bytes == 10 && engine.inFlight == 0 && engine.oldest(of: 0)?.tag == 2)
     }
+
+    @Test func whatWasTakenWakesNobodyWhoDoesNotAwaitIt() {
+        let service = HandService()
+        let wakes = Atomic<Int>(0)
+        let engine = LaneEngine<HandService, Int>(service: service, partitions: 3, window: 2) {
+            wakes.add(1, ordering: .relaxed)
+        }
+        let now = ContinuousClock.now
+        for partition in 0..<3 {
+            engine.append(.init(batch: "b", tag: 0, bytes: 1, records: 1), partition: partition, now: now)
+        }
+        #expect(!engine.hasWaiting && !engine.awaitCompletions(false))
+        let sent = service.take()
+        sent[0].completion(.accepted)
+        #expect(wakes.load(ordering: .relaxed) == 0)
+        // Who wants to sleep until it is woken learns what there is already.
+        #expect(engine.awaitCompletions(true))
+        sent[1].completion(.accepted)
+        #expect(wakes.load(ordering: .relaxed) == 1)
+        #expect(engine.awaitCompletions(false))
+        // Something must be done about it.
+        sent[2].completion(.retry(reason: "not now"))
+        #expect(wakes.load(ordering: .relaxed) == 2)
+        var settled: [Int] = []
+        engine.poll(now: now) { partition, _, _ in settled.append(partition) }
+        #expect(settled == [0, 1] && engine.hasWaiting && !engine.awaitCompletions(true))
+    }
 }

@@ -72,6 +72,43 @@ import Testing
         await drain.stop(within: .seconds(10))
     }
 
+    @Test func whatNobodyWaitsForIsHeardOfWithTheNextRecords() async throws {
+        let bench = try Workbench()
+        let hub = FakeHub(partitions: 1, answer: { _, _ in nil })
+        let drain = try bench.drain(hub) { $0.settleInterval = .seconds(3600) }
+        drain.start()
+        for index in 0..<3 {
+            try bench.append(["\(index)"], source: "p0/a")
+            // Each goes at once: the one before was heard of.
+            let sent = await hub.next()
+            #expect(sent.batch.records.map(\.sequence) == [UInt64(index)])
+            sent.answer(.accepted)
+        }
+        // The last one is asked for.
+        drain.finish(below: 3)
+        #expect(await drain.end())
+        #expect(drain.statistics.acknowledged == 3 && drain.statistics.balances)
+    }
+
+    @Test func whatNobodyWaitsForIsHeardOfInTheEnd() async throws {
+        let bench = try Workbench()
+        let hub = FakeHub(partitions: 1, answer: { _, _ in nil })
+        let drain = try bench.drain(hub)
+        drain.start()
+        try bench.append(["0"], source: "p0/a")
+        let sent = await hub.next()
+        while drain.statistics.inFlight == 0 { await Task.yield() }
+        sent.answer(.accepted)
+        await bench.floor.wait { $0 == 1 }
+        // Also when it was answered so late that it is waited for.
+        try bench.append(["1"], source: "p0/a")
+        let late = await hub.next()
+        try await Task.sleep(for: .milliseconds(50))
+        late.answer(.accepted)
+        await bench.floor.wait { $0 == 2 }
+        await drain.stop(within: .seconds(10))
+    }
+
     @Test func aBatchHoldsOneKey() async throws {
         let bench = try Workbench()
         for index in 0..<10 { try bench.append(["\(index)"], source: index < 5 ? "p0/a" : "p0/b") }

@@ -2,7 +2,8 @@ import Glibc
 
 /// What inotify tells: which names are to be looked at.
 extension FileTailEngine {
-    /// Takes what inotify has and looks at the names concerned; false when there was nothing.
+    /// Takes what inotify has and looks at the names concerned. False when the queue was empty and no name had to be looked at:
+    /// nothing was there, or nothing but writes to files that are known.
     func readEvents() -> Bool {
         guard let inotify else { return false }
         // A few reads before names are looked at: what is gone again by then costs nothing.
@@ -10,9 +11,12 @@ extension FileTailEngine {
         for _ in 0..<8 {
             guard inotify.read(take) else { break }
             any = true
+            if inotify.wasEmptied { break }
         }
-        if any { settleTouched() }
-        return any
+        guard any else { return false }
+        let looks = !touched.isEmpty
+        settleTouched()
+        return looks || !inotify.wasEmptied
     }
 
     private func take(_ event: Inotify.Event) {

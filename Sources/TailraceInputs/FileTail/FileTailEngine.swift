@@ -1,3 +1,4 @@
+import CTailrace
 import Glibc
 internal import Logging
 internal import TailraceSpool
@@ -175,14 +176,10 @@ final class FileTailEngine {
             flushPositions()
             shared.publish(currentStatistics, files: shared.wantsFiles ? fileStates() : nil)
             if shared.stops || isClosed { break }
-            if ready.isEmpty {
-                sleep(until: nextDue())
-            } else {
-                sleep(until: 0)
-            }
             // When little comes in many writes, let it gather; the first write after a pause is not held up.
-            let rest = begin + limits.gatherInterval.nanoseconds - Self.monotonic()
-            if rest > 0, bytes > 0, bytes < 65_536 { sleepUnlessWoken(rest) }
+            let gathered = bytes > 0 && bytes < 65_536 ? begin + gatherInterval(bytes) : 0
+            if ready.isEmpty || gathered == 0 { sleep(until: ready.isEmpty ? nextDue() : 0, forEvents: true) }
+            if gathered > Self.monotonic() { sleep(until: gathered, forEvents: false) }
         }
         for file in files.values { file.closeDescriptor() }
         flushAtEnd()
@@ -300,25 +297,28 @@ final class FileTailEngine {
         return due
     }
 
-    /// Sleeps until events, a wake, or the time; 0 = only takes note of wakes.
-    private func sleep(until due: Int64) {
-        let left = due == 0 ? 0 : max(0, due - Self.monotonic())
-        let milliseconds = Int32(clamping: (left + 999_999) / 1_000_000)
-        var descriptors = [
-            pollfd(fd: shared.wakes.descriptor, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: inotifyDescriptor, events: Int16(POLLIN), revents: 0),
-        ]
-        shared.mark.rest()
-        let count = Glibc.poll(&descriptors, 2, milliseconds)
-        shared.mark.work()
-        if count > 0, descriptors[0].revents != 0 { shared.wakes.drain() }
+    /// Bytes of a round.
+    private static let trickle = 4096
+
+    private func gatherInterval(_ bytes: Int) -> Int64 {
+        let interval =
+            bytes < Self.trickle ? min(limits.trickleInterval, limits.gatherInterval) : limits.gatherInterval
+        return interval.nanoseconds
     }
 
-    private func sleepUnlessWoken(_ nanoseconds: Int64) {
-        var descriptor = pollfd(fd: shared.wakes.descriptor, events: Int16(POLLIN), revents: 0)
+    /// Sleeps until a wake, the time, or events, if it is for these; 0 = only takes note of wakes.
+    private func sleep(until due: Int64, forEvents: Bool) {
+        let left = due == 0 ? 0 : max(0, due - Self.monotonic())
+        var descriptors = (
+            pollfd(fd: shared.wakes.descriptor, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: forEvents ? inotifyDescriptor : -1, events: Int16(POLLIN), revents: 0)
+        )
         shared.mark.rest()
-        _ = Glibc.poll(&descriptor, 1, Int32(clamping: (nanoseconds + 999_999) / 1_000_000))
+        let count = withUnsafeMutablePointer(to: &descriptors) {
+            $0.withMemoryRebound(to: pollfd.self, capacity: 2) { tailrace_poll($0, 2, left) }
+        }
         shared.mark.work()
+        if count > 0, descriptors.0.revents != 0 { shared.wakes.drain() }
     }
 
     private var inotifyDescriptor: Int32 { inotify?.descriptor ?? -1 }

@@ -17,6 +17,10 @@ final class Inotify {
 
     let descriptor: Int32
     private let buffer: UnsafeMutableRawBufferPointer
+    /// The last read has taken all that there was: there was room for one more, whatever its name.
+    private(set) var wasEmptied = true
+    /// Bytes.
+    private static let largestEvent = MemoryLayout<inotify_event>.size + Int(NAME_MAX) + 1
 
     /// Nil with errno set (EMFILE: `fs.inotify.max_user_instances`).
     init?() {
@@ -48,6 +52,7 @@ final class Inotify {
     /// Calls `body` for each event of one read; false when there was none.
     func read(_ body: (Event) -> Void) -> Bool {
         let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+        wasEmptied = count <= buffer.count - Self.largestEvent
         guard count > 0 else { return false }
         let header = MemoryLayout<inotify_event>.size
         var index = 0
