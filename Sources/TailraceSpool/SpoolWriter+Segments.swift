@@ -65,6 +65,8 @@ extension SpoolWriter {
     private func prepareFile(named name: String, size: Int) throws(SpoolFileError) -> SpoolFile {
         // A spare must be exactly as large: only segments of the usual size become spares.
         if let index = spares.firstIndex(where: { $0.size == size }) {
+            // Before, a power cut might bring its old name back beside the new one, and two segments would be one file.
+            try settle()
             let spare = spares.remove(at: index)
             core.monitor.withLock { core.state.spareBytes -= spare.size }
             let spareName = SegmentName.spare(spare.generation)
@@ -150,15 +152,19 @@ extension SpoolWriter {
     /// Makes the last removal durable. False when that fails: nothing may go before it is done.
     @discardableResult
     private func settleRemovals() -> Bool {
-        guard !areRemovalsSettled, core.sync != .never else { return true }
         do throws(SpoolFileError) {
-            try core.directory.sync()
-            areRemovalsSettled = true
+            try settle()
+            return true
         } catch {
             tellRemovalFailing(error)
             return false
         }
-        return true
+    }
+
+    private func settle() throws(SpoolFileError) {
+        guard !areRemovalsSettled, core.sync != .never else { return }
+        try core.directory.sync()
+        areRemovalsSettled = true
     }
 
     /// The oldest segment, when nobody needs it: from now on no reader takes it for one. Until its file is gone its bytes

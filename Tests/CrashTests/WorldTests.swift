@@ -45,6 +45,9 @@ import World
         // A segment was begun and removed while the directory could not be synced; it came back in a power cut after the next
         // process had made records durable in its place.
         640_254_772_430, 640_254_782_652,
+        // The directory could not be synced after a segment had become a spare, which became a segment; a power cut brought the
+        // old name back beside the new one: two segments in one file.
+        900_000_057_337,
     ]
 
     @Test(arguments: foundInStorms) func stormsThatOnceWentWrongGoRight(_ seed: UInt64) {

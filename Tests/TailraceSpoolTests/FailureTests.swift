@@ -187,6 +187,38 @@ final class Faults: Sendable {
         spool.close()
     }
 
+    /// While a power cut may bring a removed segment's name back, its file becomes no other segment: both would be one.
+    @Test func aSpareIsNotWrittenBeforeItsOldNameIsGoneForGood() throws {
+        let directory = TemporaryDirectory()
+        let faults = Faults()
+        var settings = configuration(directory, segment: 4 << 10)
+        settings.spareLimit = 1
+        settings.environment.disk = FaultyDisk(faults.hook)
+        let spool = try openSpool(settings)
+        func append(_ number: Int) throws {
+            try spool.append(batch([[UInt8](repeating: 7, count: 1000)], position: "\(number)"))
+        }
+        for number in 0..<20 {
+            try append(number)
+            #expect(spool.flush())
+            if number == 6 { spool.release(below: spool.committed) }
+        }
+        #expect(spool.statistics().segmentsRecycled == 1 && spool.statistics().spares == 0)
+        faults.set { _, operation, path in operation == .syncDirectory && path.hasSuffix("/spool") ? EIO : 0 }
+        spool.release(below: spool.committed)
+        while spool.statistics().cleanupFailures == 0 { usleep(500) }
+        let spares = names(settings.directory, suffix: ".spare")
+        #expect(spares.count == 1)
+        // More than the last segment has room for.
+        for number in 20..<24 { try append(number) }
+        while spool.statistics().trouble == nil { usleep(500) }
+        #expect(names(settings.directory, suffix: ".spare") == spares)
+        faults.clear()
+        #expect(spool.flush())
+        #expect(try readAll(spool).map(\.id).suffix(4) == [20, 21, 22, 23])
+        spool.close()
+    }
+
     /// One life of a spool: appends, releases, and closes.
     private func scenario(_ settings: SpoolConfiguration, committed: inout UInt64) throws {
         let spool = try openSpool(settings)
