@@ -12,4 +12,12 @@ package protocol BatchSink: AnyObject, Sendable {
     /// Passes a batch on. It may hold no records and only a position. Waits while the spool is full; ownership passes
     /// in every case. False when the sink is closed: the batch is lost with its position, the input ends.
     func append(_ batch: RecordBatch) -> Bool
+
+    /// About how many bytes were passed on and stored, and are delivered yet to be.
+    var backlog: Int { get }
+}
+
+extension BatchSink {
+    /// Nobody knows.
+    package var backlog: Int { 0 }
 }

@@ -21,4 +21,6 @@ final class MarkedSink: BatchSink {
         defer { mark.work() }
         return sink.append(batch)
     }
+
+    var backlog: Int { sink.backlog }
 }

@@ -225,6 +225,9 @@ package final class Spool: Sendable {
         }
     }
 
+    /// About how many durable bytes some output has not acknowledged yet.
+    package var unreleasedBytes: Int { core.monitor.withLock { core.state.unreleasedBytes } }
+
     /// Retention, for a log that nobody acknowledges: lets the oldest segments go until one more fits below
     /// `maximumSize`. Called after each commit it keeps writers from ever waiting for room, and the same few files in use.
     package func releaseOldest() {

@@ -48,6 +48,18 @@ struct SpoolState {
     var queued: Int { queue.count - queueHead }
     var bytesOnDisk: Int { segments.reduce(spareBytes) { $0 + $1.size } }
     var firstSequence: UInt64 { segments.first?.first ?? committed }
+    /// Bytes that some output has not acknowledged yet, as if all records of a segment were of the same length.
+    var unreleasedBytes: Int {
+        var bytes = 0
+        for segment in segments.reversed() {
+            guard segment.end > released else { break }
+            // Nothing but positions.
+            guard segment.end > segment.first else { continue }
+            let share = Double(segment.end - max(released, segment.first)) / Double(segment.end - segment.first)
+            bytes += Int(share * Double(segment.limit))
+        }
+        return bytes
+    }
     /// Records below had their segments removed.
     var removedEnd: UInt64 { segments.first?.previousEnd ?? committed }
 

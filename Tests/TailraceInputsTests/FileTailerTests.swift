@@ -22,6 +22,43 @@ import Testing
         #expect(running.tailer.statistics.records == 4)
     }
 
+    /// While more waits for the outputs than the spool's few files hold, what lies there is read at a pace, and none of it is lost.
+    @Test func aBacklogSetsThePaceForWhatLiesThere() throws {
+        let directory = TemporaryDirectory()
+        let sink = FakeSink()
+        sink.backlog = 2000
+        let line = String(repeating: "x", count: 999) + "\n"
+        write(String(repeating: line, count: 2000), to: directory("a.log"))
+        var limits = FileTailLimits.test
+        limits.paceAbove = 1999
+        limits.pacedRate = 4_000_000
+        limits.longestPace = .seconds(1)
+        let begin = ContinuousClock.now
+        let running = try RunningTailer([input(directory("a.log"))], sink, limits: limits)
+        #expect(sink.wait { $0.lineCount == 2000 })
+        // The last round is not waited for: a round is a block of 256 KiB.
+        #expect(ContinuousClock.now - begin >= .seconds((2_000_000 - 2 * 262_144) / 4_000_000.0))
+        // What comes by and by comes at once, as does everything when the backlog is gone: nothing but a deadline tells.
+        write("little\n", to: directory("a.log"))
+        #expect(sink.wait { $0.lineCount == 2001 })
+        running.stop()
+    }
+
+    /// No pause is longer than its limit, whatever the pace.
+    @Test func aPaceHoldsNewLinesUpNoLongerThanItsLimit() throws {
+        let directory = TemporaryDirectory()
+        let sink = FakeSink()
+        sink.backlog = 1
+        write(String(repeating: String(repeating: "x", count: 999) + "\n", count: 1000), to: directory("a.log"))
+        var limits = FileTailLimits.test
+        limits.paceAbove = 0
+        limits.pacedRate = 1
+        limits.longestPace = .milliseconds(5)
+        let running = try RunningTailer([input(directory("a.log"))], sink, limits: limits)
+        #expect(sink.wait { $0.lineCount == 1000 })
+        running.stop()
+    }
+
     @Test func everyByteComesAsItIs() throws {
         let directory = TemporaryDirectory()
         let sink = FakeSink()

@@ -31,6 +31,7 @@ final class FakeSink: BatchSink {
         var isHeld = false
         var isBlocked = false
         var isWaiting = false
+        var backlog = 0
         var maximumBatchBytes = 0
         var interlude: (@Sendable () -> Void)?
     }
@@ -106,6 +107,11 @@ final class FakeSink: BatchSink {
     var isWaiting: Bool { state.withLock { $0.isWaiting } }
     /// What happens while the next batch is waited for.
     func beforeNextTake(_ body: @escaping @Sendable () -> Void) { state.withLock { $0.interlude = body } }
+    /// What the outputs have yet to deliver, as the spool tells it.
+    var backlog: Int {
+        get { state.withLock { $0.backlog } }
+        set { state.withLock { $0.backlog = newValue } }
+    }
     func hold(_ isHeld: Bool) { state.withLock { $0.isHeld = isHeld } }
 
     var positions: [SourceKey: [UInt8]] { state.withLock { $0.positions } }

@@ -51,6 +51,22 @@ func diskUsage(_ directory: String) -> Int {
         #expect(statistics.segmentsRecycled > 5)
     }
 
+    @Test func whatIsNotReleasedIsToldInBytes() {
+        func segment(_ ids: Range<UInt64>, _ bytes: Int) -> SegmentInfo {
+            SegmentInfo(
+                generation: 1, previousEnd: ids.lowerBound, first: ids.lowerBound, end: ids.upperBound, limit: bytes,
+                size: 1000, isSealed: true)
+        }
+        // The last one was just begun.
+        let segments = [segment(0..<10, 1000), segment(10..<30, 800), segment(30..<30, 160)]
+        for (released, bytes) in [(0, 1800), (5, 1300), (10, 800), (25, 200), (30, 0)] {
+            let state = SpoolState(
+                nextSequence: 30, committed: 30, released: UInt64(released), segments: segments, positions: [:],
+                positionBytes: 0)
+            #expect(state.unreleasedBytes == bytes)
+        }
+    }
+
     @Test func limitsChangeWhileItRuns() throws {
         let directory = TemporaryDirectory()
         var settings = configuration(directory, segment: 64 << 10, maximum: 256 << 10)

@@ -94,6 +94,12 @@ public final class Child {
         return sum
     }
 
+    /// It is no more, though nobody has waited for it.
+    public var hasEnded: Bool {
+        var information = siginfo_t()
+        return waitid(P_PID, id_t(pid), &information, WEXITED | WNOHANG | WNOWAIT) != 0 || information.si_signo != 0
+    }
+
     @discardableResult
     public func end(_ signal: Int32 = SIGTERM) -> Int32 {
         kill(pid, signal)

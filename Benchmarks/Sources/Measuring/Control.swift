@@ -30,7 +30,7 @@ public struct Control {
         while true {
             let status = status()
             if isWanted(status) { return (seconds(), status) }
-            if kill(agent.pid, 0) != 0 || seconds() - begin > 600 { fail("wait for the agent: \(status)", 0) }
+            if agent.hasEnded || seconds() - begin > 600 { fail("wait for the agent: \(status)", 0) }
             usleep(20_000)
         }
     }

@@ -107,7 +107,7 @@ struct Backlog {
         var added = AddedLines(file: file, rate: rate, base: spooled.status.committed)
         var first: (time: Double, acknowledged: Int)?
         while true {
-            guard kill(agent.pid, 0) == 0, seconds() - back < 600 else { fail("send the backlog", 0) }
+            guard !agent.hasEnded, seconds() - back < 600 else { fail("send the backlog", 0) }
             added.write(seconds())
             let status = control.status()
             let now = seconds()

@@ -91,7 +91,7 @@ struct Recovery {
     private static func awaitSpool(_ lines: Int, binary: String, configuration: String, agent: Child) {
         let begin = seconds()
         while (number("committed", in: status(binary, configuration)) ?? 0) < lines {
-            if kill(agent.pid, 0) != 0 || seconds() - begin > 600 { fail("fill the spool", 0) }
+            if agent.hasEnded || seconds() - begin > 600 { fail("fill the spool", 0) }
             usleep(200_000)
         }
     }

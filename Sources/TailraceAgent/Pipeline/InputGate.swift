@@ -28,4 +28,6 @@ final class InputGate: BatchSink {
     func append(_ batch: RecordBatch) -> Bool {
         sink.append(batch, slice: Self.slice) { self.isClosed.load(ordering: .relaxed) }
     }
+
+    var backlog: Int { sink.backlog }
 }

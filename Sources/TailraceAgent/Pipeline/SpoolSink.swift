@@ -72,6 +72,8 @@ package final class SpoolSink: BatchSink {
 
     package func append(_ batch: RecordBatch) -> Bool { append(batch, slice: nil) { false } }
 
+    package var backlog: Int { spool.unreleasedBytes }
+
     /// - Parameters:
     ///   - slice: milliseconds; after so long, and again, it is asked whether the input's own way is closed.
     ///   - isRefused: the input's own way is closed.

@@ -49,6 +49,14 @@ package struct FileTailLimits: Sendable {
     /// The same while a round finds less than `FileTailEngine.trickle`. Each round costs a sync and a batch to each output, so
     /// half the interval costs twice the processor; of 1,000 lines a second this one has half acknowledged within 2 ms.
     package var trickleInterval: Duration = .microseconds(2200)
+    /// Bytes that wait in the spool for an output, beyond which files that have much to read are read no faster than
+    /// `pacedRate`: what is delivered while a spool's files are few is written into the same few again and again, which costs a
+    /// fraction of what new ones cost. What comes in little is not held up.
+    package var paceAbove = 48 << 20
+    /// Bytes a second, of all files together: more than logs are written at, so that pacing only defers what lies there already.
+    package var pacedRate = 100_000_000
+    /// The longest pause for that: new lines of all files wait for it.
+    package var longestPace: Duration = .milliseconds(40)
     /// File descriptors kept open; the ones longest idle are closed first.
     package var maximumOpenFiles = 512
     /// Files whose position is kept although they cannot be found; the oldest are forgotten first.

@@ -176,10 +176,10 @@ final class FileTailEngine {
             flushPositions()
             shared.publish(currentStatistics, files: shared.wantsFiles ? fileStates() : nil)
             if shared.stops || isClosed { break }
-            // When little comes in many writes, let it gather; the first write after a pause is not held up.
-            let gathered = bytes > 0 && bytes < 65_536 ? begin + gatherInterval(bytes) : 0
-            if ready.isEmpty || gathered == 0 { sleep(until: ready.isEmpty ? nextDue() : 0, forEvents: true) }
-            if gathered > Self.monotonic() { sleep(until: gathered, forEvents: false) }
+            let next = bytes > 0 ? begin + interval(after: bytes) : 0
+            // The first write after a pause is not held up.
+            if ready.isEmpty || next <= begin { sleep(until: ready.isEmpty ? nextDue() : 0, forEvents: true) }
+            if next > Self.monotonic() { sleep(until: next, forEvents: false) }
         }
         for file in files.values { file.closeDescriptor() }
         flushAtEnd()
@@ -299,11 +299,15 @@ final class FileTailEngine {
 
     /// Bytes of a round.
     private static let trickle = 4096
+    private static let plenty = 65_536
 
-    private func gatherInterval(_ bytes: Int) -> Int64 {
-        let interval =
-            bytes < Self.trickle ? min(limits.trickleInterval, limits.gatherInterval) : limits.gatherInterval
-        return interval.nanoseconds
+    /// Between the beginnings of a round that passed on so many bytes and the next. When little comes in many writes, it
+    /// gathers; when much lies there, the spool's files need not be more than a few.
+    private func interval(after bytes: Int) -> Int64 {
+        if bytes < Self.trickle { return min(limits.trickleInterval, limits.gatherInterval).nanoseconds }
+        if bytes < Self.plenty { return limits.gatherInterval.nanoseconds }
+        guard sink.backlog > limits.paceAbove else { return 0 }
+        return min(limits.longestPace.nanoseconds, Int64(Double(bytes) / Double(limits.pacedRate) * 1e9))
     }
 
     /// Sleeps until a wake, the time, or events, if it is for these; 0 = only takes note of wakes.
