@@ -1,7 +1,7 @@
 // An agent with a large backlog that is killed: how long after its next start the service acknowledges the first record, and
 // how much memory it takes, then and while the backlog is sent.
 //
-//     recovery TAILRACE [--gibibytes 10] [--rounds 3] [--seconds 20] [--directory DIR]
+//     recovery TAILRACE [--gibibytes 10] [--rounds 3] [--seconds 8] [--directory DIR]
 import Glibc
 import Measurements
 import Measuring
@@ -50,7 +50,7 @@ struct Recovery {
             first.append(seconds() - begin)
             peak.append(agent.peakMiB)
             let start = seconds()
-            sleep(UInt32(max(1, options.number("seconds", 20))))
+            sleep(UInt32(max(1, options.number("seconds", 8))))
             let sent = (acknowledgedByOutput(binary, configuration) ?? count) - count
             rates.append(Double(sent * length) / 1e6 / (seconds() - start))
             later.append(agent.peakMiB)
