@@ -48,7 +48,7 @@ package struct FileTailLimits: Sendable {
     package var gatherInterval: Duration = .milliseconds(4)
     /// The same while a round finds less than `FileTailEngine.trickle`. Each round costs a sync and a batch to each output, so
     /// half the interval costs twice the processor; of 1,000 lines a second this one has half acknowledged within 2 ms.
-    package var trickleInterval: Duration = .microseconds(2200)
+    package var trickleInterval: Duration = .milliseconds(2)
     /// Bytes that wait in the spool for an output, beyond which files that have much to read are read no faster than
     /// `pacedRate`: what is delivered while a spool's files are few is written into the same few again and again, which costs a
     /// fraction of what new ones cost. What comes in little is not held up.
