@@ -135,6 +135,33 @@ import Testing
         }
     }
 
+    private final class Remains: @unchecked Sendable {
+        weak var connection: AMQPClientConnection?
+        weak var session: AMQPClientSession?
+        weak var sender: AMQPSender?
+        var isGone: Bool { connection == nil && session == nil && sender == nil }
+    }
+
+    /// An agent that connects again a thousand times a day has no more in memory for it.
+    @Test(arguments: [false, true]) func aConnectionThatIsOverLeavesNothingInMemory(_ isDropped: Bool) async throws {
+        try await withHub { hub in
+            let remains = Remains()
+            func use() async throws {
+                let client = try await HubClient.authorized(hub)
+                remains.connection = client.connection
+                remains.session = client.session
+                remains.sender = try await client.attachSender("logs")
+                if isDropped { client.connection.drop() } else { client.connection.close() }
+                _ = try await client.connection.closeFuture.get()
+            }
+            try await use()
+            for _ in 0..<5000 where !remains.isGone { try await Task.sleep(for: .milliseconds(1)) }
+            #expect(remains.connection == nil)
+            #expect(remains.session == nil)
+            #expect(remains.sender == nil)
+        }
+    }
+
     @Test func linksAreDetachedWhenTheirClaimEnds() async throws {
         try await withHub { hub in
             let client = try await HubClient(hub)

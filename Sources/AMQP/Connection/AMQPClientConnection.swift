@@ -57,9 +57,9 @@ package final class AMQPClientConnection: AMQPConnectionDelegate, @unchecked Sen
             guard let id = self.handler?.beginSession(configuration) else {
                 return self.eventLoop.makeFailedFuture(self.unavailable(.connection, "no channel is left"))
             }
-            let session = AMQPClientSession(id: id, connection: self)
-            self.sessions[id] = session
-            return session.begun.futureResult
+            let begun = self.eventLoop.makePromise(of: AMQPClientSession.self)
+            self.sessions[id] = AMQPClientSession(id: id, connection: self, begun: begun)
+            return begun.futureResult
         }
     }
 
@@ -107,7 +107,7 @@ package final class AMQPClientConnection: AMQPConnectionDelegate, @unchecked Sen
         case .closed(let termination): finish(termination)
         case .sessionBegun(let id, _, let byPeer):
             // A client serves nobody: a session that the peer begins stays empty.
-            if !byPeer, let session = sessions[id] { session.begun.succeed(session) }
+            if !byPeer { sessions[id]?.began() }
         case .sessionEnded(let id, let termination):
             guard let session = sessions.removeValue(forKey: id) else { return }
             session.ended(termination)
@@ -138,13 +138,14 @@ package final class AMQPClientSession: @unchecked Sendable {
     package let connection: AMQPClientConnection
     /// Told once, when the session is over.
     package var closeFuture: EventLoopFuture<AMQPTermination> { closePromise.futureResult }
-    let begun: EventLoopPromise<AMQPClientSession>
+    /// Until it has begun: a promise that was kept holds the session, so the session must let go of it.
+    private var begun: EventLoopPromise<AMQPClientSession>?
     private let closePromise: EventLoopPromise<AMQPTermination>
 
-    init(id: SessionID, connection: AMQPClientConnection) {
+    init(id: SessionID, connection: AMQPClientConnection, begun: EventLoopPromise<AMQPClientSession>) {
         self.id = id
         self.connection = connection
-        begun = connection.eventLoop.makePromise()
+        self.begun = begun
         closePromise = connection.eventLoop.makePromise()
     }
 
@@ -188,8 +189,10 @@ package final class AMQPClientSession: @unchecked Sendable {
             .session, "the session is over, has no handle left, or already has a link named \(attach.name)")
     }
 
+    func began() { begun.take()?.succeed(self) }
+
     func ended(_ termination: AMQPTermination) {
-        begun.fail(termination)
+        begun.take()?.fail(termination)
         closePromise.succeed(termination)
     }
 }
