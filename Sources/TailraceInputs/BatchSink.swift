@@ -13,7 +13,7 @@ package protocol BatchSink: AnyObject, Sendable {
     /// in every case. False when the sink is closed: the batch is lost with its position, the input ends.
     func append(_ batch: RecordBatch) -> Bool
 
-    /// About how many bytes were passed on and stored, and are delivered yet to be.
+    /// About how many bytes were passed on and stored, but not delivered yet.
     var backlog: Int { get }
 }
 
