@@ -38,7 +38,7 @@ import Testing
         #expect(sink.wait { $0.lineCount == 2000 })
         // The last round is not waited for: a round is a block of 256 KiB.
         #expect(ContinuousClock.now - begin >= .seconds((2_000_000 - 2 * 262_144) / 4_000_000.0))
-        // What comes by and by comes at once, as does everything when the backlog is gone: nothing but a deadline tells.
+        // What comes by and by comes all the same.
         write("little\n", to: directory("a.log"))
         #expect(sink.wait { $0.lineCount == 2001 })
         running.stop()

@@ -127,6 +127,15 @@ final class Faults: Sendable {
         #expect(try readAll(spool).count == 120)
     }
 
+    private func kilobyte(_ number: Int) -> RecordBatch {
+        batch([[UInt8](repeating: 7, count: 1000)], position: "\(number)")
+    }
+
+    private func store(_ number: Int, in spool: Spool) throws {
+        try spool.append(kilobyte(number))
+        #expect(spool.flush())
+    }
+
     /// Some of a spool's acknowledged segments cannot be removed: those behind them stay too, or the next start would take
     /// what is missing between for lost. They go when they can.
     @Test(arguments: [0, 4]) func noSegmentGoesBeforeAnOlderOne(_ spareLimit: Int) throws {
@@ -136,10 +145,7 @@ final class Faults: Sendable {
         settings.spareLimit = spareLimit
         settings.environment.disk = FaultyDisk(faults.hook)
         var spool = try openSpool(settings)
-        for number in 0..<20 {
-            try spool.append(batch([[UInt8](repeating: 7, count: 1000)], position: "\(number)"))
-            #expect(spool.flush())
-        }
+        for number in 0..<20 { try store(number, in: spool) }
         #expect(spool.statistics().segments > 4)
         let stuck = SegmentName.digits(2)
         faults.set { _, operation, path in
@@ -173,10 +179,7 @@ final class Faults: Sendable {
         settings.spareLimit = 0
         settings.environment.disk = FaultyDisk(faults.hook)
         let spool = try openSpool(settings)
-        for number in 0..<20 {
-            try spool.append(batch([[UInt8](repeating: 7, count: 1000)], position: "\(number)"))
-            #expect(spool.flush())
-        }
+        for number in 0..<20 { try store(number, in: spool) }
         let before = spool.statistics().segments
         faults.set { _, operation, path in operation == .syncDirectory ? EIO : 0 }
         spool.release(below: spool.committed)
@@ -195,12 +198,8 @@ final class Faults: Sendable {
         settings.spareLimit = 1
         settings.environment.disk = FaultyDisk(faults.hook)
         let spool = try openSpool(settings)
-        func append(_ number: Int) throws {
-            try spool.append(batch([[UInt8](repeating: 7, count: 1000)], position: "\(number)"))
-        }
         for number in 0..<20 {
-            try append(number)
-            #expect(spool.flush())
+            try store(number, in: spool)
             if number == 6 { spool.release(below: spool.committed) }
         }
         #expect(spool.statistics().segmentsRecycled == 1 && spool.statistics().spares == 0)
@@ -210,7 +209,7 @@ final class Faults: Sendable {
         let spares = names(settings.directory, suffix: ".spare")
         #expect(spares.count == 1)
         // More than the last segment has room for.
-        for number in 20..<24 { try append(number) }
+        for number in 20..<24 { try spool.append(kilobyte(number)) }
         while spool.statistics().trouble == nil { usleep(500) }
         #expect(names(settings.directory, suffix: ".spare") == spares)
         faults.clear()

@@ -51,7 +51,7 @@ package struct FileTailLimits: Sendable {
     package var trickleInterval: Duration = .milliseconds(2)
     /// Bytes that wait in the spool for an output, beyond which files that have much to read are read no faster than
     /// `pacedRate`: what is delivered while a spool's files are few is written into the same few again and again, which costs a
-    /// fraction of what new ones cost. What comes in little is not held up.
+    /// fraction of what new ones cost. A round that brings little is followed by no pause for it.
     package var paceAbove = 48 << 20
     /// Bytes a second, of all files together: more than logs are written at, so that pacing only defers what lies there already.
     package var pacedRate = 100_000_000
