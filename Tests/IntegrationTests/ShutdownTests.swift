@@ -67,7 +67,7 @@ import Testing
         let agent = try AgentProcess(directory, output: server.output)
         try agent.log(Array("one\n".utf8))
         _ = try await agent.status { $0.acknowledged(1) }
-        server.process.signal(SIGSTOP)
+        server.process.hold()
         try agent.log(Array("two\n".utf8))
         _ = try await agent.status { $0.number("in_flight", in: "outputs") == 1 }
         return (agent, server)

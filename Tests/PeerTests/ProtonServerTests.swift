@@ -248,7 +248,7 @@ struct ProtonServerTests {
         let server = try await ProtonServer()
         let client = try await PeerClient(port: server.port, idleTimeOut: 500)
         let sender = try await client.sender("few")
-        server.child.signal(SIGSTOP)
+        server.child.hold()
         let termination = try await client.connection.closeFuture.get()
         #expect(termination.scope == .connection && termination.origin == .local)
         #expect(termination.error?.condition == "amqp:connection:forced")

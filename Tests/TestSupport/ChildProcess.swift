@@ -69,6 +69,15 @@ public final class ChildProcess: @unchecked Sendable {
         if exit == nil { Glibc.kill(identifier, number) }
     }
 
+    /// Stops it (SIGSTOP), and returns when it stands still: only one of its threads takes the signal, and the others go on until
+    /// that one gets its turn.
+    public func hold() {
+        guard exit == nil, Glibc.kill(identifier, SIGSTOP) == 0 else { return }
+        var information = siginfo_t()
+        // Stopped or ended; what has ended is left for `wait`.
+        while waitid(P_PID, id_t(identifier), &information, WSTOPPED | WEXITED | WNOWAIT) < 0, errno == EINTR {}
+    }
+
     /// Blocks until it has ended.
     @discardableResult
     public func wait() -> Exit {
