@@ -50,6 +50,8 @@ public final class PulsarClient: Sendable {
         self.options = options
         self.eventLoopGroup = eventLoopGroup
         self.logger = logger
+        var authentication = authentication
+        authentication.executor = options.environment.executor
         source = try ConnectionSource(self.serviceURL, options, authentication, eventLoopGroup, logger)
     }
 

@@ -77,10 +77,14 @@ package protocol BatchEncoder {
 
     /// Takes the storage of a batch that the service has done with, to be used again.
     mutating func reuse(_ batch: Batch)
+
+    /// Frees storage that waits to be used again. Called between batches, when there was nothing to encode for a while.
+    mutating func releaseStorage()
 }
 
 extension BatchEncoder {
     package mutating func pass(_ run: RecordRun, _ header: Header) {}
+    package mutating func releaseStorage() {}
 }
 
 /// One record as an encoder sees it: views, valid during the call that they were given to.

@@ -145,6 +145,12 @@ package final class Drain<D: Destination>: Sendable {
         parts.wake()
     }
 
+    /// Has it free what only makes it faster, unless it is at work: for when there was nothing to do for a while.
+    package func releaseMemory() {
+        parts.control.releaseMemory()
+        parts.wake()
+    }
+
     /// Waits for the end of a drain that was started. True when it has come to what `finish` told it.
     package func end() async -> Bool {
         await parts.control.waitForEnd()
@@ -253,6 +259,7 @@ final class DrainControl: Sendable {
         var isFinished = false
         var stop: Stop?
         var finish: UInt64?
+        var releasesMemory = false
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
     private let state = Mutex(State())
@@ -270,6 +277,15 @@ final class DrainControl: Sendable {
             case (.within(let old)?, .within(let new)): state.stop = .within(min(old, new))
             default: state.stop = stop
             }
+        }
+    }
+
+    func releaseMemory() { state.withLock { $0.releasesMemory = true } }
+    /// Whether that was asked for since the last call.
+    func takeRelease() -> Bool {
+        state.withLock { state in
+            defer { state.releasesMemory = false }
+            return state.releasesMemory
         }
     }
 

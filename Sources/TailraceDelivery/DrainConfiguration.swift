@@ -38,7 +38,7 @@ package struct DrainConfiguration: Sendable {
     /// itself.
     package var settleInterval = Duration.milliseconds(10)
     /// Sources whose routing is remembered.
-    package var routeLimit = 4096
+    package var routeLimit = 1024
     /// How long to wait before reading again after the spool could not be read.
     package var readRetryInterval = Duration.seconds(1)
     /// Where the jitter of retries comes from.

@@ -140,6 +140,7 @@ final class DrainLoop<D: Destination> {
         let forMore = frame == nil && readAgainAt == nil && !isPastEnd
         if frame == nil { _ = stall.note(.idle, now) }
         sealIdleLanes(now)
+        if parts.control.takeRelease(), frame == nil, open.records == 0 { releaseMemory() }
         publish()
         sweepAt = nil
         if let readingEnd, statistics.floor >= readingEnd {
@@ -150,6 +151,11 @@ final class DrainLoop<D: Destination> {
         if engine.awaitCompletions(settlesBy == nil) { return .again }
         let deadline = deadline(now)
         return .wait(until: settlesBy.map { min($0, deadline) } ?? deadline, forMore: forMore)
+    }
+
+    private func releaseMemory() {
+        routes.removeAll()
+        open.releaseStorage()
     }
 
     /// Until when the end of what is in flight need not be heard of: the next records wake us anyway, which a trickle has soon.

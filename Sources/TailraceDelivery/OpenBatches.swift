@@ -99,4 +99,9 @@ struct OpenBatches<Encoder: BatchEncoder> {
     }
 
     mutating func reuse(_ batch: Encoder.Batch, _ partition: Int) { encoders[partition].reuse(batch) }
+
+    /// For when there is no batch.
+    mutating func releaseStorage() {
+        for partition in encoders.indices { encoders[partition].releaseStorage() }
+    }
 }

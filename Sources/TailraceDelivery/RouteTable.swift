@@ -60,6 +60,11 @@ struct RouteTable<Header> {
         return route
     }
 
+    mutating func removeAll() {
+        routes = [:]
+        last = nil
+    }
+
     /// The route of a context that was seen lately.
     func known(_ context: UnsafeRawBufferPointer) -> Route<Header>? {
         if let last, last.has(context) { return last }

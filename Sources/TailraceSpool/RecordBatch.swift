@@ -246,6 +246,17 @@ package final class BatchPool: Sendable {
         return make ? RecordBatch(capacity: blockCapacity, pool: self) : batch
     }
 
+    /// Frees the batches that are not in use.
+    package func removeIdle() {
+        let idle = state.withLock { state in
+            defer { state.idle = [] }
+            state.made -= state.idle.count
+            return state.idle
+        }
+        // Freed here, with the lock given back.
+        _ = idle
+    }
+
     fileprivate func putBack(_ batch: RecordBatch) {
         state.withLock { $0.idle.append(batch) }
     }

@@ -4,7 +4,7 @@ import Glibc
 import Logging
 import TailraceAgent
 
-struct Run: AsyncParsableCommand {
+struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Runs the agent until SIGTERM or SIGINT, then stops in order.")
 
@@ -17,7 +17,7 @@ struct Run: AsyncParsableCommand {
         guard Logger.Level(logLevel) != nil else { throw ValidationError("unknown log level \"\(logLevel)\"") }
     }
 
-    func run() async throws {
+    func run() throws {
         tailrace_tune_memory()
         tailrace_hide_memory()
         signal(SIGPIPE, SIG_IGN)
@@ -28,6 +28,6 @@ struct Run: AsyncParsableCommand {
         let logger = Logger(label: "tailrace") { StandardErrorLog(label: $0, level: level, shared: shared) }
         for warning in configuration.warnings { logger.warning("\(warning)") }
         defer { shared.tellRepetitions(isEnd: true) }
-        try await Agent(configuration, logger: logger).run(obeying: signals) { shared.tellRepetitions() }
+        try Agent(configuration, logger: logger).run(obeying: signals) { shared.tellRepetitions() }
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Dispatch
 import Glibc
 import TailraceAgent
 
@@ -16,19 +17,31 @@ struct Tailrace: ParsableCommand {
             Demo.self, Hub.self,
         ])
 
-    static func main() async {
+    static func main() {
         // Before anything else: anybody on this machine may read a command line.
         ProcessTitle.hide(["--connection-string", "--sas-key"])
         do {
             var command = try parseAsRoot()
-            if var command = command as? any AsyncParsableCommand {
-                try await command.run()
-            } else {
-                try command.run()
-            }
+            if let command = command as? any AsyncParsableCommand { begin(command) }
+            try command.run()
         } catch {
             finish(error)
         }
+    }
+
+    /// Not by an asynchronous `main`: that would begin libdispatch for each command, and the agent, which runs for months, is
+    /// better off without (`TaskThread`).
+    private static func begin(_ command: any AsyncParsableCommand) -> Never {
+        nonisolated(unsafe) var command = command
+        Task {
+            do {
+                try await command.run()
+            } catch {
+                finish(error)
+            }
+            Glibc.exit(0)
+        }
+        dispatchMain()
     }
 
     /// Tells the error and ends the process with its code.

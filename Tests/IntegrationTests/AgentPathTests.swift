@@ -64,6 +64,7 @@ import Testing
         for section in ["inputs", "outputs"] { #expect(status.number("unexplained", in: section) == 0, "\(status)") }
         #expect(status.number("lag_bytes", in: "inputs") == 0)
         #expect(status.text.contains("\"state\":\"connected\""))
+        #expect(!ThreadNames.tellOfDispatch(agent.process.identifier))
         #expect(agent.stop() == .code(0))
         #expect(!agent.process.errorOutput.contains(Self.key))
 

@@ -40,6 +40,7 @@ import Testing
         let status = try await agent.status { $0.acknowledged(200) && $0.text.contains("exactly once") }
         #expect(status.text.contains("\"type\":\"pulsar\""))
         #expect(status.number("unexplained", in: "outputs") == 0)
+        #expect(!ThreadNames.tellOfDispatch(agent.process.identifier))
 
         let path = directory("messages")
         let run = try await Python().runAlone(

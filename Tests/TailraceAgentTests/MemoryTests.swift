@@ -22,16 +22,31 @@ import Testing
         #expect("a-b-c".split(separator: "-").map { $0.uppercased() } == ["A", "B", "C"])
     }
 
+    /// The looks, from 0 on, at which memory is given back, for what the spool's next id and its floor are at each.
+    private static func releases(_ states: [(UInt64, UInt64)], _ memory: inout QuietMemory) -> [Int] {
+        states.indices.filter { memory.isToBeReleased(.init(next: states[$0].0, released: states[$0].1)) }
+    }
+
     /// A start that has much to read takes longer than the first look.
     @Test func memoryOfTheStartIsReleasedSoonAndOnceMoreWhenAllIsSent() {
-        var memory = StartMemory()
-        var released: [Int] = []
-        for (look, state) in [(1, 0), (50, 10), (90, 60), (90, 90), (90, 90), (90, 90)].enumerated()
-        where !memory.isSettled {
-            if memory.isToBeReleased(next: UInt64(state.0), released: UInt64(state.1)) { released.append(look) }
-        }
-        #expect(released == [0, 4])
-        #expect(memory.isSettled)
+        var memory = QuietMemory()
+        #expect(Self.releases([(0, 0), (50, 10), (90, 60), (90, 90)], &memory) == [0])
+        #expect(memory.pause == .seconds(2))
+        #expect(Self.releases([(90, 90)], &memory) == [0])
+        #expect(memory.pause == .seconds(60))
+    }
+
+    /// Later it is given back when there was much to do and then nothing from one look to the next, once each time.
+    @Test func memoryIsReleasedWhenWorkIsOver() {
+        var memory = QuietMemory()
+        _ = Self.releases([(0, 0), (0, 0)], &memory)
+        let much = QuietMemory.leastWork
+        #expect(Self.releases([(0, 0), (much, 0), (much, much), (much, much), (much, much)], &memory) == [3])
+        // Trickles with pauses add up to it.
+        #expect(
+            Self.releases([(much + 1, much), (much + 1, much), (2 * much - 1, much), (2 * much - 1, much)], &memory)
+                == [])
+        #expect(Self.releases([(2 * much, much), (2 * much, much)], &memory) == [1])
     }
 
     /// What inputs fill at the same time: as much as can be in use where they wait for more, and more where they cannot.

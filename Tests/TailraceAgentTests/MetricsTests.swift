@@ -121,7 +121,7 @@ import Testing
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let server = try await MetricsServer.start(ListenAddress(host: "127.0.0.1", port: 0), group: group) { path in
             .init(isHealthy: path != .health, body: Array("body of \(path)\n".utf8))
-        }
+        }.get()
         let port = try #require(server.address?.port)
         let metrics = try #require(PlainHTTP.get("/metrics", port: port))
         #expect(

@@ -109,6 +109,46 @@ import Testing
         await drain.stop(within: .seconds(10))
     }
 
+    @Test func whatOnlyMakesADrainFasterIsFreedAndMadeAgain() async throws {
+        let bench = try Workbench()
+        let hub = FakeHub(partitions: 2)
+        let drain = try bench.drain(hub)
+        drain.start()
+        for index in 0..<3 {
+            try bench.append(["\(index)"], source: "p0/a")
+            await bench.floor.wait { $0 == index + 1 }
+        }
+        #expect(hub.prepared.value == ["p0/a"])
+        drain.releaseMemory()
+        await hub.releases.wait { $0 == 2 }
+        try bench.append(["3"], source: "p0/a")
+        await bench.floor.wait { $0 == 4 }
+        #expect(hub.prepared.value == ["p0/a", "p0/a"])
+        #expect(hub.stored.value.partitions[0].map(\.sequence) == [0, 1, 2, 3])
+        #expect(hub.releases.value == 2)
+        await drain.stop(within: .seconds(10))
+    }
+
+    /// Not while something waits: then its route and its storage are in use.
+    @Test func aDrainAtWorkFreesNothing() async throws {
+        let bench = try Workbench()
+        let hub = FakeHub(partitions: 1, answer: { _, _ in nil })
+        let drain = try bench.drain(hub) { $0.maximumWait = .seconds(3600) }
+        drain.start()
+        try bench.append(["0"], source: "p0/a")
+        let first = await hub.next()
+        for index in 1...10 { try bench.append(["\(index)"], source: "p0/a") }
+        while drain.statistics.read < 11 { await Task.yield() }
+        drain.releaseMemory()
+        try await Task.sleep(for: .milliseconds(20))
+        first.answer(.accepted)
+        let second = await hub.next()
+        #expect(second.batch.records.map(\.sequence) == Array(1...10))
+        second.answer(.accepted)
+        await bench.floor.wait { $0 == 11 }
+        await drain.stop(within: .seconds(10))
+    }
+
     @Test func aBatchHoldsOneKey() async throws {
         let bench = try Workbench()
         for index in 0..<10 { try bench.append(["\(index)"], source: index < 5 ? "p0/a" : "p0/b") }

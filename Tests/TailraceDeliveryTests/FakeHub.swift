@@ -92,6 +92,9 @@ final class FakeHub: Destination {
     let stored: Watched<FakeStore>
     /// Ids that the drain went past for a time.
     let passed = Watched<[UInt64]>([])
+    /// Sources whose headers were made, and how often encoders were told to free storage.
+    let prepared = Watched<[String]>([])
+    let releases = Watched(0)
     let held = Watched<[Transmission]>([])
     private let answer: @Sendable (FakeBatch, Int) -> (SendOutcome, isStored: Bool)?
 
@@ -108,7 +111,9 @@ final class FakeHub: Destination {
         self.answer = answer
     }
 
-    func makeEncoder() -> FakeEncoder { FakeEncoder(limit: maximumSize, passed: passed) }
+    func makeEncoder() -> FakeEncoder {
+        FakeEncoder(limit: maximumSize, passed: passed, prepared: prepared, releases: releases)
+    }
 
     func send(_ batch: FakeBatch, partition: Int, completion: @escaping @Sendable (SendOutcome) -> Void) {
         if let (outcome, isStored) = answer(batch, partition) {
@@ -145,10 +150,17 @@ struct FakeEncoder: BatchEncoder {
     private(set) var size = 0
 
     private let passed: Watched<[UInt64]>?
+    private let prepared: Watched<[String]>?
+    private let releases: Watched<Int>?
 
-    init(limit: Int, passed: Watched<[UInt64]>? = nil) {
+    init(
+        limit: Int, passed: Watched<[UInt64]>? = nil, prepared: Watched<[String]>? = nil,
+        releases: Watched<Int>? = nil
+    ) {
         self.limit = limit
         self.passed = passed
+        self.prepared = prepared
+        self.releases = releases
     }
 
     func pass(_ run: RecordRun, _ header: Header) {
@@ -157,7 +169,12 @@ struct FakeEncoder: BatchEncoder {
 
     struct Header { var source: String, key: String }
 
-    func prepare(_ context: RecordContext, key: String) -> Header { Header(source: context.source, key: key) }
+    func prepare(_ context: RecordContext, key: String) -> Header {
+        prepared?.update { $0.append(context.source) }
+        return Header(source: context.source, key: key)
+    }
+
+    func releaseStorage() { releases?.update { $0 += 1 } }
 
     mutating func begin(_ header: Header) {
         batch = FakeBatch(key: header.key, records: [])

@@ -160,6 +160,23 @@ import Testing
         #expect(pool.take() == nil)
     }
 
+    /// Those in use still count, and come back.
+    @Test func idleBatchesAreFreedAndMadeAgain() throws {
+        let pool = BatchPool(blockCapacity: 4096, limit: 2)
+        let used = try #require(pool.take())
+        var batch = pool.take()
+        weak let idle = batch
+        batch?.recycle()
+        batch = nil
+        #expect(idle != nil)
+        pool.removeIdle()
+        #expect(idle == nil)
+        #expect(pool.take() != nil)
+        #expect(pool.take() == nil)
+        used.recycle()
+        #expect(pool.take() === used)
+    }
+
     @Test func aBatchIsTakenWholeOrNotAtAll() throws {
         let directory = TemporaryDirectory()
         let gate = Gate()

@@ -43,7 +43,8 @@ extension EventHubsCredential {
     ///   - lifetime: seconds, for tokens that are made here.
     ///   - renewing: the next token is wanted, not one that is due to be renewed.
     package func token(
-        for audience: String, now: Int64, lifetime: Int64, renewing: Bool = false, on eventLoop: any EventLoop
+        for audience: String, now: Int64, lifetime: Int64, renewing: Bool = false, on eventLoop: any EventLoop,
+        executor: (any TaskExecutor)? = nil
     ) -> EventLoopFuture<AccessToken> {
         switch kind {
         case .sharedKey(let name, let key):
@@ -55,7 +56,7 @@ extension EventHubsCredential {
             return eventLoop.makeSucceededFuture(
                 AccessToken(value: signature.token, origin: .signature, expiry: signature.expiry, renewal: nil))
         case .tokens(let cache):
-            return eventLoop.makeFutureWithTask {
+            return eventLoop.makeFuture(on: executor) {
                 let held = try await cache.token(scope: Self.scope, renewing: renewing)
                 return AccessToken(
                     value: held.token.value, origin: .issuer(clockSkew: held.token.clockSkew),

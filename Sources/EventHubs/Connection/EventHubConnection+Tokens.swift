@@ -23,7 +23,7 @@ extension EventHubConnection {
         let credential = endpoint.credential
         let token = credential.token(
             for: endpoint.audience, now: options.wallSeconds(), lifetime: options.tokenSeconds, renewing: renewing,
-            on: eventLoop)
+            on: eventLoop, executor: options.executor)
         guard let limit else { return token }
         return withDeadline(token, limit, "\(doing) from \(credential)")
     }

@@ -53,6 +53,9 @@ public struct EventHubsOptions: Sendable {
     /// The machine's clock: seconds since 1970. Tokens are made and judged by it.
     package var wallSeconds: @Sendable () -> Int64 = { Int64(time(nil)) }
 
+    /// Where its tasks run; nil: on the usual threads.
+    package var executor: (any TaskExecutor)?
+
     public init() {}
 
     /// What AMQP travels over.

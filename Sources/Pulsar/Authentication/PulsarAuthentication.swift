@@ -26,6 +26,8 @@ public struct PulsarAuthentication: Sendable, CustomStringConvertible, CustomDeb
     /// What the broker calls the method: `none`, `token`, `basic`, `tls`.
     package let methodName: String
     let source: Source
+    /// Where credentials are fetched; nil: on the usual threads.
+    package var executor: (any TaskExecutor)?
     /// Shown in errors.
     public let description: String
 
@@ -102,7 +104,7 @@ public struct PulsarAuthentication: Sendable, CustomStringConvertible, CustomDeb
     private func data(
         _ limit: TimeAmount, _ eventLoop: any EventLoop, _ fetch: @escaping @Sendable () async throws -> String
     ) -> EventLoopFuture<AuthData> {
-        Deadline.limit(limit, on: eventLoop) {
+        Deadline.limit(limit, on: eventLoop, executor: executor) {
             PulsarError(.credentialsUnavailable, "the \(self) gave nothing within \(limit.text)")
         } work: {
             do {

@@ -4,17 +4,20 @@ internal import NIOCore
 enum Deadline {
     /// What `work` comes to, or `late` when it takes longer than `limit`; then it is cancelled, and left to itself if it
     /// does not heed that.
+    ///
+    /// - Parameter executor: where that happens; nil: anywhere.
     static func limit<Value: Sendable>(
-        _ limit: TimeAmount, on eventLoop: any EventLoop, late: @escaping @Sendable () -> PulsarError,
+        _ limit: TimeAmount, on eventLoop: any EventLoop, executor: (any TaskExecutor)?,
+        late: @escaping @Sendable () -> PulsarError,
         work: @escaping @Sendable () async throws -> Value
     ) -> EventLoopFuture<Value> {
         let promise = eventLoop.makePromise(of: Value.self)
-        let task = Task { try await work() }
+        let task = Task(executorPreference: executor) { try await work() }
         let timer = eventLoop.scheduleTask(in: limit) {
             task.cancel()
             promise.fail(late())
         }
-        Task {
+        Task(executorPreference: executor) {
             let result = await task.result
             eventLoop.execute {
                 timer.cancel()

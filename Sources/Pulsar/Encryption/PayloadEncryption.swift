@@ -47,7 +47,7 @@ final class PayloadEncryption: Sendable {
     private func renew() async throws {
         let options = options
         let timeout = timeout
-        let keys = Deadline.limit(timeout, on: eventLoop) {
+        let keys = Deadline.limit(timeout, on: eventLoop, executor: nil) {
             PulsarError(.encryptionFailed, "the reader of public keys gave nothing within \(timeout.text)")
         } work: {
             var keys: [(name: String, key: PulsarPublicKey)] = []

@@ -30,8 +30,8 @@ package struct MetricsServer: Sendable {
     /// - Parameter answer: called on an event loop; must not block for long.
     package static func start(
         _ address: ListenAddress, group: any EventLoopGroup, answer: @escaping @Sendable (Path) -> Answer
-    ) async throws -> MetricsServer {
-        let channel = try await ServerBootstrap(group: group)
+    ) -> EventLoopFuture<MetricsServer> {
+        ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 16)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 1)
@@ -43,8 +43,8 @@ package struct MetricsServer: Sendable {
                     ])
                 }
             }
-            .bind(host: address.host, port: address.port).get()
-        return MetricsServer(channel: channel, address: channel.localAddress)
+            .bind(host: address.host, port: address.port)
+            .map { MetricsServer(channel: $0, address: $0.localAddress) }
     }
 
     package func stop() async {

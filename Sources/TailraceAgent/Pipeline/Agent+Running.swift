@@ -6,28 +6,13 @@ internal import Transports
 
 // From start to stop.
 extension Agent {
-    /// After so long, and then again, it is looked whether what the start took of memory can be given back.
-    private static let settlingTime = TimeAmount.seconds(2)
-
-    /// Runs until a signal tells it to stop, and returns after everything was stopped in order.
+    /// Runs until a signal tells it to stop, and returns after everything was stopped in order. Blocks: nothing must stand
+    /// between a stop and its deadlines, so this is for a thread of its own, not for a task.
     ///
     /// - Parameter upkeep: called now and then, at least every quarter of a minute; must wait for nothing.
     package func run(
         obeying signals: AgentSignals, manager: ServiceManager = ServiceManager(),
         upkeep: @escaping @Sendable () -> Void = {}
-    ) async throws {
-        // Waiting is most of it, and nothing must stand between a stop and its deadlines: a thread, not a task.
-        let result: Result<Void, any Error> = await withCheckedContinuation { continuation in
-            let thread = DedicatedThread.start("supervisor") {
-                continuation.resume(returning: Result { try self.supervise(signals, manager, upkeep) })
-            }
-            pthread_detach(thread)
-        }
-        try result.get()
-    }
-
-    private func supervise(
-        _ signals: AgentSignals, _ manager: ServiceManager, _ upkeep: @escaping @Sendable () -> Void
     ) throws {
         defer { close() }
         let configuration = configuration
@@ -68,8 +53,8 @@ extension Agent {
             watch.stop()
             self.watch.withLock { $0 = nil }
         }
-        // What the start needed is not needed for the weeks after it.
-        settle(StartMemory())
+        // What the start needed, or an hour of much work, is not needed for the weeks after it.
+        releaseMemory(QuietMemory())
         let failure = obeyOrders(manager)
         StopLimits.enforce(logger)
         manager.stopping()
@@ -129,16 +114,23 @@ extension Agent {
         }
     }
 
-    private func settle(_ memory: StartMemory) {
-        group.next().scheduleTask(in: Self.settlingTime) { [weak self] in
+    /// Gives memory back when it is quiet, now and then.
+    private func releaseMemory(_ memory: QuietMemory) {
+        group.next().scheduleTask(in: memory.pause) { [weak self] in
             guard let self else { return }
             var memory = memory
             let statistics = spool.statistics()
-            if memory.isToBeReleased(next: statistics.nextSequence, released: statistics.released) {
-                tailrace_trim_memory()
-                tailrace_release_startup_pages()
+            let progress = QuietMemory.Progress(next: statistics.nextSequence, released: statistics.released)
+            if memory.isToBeReleased(progress) {
+                sink.releaseMemory()
+                for output in parts.withLock({ $0.outputs }) { output.runner.releaseMemory() }
+                // Theirs is free as soon as their threads have taken note.
+                group.next().scheduleTask(in: .milliseconds(100)) {
+                    tailrace_trim_memory()
+                    tailrace_release_startup_pages()
+                }
             }
-            if !memory.isSettled { settle(memory) }
+            releaseMemory(memory)
         }
     }
 
@@ -152,10 +144,8 @@ extension Agent {
 
     func startMetrics(_ address: ListenAddress) throws -> MetricsServer {
         do {
-            return try group.next().makeFutureWithTask { [group] in
-                try await MetricsServer.start(address, group: group) { [weak self] path in
-                    self?.answer(path) ?? .init(isHealthy: false, body: [])
-                }
+            return try MetricsServer.start(address, group: group) { [weak self] path in
+                self?.answer(path) ?? .init(isHealthy: false, body: [])
             }.wait()
         } catch {
             throw AgentError(

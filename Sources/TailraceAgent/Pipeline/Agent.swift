@@ -96,9 +96,12 @@ package final class Agent: Sendable {
     static func outlet(
         _ settings: OutputSettings, eventLoop: any EventLoop, logger: Logger
     ) throws(AgentError) -> any Outlet {
-        switch settings {
-        case .eventHubs(let settings): try EventHubsOutlet(settings, eventLoop: eventLoop, logger: logger)
-        case .pulsar(let settings): try PulsarOutlet(settings, eventLoop: eventLoop, logger: logger)
+        let executor = TaskThread("tasks \(settings.name)")
+        return switch settings {
+        case .eventHubs(let settings):
+            try EventHubsOutlet(settings, executor: executor, eventLoop: eventLoop, logger: logger)
+        case .pulsar(let settings):
+            try PulsarOutlet(settings, executor: executor, eventLoop: eventLoop, logger: logger)
         }
     }
 

@@ -13,4 +13,6 @@ package final class EncoderStorage {
     func putBack(_ buffer: ByteBuffer) {
         if spare.count < limit { spare.append(buffer) }
     }
+
+    func removeAll() { spare = [] }
 }

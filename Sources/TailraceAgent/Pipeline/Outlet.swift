@@ -12,6 +12,8 @@ package protocol Outlet: Sendable {
     var place: String { get }
     /// Where waiting and connecting happen.
     var eventLoop: any EventLoop { get }
+    /// Where its tasks run, which may block; nil: on the usual threads.
+    var executor: (any TaskExecutor)? { get }
 
     /// One attempt to get there: until the service has told its partitions and is ready to take records. The connections
     /// may stay when it fails. Destinations that came before are closed.

@@ -3,6 +3,7 @@ internal import NIOCore
 import Synchronization
 internal import TailraceDelivery
 internal import TailraceSpool
+internal import Transports
 
 /// One output from start to stop, as the agent sees it.
 protocol RunningOutput: RunningPart {
@@ -11,6 +12,8 @@ protocol RunningOutput: RunningPart {
     func report() -> StatusReport.Output
     /// What it has counted, for the one that comes after it.
     var counted: PastDrains { get }
+    /// See `Drain.releaseMemory`.
+    func releaseMemory()
 }
 
 /// Connects until the service has told its partitions, then drains the spool into it: by one routing after the other,
@@ -67,7 +70,7 @@ final class OutputRunner<Way: Outlet>: RunningOutput {
     func start(_ ended: @escaping @Sendable (any Error) -> Void) {
         let stop = outlet.eventLoop.makePromise(of: Void.self)
         stopping.withLock { $0 = stop }
-        Task {
+        Task(executorPreference: outlet.executor) { [self] in
             var failure: any Error = AgentError("the \(self) ended by itself; look at the messages before this one")
             do {
                 try await run(stop.futureResult)
@@ -96,7 +99,7 @@ final class OutputRunner<Way: Outlet>: RunningOutput {
             isFinished = await drain.end()
             watch.cancel()
             guard isFinished else { break }
-            let closing = outlet.eventLoop.makeFutureWithTask { await destination.close() }
+            let closing = outlet.eventLoop.makeFuture(on: outlet.executor) { await destination.close() }
             _ = try await closing.value(unless: stop)
         }
     }
@@ -121,6 +124,8 @@ final class OutputRunner<Way: Outlet>: RunningOutput {
         drain.start()
         return drain
     }
+
+    func releaseMemory() { running.withLock { $0?.drain }?.releaseMemory() }
 
     private var hasDrained: Bool { isSuccessor || running.withLock { $0 != nil } }
 
@@ -186,7 +191,7 @@ final class OutputRunner<Way: Outlet>: RunningOutput {
         var longest = OutputLimits.pauses.first
         while true {
             do {
-                let opening = outlet.eventLoop.makeFutureWithTask { [self] in
+                let opening = outlet.eventLoop.makeFuture(on: outlet.executor) { [self] in
                     let chosen = Mutex<Course?>(nil)
                     let destination = try await outlet.connect(ledger, health, account) { count in
                         let course = try choose(partitions: count, isFinished: isFinished)

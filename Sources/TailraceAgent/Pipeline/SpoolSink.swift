@@ -74,6 +74,9 @@ package final class SpoolSink: BatchSink {
 
     package var backlog: Int { spool.unreleasedBytes }
 
+    /// Batches that nobody fills go; they are made again when they are wanted.
+    func releaseMemory() { pool.withLock { $0 }.removeIdle() }
+
     /// - Parameters:
     ///   - slice: milliseconds; after so long, and again, it is asked whether the input's own way is closed.
     ///   - isRefused: the input's own way is closed.

@@ -140,4 +140,6 @@ package struct EventHubsEncoder: BatchEncoder {
     }
 
     package mutating func reuse(_ batch: PublishableBatch) { storage.putBack(batch.takePayload()) }
+
+    package mutating func releaseStorage() { storage.removeAll() }
 }

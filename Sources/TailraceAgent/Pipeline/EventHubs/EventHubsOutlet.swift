@@ -17,7 +17,7 @@ package final class EventHubsOutlet: Outlet {
     private static let maximumBatch = 1 << 20
 
     convenience init(
-        _ settings: EventHubsOutputSettings, eventLoop: any EventLoop, logger: Logger
+        _ settings: EventHubsOutputSettings, executor: any TaskExecutor, eventLoop: any EventLoop, logger: Logger
     ) throws(AgentError) {
         let endpoint: EventHubEndpoint
         do throws(EventHubsError) {
@@ -25,7 +25,9 @@ package final class EventHubsOutlet: Outlet {
         } catch {
             throw AgentError("output \(settings.name): \(error.message)")
         }
-        self.init(settings, endpoint, settings.connecting, eventLoop: eventLoop, logger: logger)
+        var options = settings.connecting
+        options.executor = executor
+        self.init(settings, endpoint, options, eventLoop: eventLoop, logger: logger)
     }
 
     /// - Parameters:
@@ -37,11 +39,13 @@ package final class EventHubsOutlet: Outlet {
     ) {
         self.settings = settings
         self.logger = logger
+        executor = options.executor
         place = "hub \(endpoint.hub) at \(endpoint.host):\(endpoint.route.port)"
         client = EventHubProducerClient(endpoint, options, eventLoop, logger)
     }
 
     package var eventLoop: any EventLoop { client.eventLoop }
+    package let executor: (any TaskExecutor)?
 
     package func partitionCount() -> EventLoopFuture<Int> {
         client.askEventHubProperties().map { $0.partitionIDs.count }

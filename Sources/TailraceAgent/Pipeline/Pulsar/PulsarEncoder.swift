@@ -144,6 +144,8 @@ package struct PulsarEncoder: BatchEncoder {
     }
 
     package mutating func reuse(_ batch: PulsarBatch) { storage.putBack(batch.takeStorage()) }
+
+    package mutating func releaseStorage() { storage.removeAll() }
 }
 
 extension PropertyWriter {

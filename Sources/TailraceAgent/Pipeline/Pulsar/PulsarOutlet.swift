@@ -11,6 +11,7 @@ package final class PulsarOutlet: Outlet {
 
     package let place: String
     package let eventLoop: any EventLoop
+    package var executor: (any TaskExecutor)? { client.options.environment.executor }
     private let settings: PulsarOutputSettings
     private let client: PulsarClient
     private let topic: TopicName
@@ -24,10 +25,17 @@ package final class PulsarOutlet: Outlet {
     /// For all of them, with all attempts; then what stands in the way is told, and it begins anew.
     private static let openingLimit = Duration.seconds(15)
 
-    /// - Parameter options: nil: as the settings say.
+    convenience init(
+        _ settings: PulsarOutputSettings, executor: any TaskExecutor, eventLoop: any EventLoop, logger: Logger
+    ) throws(AgentError) {
+        var options = settings.connecting
+        options.environment.executor = executor
+        try self.init(settings, options, eventLoop: eventLoop, logger: logger)
+    }
+
+    /// - Parameter options: whatever the settings say.
     package init(
-        _ settings: PulsarOutputSettings, _ options: PulsarClientOptions? = nil, eventLoop: any EventLoop,
-        logger: Logger
+        _ settings: PulsarOutputSettings, _ options: PulsarClientOptions, eventLoop: any EventLoop, logger: Logger
     ) throws(AgentError) {
         self.settings = settings
         self.eventLoop = eventLoop
@@ -36,7 +44,7 @@ package final class PulsarOutlet: Outlet {
             _ = try Compressor(settings.compression)
             client = try PulsarClient(
                 serviceURL: settings.serviceURL, authentication: settings.identity.authentication(),
-                options: options ?? settings.connecting, eventLoopGroup: eventLoop, logger: logger)
+                options: options, eventLoopGroup: eventLoop, logger: logger)
         } catch {
             throw AgentError("output \(settings.name): \(error.message)")
         }
@@ -164,7 +172,7 @@ package final class PulsarOutlet: Outlet {
     package func close() -> EventLoopFuture<Void> {
         // Told to the brokers, so that the next run finds no producer of this one.
         let destination = destination.withLock { $0 }
-        return eventLoop.makeFuture(on: client.options.environment.executor) {
+        return eventLoop.makeFuture(on: executor) {
             await destination?.close()
             await self.client.close()
         }
