@@ -36,6 +36,8 @@ public struct Results {
     /// Prints the table, and appends the measurements to the file.
     public func tell() {
         print(MeasurementTable(measurements).text)
+        // Who follows a file sees it at once too.
+        fflush(nil)
         guard let path = getenv("MEASUREMENTS") else { return }
         guard let file = fopen(path, "a") else { return perror(path) }
         defer { fclose(file) }

@@ -2,7 +2,7 @@
 // else, and into rsyslog's imudp with a queue on disk and with one in memory: the highest rate of those tried at which none was
 // lost in any round, and the processor time of a million.
 //
-//     udp TAILRACE [--seconds 4] [--size 200] [--rates 40000,80000,…] [--rounds 5] [--only WORD,…] [--directory DIR]
+//     udp TAILRACE [--seconds 3] [--size 200] [--rates 40000,80000,…] [--rounds 3] [--only WORD,…] [--directory DIR]
 //
 // The agent's output leads nowhere, so that only taking and storing is measured. What it lost it must have counted: received
 // and counted are compared with what was sent after each turn. Rate 0 is as fast as the sender can.
@@ -33,8 +33,8 @@ struct UDP {
         defer { Child(["rm", "-rf", base]).wait() }
         let rates = options.text("rates", "40000,80000,120000,160000,200000,250000,300000,400000,0")
         UDP(
-            binary: binary, seconds: Double(options.number("seconds", 4)), size: options.number("size", 200),
-            rates: rates.split(separator: ",").compactMap { Int($0) }, rounds: max(1, options.number("rounds", 5)),
+            binary: binary, seconds: Double(options.number("seconds", 3)), size: options.number("size", 200),
+            rates: rates.split(separator: ",").compactMap { Int($0) }, rounds: max(1, options.number("rounds", 3)),
             only: options.text("only", "").split(separator: ",").map(String.init), base: base,
             sender: contestant("udp_sender", in: base), receiver: contestant("udp_receiver", in: base)
         ).measure()
