@@ -31,7 +31,7 @@ package final class AgentSignals: Sendable {
     private nonisolated(unsafe) static var stopEnd: CInt = -1
     private nonisolated(unsafe) static var reloadEnd: CInt = -1
 
-    /// Call once in a process, as early as possible. Until somebody obeys there is nothing that would have to be stopped in
+    /// Call once in a process, as early as possible, on its main thread, which goes on to take them. Until somebody obeys there is nothing that would have to be stopped in
     /// order: then a stop ends the process, with code 0.
     package static func install() -> AgentSignals {
         let (stop, reload) = (pipe(), pipe())
@@ -39,6 +39,11 @@ package final class AgentSignals: Sendable {
         let signals = AgentSignals(stop: stop.read, reload: reload.read)
         for number in [SIGTERM, SIGINT] { signal(number) { _ in AgentSignals.raise(AgentSignals.stopEnd) } }
         signal(SIGHUP) { _ in AgentSignals.raise(AgentSignals.reloadEnd) }
+        // Whoever started the process may have blocked them, and it would hear of none.
+        var numbers = sigset_t()
+        sigemptyset(&numbers)
+        for number in [SIGTERM, SIGINT, SIGHUP] { sigaddset(&numbers, number) }
+        pthread_sigmask(SIG_UNBLOCK, &numbers, nil)
         pthread_detach(DedicatedThread.start("signals") { signals.listen() })
         return signals
     }
