@@ -121,10 +121,13 @@ extension Agent {
             var memory = memory
             let statistics = spool.statistics()
             let progress = QuietMemory.Progress(next: statistics.nextSequence, released: statistics.released)
-            if memory.isToBeReleased(progress) {
+            let release = memory.release(progress)
+            if release == .all {
                 sink.releaseMemory()
                 for output in parts.withLock({ $0.outputs }) { output.runner.releaseMemory() }
-                // Theirs is free as soon as their threads have taken note.
+            }
+            if release != .nothing {
+                // What the others let go of is free as soon as their threads have taken note.
                 group.next().scheduleTask(in: .milliseconds(100)) {
                     tailrace_trim_memory()
                     tailrace_release_startup_pages()

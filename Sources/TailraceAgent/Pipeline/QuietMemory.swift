@@ -11,6 +11,14 @@ struct QuietMemory {
         var released: UInt64
     }
 
+    enum Release {
+        case nothing
+        /// What only the start needed. Whoever is at work keeps what that takes: it would be fetched again at once.
+        case start
+        /// What work takes, too.
+        case all
+    }
+
     /// Records that are work enough: what a trickle takes again and again is not worth giving back.
     static let leastWork: UInt64 = 10_000
 
@@ -23,16 +31,16 @@ struct QuietMemory {
     /// Until the next look. Each wakes the agent up.
     var pause: TimeAmount { hasSettled ? .seconds(60) : .seconds(2) }
 
-    /// Tells whether this is the moment. Called after each `pause`.
-    mutating func isToBeReleased(_ now: Progress) -> Bool {
+    /// Tells whether this is the moment, and for how much. Called after each `pause`.
+    mutating func release(_ now: Progress) -> Release {
         defer {
             last = now
             looks += 1
         }
-        if looks == 0 { return true }
-        guard last == now, !hasSettled || now.next - quiet.next >= Self.leastWork else { return false }
+        if looks == 0 { return .start }
+        guard last == now, !hasSettled || now.next - quiet.next >= Self.leastWork else { return .nothing }
         hasSettled = true
         quiet = now
-        return true
+        return .all
     }
 }
