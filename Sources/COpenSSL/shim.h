@@ -28,12 +28,13 @@ static inline long tailrace_SSL_set_tlsext_host_name(SSL *ssl, const char *name)
     return SSL_set_tlsext_host_name(ssl, name);
 }
 
-// What every connection of ours wants: no renegotiation (a peer's tool for burning CPU, and the only reason for which
-// a write would have to wait for a read), no compression, no sessions to resume (connections live long).
+// What every connection of ours wants: writes that end with their last record, no renegotiation (a peer's tool for
+// burning CPU, and the only reason for which a write would have to wait for a read), no compression, no sessions to
+// resume (connections live long).
 static inline void tailrace_SSL_CTX_set_defaults(SSL_CTX *context) {
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET
                                      | SSL_OP_CIPHER_SERVER_PREFERENCE);
-    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(context, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context, 0);
 }
@@ -41,7 +42,8 @@ static inline void tailrace_SSL_CTX_set_defaults(SSL_CTX *context) {
 // What the engine relies on, for sessions of a context that is not ours.
 static inline void tailrace_SSL_set_defaults(SSL *ssl) {
     SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-    SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_clear_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE);
+    SSL_set_mode(ssl, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 }
 
 // A key file with a pass phrase is an error, not a question on the terminal.

@@ -17,7 +17,12 @@ final class TLSEngine {
     /// The most plaintext that one TLS record holds.
     static let recordSize = 16 * 1024
     /// Room for one record of that size in any cipher and version.
-    private static let sealedRecordSize = recordSize + 256
+    private static let sealedRecordSize = recordSize + sealing
+    /// What a record may be longer than its plaintext (RFC 8446, section 5.2; RFC 5246, section 6.2.3, allows 2,048, which
+    /// no cipher of today comes near).
+    private static let sealing = 256
+    /// Room for so many bytes of plaintext in records.
+    private static func sealedSize(_ count: Int) -> Int { count + (count / recordSize + 1) * sealing }
 
     private(set) var handshakeIsDone = false
 
@@ -145,19 +150,16 @@ final class TLSEngine {
         }
     }
 
-    /// Encrypts at most `recordSize` bytes into one record of the output.
+    /// Encrypts bytes into records of the output, all of them full but the last.
     ///
     /// - Parameter expected: bytes that will be encrypted before the output is taken; sizes the output's storage.
     func encrypt(_ bytes: UnsafeRawBufferPointer, expecting expected: Int) -> Outcome {
-        precondition(handshakeIsDone && bytes.count <= Self.recordSize)
+        precondition(handshakeIsDone)
         guard bytes.count > 0 else { return .done }
-        if outputIsTaken {
-            let records = expected / Self.recordSize + 1
-            outputCapacity = max(Self.sealedRecordSize, expected + records * 64 + 256)
-        }
-        // With this much room a record is written in one go, so the result is all or an error.
-        let (_, outcome) = perform(reserving: min(Self.sealedRecordSize, bytes.count + 256)) {
-            SSL_write($0, bytes.baseAddress, Int32(bytes.count))
+        if outputIsTaken { outputCapacity = max(Self.sealedRecordSize, Self.sealedSize(expected)) }
+        // With this much room the records are written in one go, so the result is all or an error.
+        let (_, outcome) = perform(reserving: Self.sealedSize(bytes.count)) {
+            SSL_write($0, bytes.baseAddress, Int32(clamping: bytes.count))
         }
         return outcome == .needsInput ? .failed("a write waits for the peer, which no TLS version allows") : outcome
     }

@@ -283,8 +283,11 @@ package final class TLSHandler: ChannelDuplexHandler {
             }
         }
         while rest.count >= TLSEngine.recordSize || (isLast && !rest.isEmpty) {
-            let piece = rest.prefix(TLSEngine.recordSize)
-            if let error = encryptRecord(UnsafeRawBufferPointer(rebasing: piece), context) { return error }
+            makeRoom(context)
+            let records = (Self.outputPiece - engine.outputLength) / TLSEngine.recordSize
+            let whole = isLast ? rest.count : rest.count / TLSEngine.recordSize * TLSEngine.recordSize
+            let piece = rest.prefix(min(records * TLSEngine.recordSize, whole))
+            if let error = encryptRecords(UnsafeRawBufferPointer(rebasing: piece), context) { return error }
             rest = rest[piece.endIndex...]
         }
         if !rest.isEmpty { staging.writeBytes(UnsafeRawBufferPointer(rebasing: rest)) }
@@ -297,11 +300,16 @@ package final class TLSHandler: ChannelDuplexHandler {
             encryptedPromises += stagedPromises
             stagedPromises.removeAll(keepingCapacity: true)
         }
-        return staging.withUnsafeReadableBytes { encryptRecord($0, context) }
+        makeRoom(context)
+        return staging.withUnsafeReadableBytes { encryptRecords($0, context) }
     }
 
-    private func encryptRecord(_ bytes: UnsafeRawBufferPointer, _ context: ChannelHandlerContext) -> TLSError? {
-        if engine.outputLength >= Self.outputPiece - TLSEngine.recordSize { writeOutput(context) }
+    /// A piece of output that has no room for one more record goes to the channel.
+    private func makeRoom(_ context: ChannelHandlerContext) {
+        if engine.outputLength > Self.outputPiece - TLSEngine.recordSize { writeOutput(context) }
+    }
+
+    private func encryptRecords(_ bytes: UnsafeRawBufferPointer, _ context: ChannelHandlerContext) -> TLSError? {
         let expected = min(pendingBytes + staging.readableBytes, Self.outputPiece)
         switch engine.encrypt(bytes, expecting: expected) {
         case .done: return nil
