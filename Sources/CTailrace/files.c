@@ -18,6 +18,10 @@ int tailrace_allocate(int descriptor, int64_t length) {
     return fallocate(descriptor, 0, 0, length);
 }
 
+void tailrace_start_writing(int descriptor, int64_t offset, int64_t length) {
+    sync_file_range(descriptor, offset, length, SYNC_FILE_RANGE_WRITE);
+}
+
 static int64_t nanoseconds(struct statx_timestamp time) {
     return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
 }

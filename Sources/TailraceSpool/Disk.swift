@@ -13,6 +13,8 @@ package protocol Disk: Sendable {
     func size(_ file: CInt) -> Int
     func read(_ file: CInt, into bytes: UnsafeMutableRawBufferPointer, at offset: Int) -> Int
     func write(_ file: CInt, _ vectors: UnsafeBufferPointer<iovec>, at offset: Int) -> Int
+    /// A hint that nobody waits for: the disk may as well begin with these bytes, which a `syncData` is about to follow.
+    func startWriting(_ file: CInt, at offset: Int, count: Int)
     /// The file's bytes, and what of its inode is needed to find them.
     func syncData(_ file: CInt) -> Int
     /// All of the file; of a directory, its entries.

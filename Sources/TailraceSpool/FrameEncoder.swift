@@ -77,53 +77,58 @@ struct FrameEncoder: ~Copyable {
         at.storeBytes(of: 0, as: UInt64.self)
         at += padding
         let headerAt = at
-        at = Self.copyPrefix(of: part, batch, position: header.hasPosition, to: at + FrameHeader.size)
-        let prefix = UnsafeRawBufferPointer(
-            start: headerAt + FrameHeader.size, count: at - headerAt - FrameHeader.size)
-        var sum = checksum(of: prefix)
+        at += FrameHeader.size
+        Self.forEachPiece(ofPrefixOf: part, batch, position: header.hasPosition) { bytes in
+            if let base = bytes.baseAddress { at.copyMemory(from: base, byteCount: bytes.count) }
+            at += bytes.count
+        }
         vectors.append(iovec(iov_base: start, iov_len: at - start))
-        if !part.records.isEmpty {
-            let entries = UnsafeRawBufferPointer(
-                start: batch.records + part.records.lowerBound, count: part.records.count * 8)
-            sum = checksum(of: entries, seed: sum)
-            vectors.append(
-                iovec(iov_base: UnsafeMutableRawPointer(mutating: entries.baseAddress!), iov_len: entries.count))
+        for bytes in [Self.entries(of: part, batch), Self.block(of: part, batch)] where !bytes.isEmpty {
+            vectors.append(iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count))
         }
-        if !part.bytes.isEmpty {
-            let bytes = UnsafeRawBufferPointer(start: batch.block + part.bytes.lowerBound, count: part.bytes.count)
-            sum = checksum(of: bytes, seed: sum)
-            vectors.append(iovec(iov_base: batch.block + part.bytes.lowerBound, iov_len: bytes.count))
-        }
-        header.payloadChecksum = sum
+        header.payloadChecksum = batch.checksums[index]
         header.encode(into: headerAt)
         total += padding + FrameHeader.size + header.payloadLength
     }
 
-    /// Copies context, position and attribute entries; returns the place behind them.
-    private static func copyPrefix(
-        of part: RecordSection, _ batch: RecordBatch, position: Bool, to start: UnsafeMutableRawPointer
-    ) -> UnsafeMutableRawPointer {
-        var at = start
-        func copy(_ bytes: [UInt8]) {
-            bytes.withUnsafeBytes { if let base = $0.baseAddress { at.copyMemory(from: base, byteCount: $0.count) } }
-            at += bytes.count
+    // MARK: - The payload
+
+    /// Notes the checksums of the payloads of the batch's frames in it. For who appends: there the bytes are still in a
+    /// processor's cache, and nothing waits for it but the batch. Nothing of the batch may change afterwards.
+    static func seal(_ batch: RecordBatch) {
+        batch.checksums.removeAll(keepingCapacity: true)
+        for index in 0..<batch.partCount {
+            let part = batch.part(index)
+            var sum: UInt32 = 0
+            forEachPiece(ofPrefixOf: part, batch, position: header(for: batch, part: index).hasPosition) {
+                sum = checksum(of: $0, seed: sum)
+            }
+            sum = checksum(of: entries(of: part, batch), seed: sum)
+            batch.checksums.append(checksum(of: block(of: part, batch), seed: sum))
         }
-        copy(part.context)
+    }
+
+    /// Context, position and attribute entries, in the order of the format.
+    private static func forEachPiece(
+        ofPrefixOf part: RecordSection, _ batch: RecordBatch, position: Bool, _ body: (UnsafeRawBufferPointer) -> Void
+    ) {
+        var length = part.context.count
+        part.context.withUnsafeBytes(body)
         if position, let position = batch.position {
-            copy(position.source.bytes)
-            copy(position.value)
+            position.source.bytes.withUnsafeBytes(body)
+            position.value.withUnsafeBytes(body)
+            length += position.source.bytes.count + position.value.count
         }
-        while (at - start) & 3 != 0 {
-            at.storeBytes(of: 0, as: UInt8.self)
-            at += 1
-        }
-        for entry in batch.attributes[part.attributes] {
-            at.store(entry.record, at: 0)
-            at.store(entry.start, at: 4)
-            at.store(entry.length, at: 8)
-            at += 12
-        }
-        return at
+        withUnsafeBytes(of: 0 as UInt32) { body(UnsafeRawBufferPointer(rebasing: $0[..<(-length & 3)])) }
+        batch.attributes[part.attributes].withUnsafeBytes(body)
+    }
+
+    private static func entries(of part: RecordSection, _ batch: RecordBatch) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: batch.records + part.records.lowerBound, count: part.records.count * 8)
+    }
+
+    private static func block(of part: RecordSection, _ batch: RecordBatch) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: batch.block + part.bytes.lowerBound, count: part.bytes.count)
     }
 }
 

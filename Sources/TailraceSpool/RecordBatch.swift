@@ -114,6 +114,9 @@ package final class RecordBatch: @unchecked Sendable {
     /// When the records were read: milliseconds since 1970, UTC.
     package var time: Int64 = 0
 
+    /// Of the payloads of its frames, once it was handed over (`FrameEncoder.seal`).
+    var checksums: [UInt32] = []
+
     private weak let pool: BatchPool?
 
     /// A batch outside any pool; `recycle()` only empties it.
@@ -197,6 +200,7 @@ package final class RecordBatch: @unchecked Sendable {
         }
         attributes.removeAll(keepingCapacity: true)
         sections.removeAll(keepingCapacity: true)
+        checksums.removeAll(keepingCapacity: true)
         context = []
         position = nil
         baseOffset = 0

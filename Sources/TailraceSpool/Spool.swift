@@ -127,6 +127,7 @@ package final class Spool: Sendable {
     /// - Returns: false when there was no room in that time.
     package func append(_ batch: RecordBatch, timeoutMilliseconds: Int?) throws(SpoolError) -> Bool {
         let size = try frames(for: batch)
+        FrameEncoder.seal(batch)
         var wakesWriter = false
         core.monitor.lock()
         defer { unlock(waking: wakesWriter) }
@@ -162,16 +163,25 @@ package final class Spool: Sendable {
     /// As `append`, but false when it would have to wait. The batch is then, and when this throws, still the caller's.
     package func offer(_ batch: RecordBatch) throws(SpoolError) -> Bool {
         let size = try frames(for: batch)
+        // Whoever is refused tries again, so nothing is sealed for that.
+        guard try core.monitor.withLock({ () throws(SpoolError) in try takes(size.length) }) else { return false }
+        FrameEncoder.seal(batch)
         var wakesWriter = false
         core.monitor.lock()
         defer { unlock(waking: wakesWriter) }
+        guard try takes(size.length) else { return false }
+        try enqueue(batch, size)
+        wakesWriter = core.takeWriterWaiting()
+        return true
+    }
+
+    /// With the monitor locked: whether a batch is taken at once.
+    private func takes(_ length: Int) throws(SpoolError) -> Bool {
         guard core.state.phase == .open else { throw .closed }
-        guard hasRoom(size.length) else {
+        guard hasRoom(length) else {
             core.state.counters.appendRefusals += 1
             return false
         }
-        try enqueue(batch, size)
-        wakesWriter = core.takeWriterWaiting()
         return true
     }
 

@@ -25,6 +25,8 @@ package struct SpoolConfiguration: Sendable {
     package var queueByteLimit = 16 << 20
     /// Bytes gathered for one write and sync.
     package var groupByteLimit = 4 << 20
+    /// A larger group is written in pieces of about so many bytes: the disk works on one while the next is copied.
+    package var writePieceLimit = 1 << 20
     /// With `.interval`: written bytes whose batches are held for a rewrite until the sync; more force a sync.
     package var unsyncedByteLimit = 8 << 20
     /// Released segments kept for reuse.
@@ -65,8 +67,8 @@ package struct SpoolConfiguration: Sendable {
             throw .configuration("spool.maximum_size is \(maximumSize) bytes; at least \(Self.minimumSize) are needed")
         }
         guard maximumSize <= UInt64(Int.max), segmentSize > 0, maximumFrameSize > 0, queueLimit > 0,
-            queueByteLimit > 0, groupByteLimit > 0, unsyncedByteLimit > 0, spareLimit >= 0, maximumPositionBytes > 0,
-            verificationRate >= 0
+            queueByteLimit > 0, groupByteLimit > 0, writePieceLimit > 0, unsyncedByteLimit > 0, spareLimit >= 0,
+            maximumPositionBytes > 0, verificationRate >= 0
         else { throw .configuration("a limit of the spool is zero or too large: give it a positive value") }
         let quarter = Int(maximumSize) / 4
         // A page less than a quarter each, so that a frame and a checkpoint that both have their full size still leave

@@ -152,6 +152,9 @@ package final class SpoolFile: Sendable {
         return bytes
     }
 
+    /// Has the disk begin with bytes that were written, while the next are; `sync` is still to come.
+    package func startWriting(at offset: Int, count: Int) { disk.startWriting(descriptor, at: offset, count: count) }
+
     package func sync() throws(SpoolFileError) {
         _ = try Self.call(.sync, path) { disk.syncData(descriptor) }
     }

@@ -89,9 +89,14 @@ extension SpoolSurvey {
         _ file: SpoolFile, _ generation: UInt64, at offset: Int
     ) throws(SpoolFileError) -> Bool {
         let bytes = try file.read(16, at: offset)
-        return bytes.withUnsafeBytes {
-            guard $0.count == 16, let base = $0.baseAddress else { return !$0.isEmpty }
-            return base.load(at: 8, as: UInt64.self) == generation
+        return bytes.withUnsafeBytes { bytes in
+            if bytes.count == 16, let base = bytes.baseAddress {
+                return base.load(at: 8, as: UInt64.self) == generation
+            }
+            // A file that was cut ends in as much of a header; a segment that is full, in what was there before.
+            return withUnsafeBytes(of: FrameHeader.magic.littleEndian) { magic in
+                !bytes.isEmpty && zip(bytes, magic).allSatisfy(==)
+            }
         }
     }
 

@@ -204,8 +204,9 @@ final class SpoolWriter {
             guard var active else { preconditionFailure("a segment was just opened") }
             var count = 0
             var bytes = 0
+            let limit = core.configuration.writePieceLimit
             for batch in pending[written...] {
-                if active.offset + bytes + batch.length > active.size { break }
+                if active.offset + bytes + batch.length > active.size || bytes >= limit { break }
                 bytes += batch.length
                 count += 1
             }
@@ -221,9 +222,12 @@ final class SpoolWriter {
                 if error.isNoSpace { giveSparesBack() } else { abandonActive() }
                 throw .file(error)
             }
+            written += count
+            if written < pending.count, core.sync == .always {
+                active.file.startWriting(at: active.offset, count: bytes)
+            }
             active.offset += bytes
             self.active = active
-            written += count
             writtenBytes += bytes
             if unsyncedSince == nil { unsyncedSince = core.clocks.nanoseconds() }
         }

@@ -12,8 +12,11 @@ import Testing
         var written: Int { writes.load(ordering: .relaxed) }
     }
 
-    private static func open(_ directory: TemporaryDirectory, _ counts: Counts) throws -> Spool {
+    private static func open(
+        _ directory: TemporaryDirectory, _ counts: Counts, _ change: (inout SpoolConfiguration) -> Void = { _ in }
+    ) throws -> Spool {
         var settings = configuration(directory)
+        change(&settings)
         settings.environment = SpoolEnvironment(
             disk: FaultyDisk { operation, path in
                 if operation == .write, path.hasSuffix(".spool") { counts.writes.add(1, ordering: .relaxed) }
@@ -77,5 +80,42 @@ import Testing
         #expect(try !Self.hasCommitFrame(directory))
         spool.close()
         #expect(try Self.hasCommitFrame(directory))
+    }
+
+    /// Where no commit frame finds room, nothing but frames lies there either.
+    @Test(arguments: [0, 8, 16, 72]) func aSegmentThatIsFullIsNothingToRecover(_ rest: Int) throws {
+        let directory = TemporaryDirectory()
+        let counts = Counts()
+        var spool = try Self.open(directory, counts)
+        try spool.append(batch(["first"]))
+        _ = Self.settle(spool)
+        // Frames begin at multiples of 8.
+        func end() throws -> Int { try (#require(framePlaces(directory("spool")).last).range.upperBound + 7) & ~7 }
+        let room = try (16 << 10) - end() - rest
+        let others = FrameSize(of: batch([[]])).length
+        try spool.append(batch([[UInt8](repeating: 0x61, count: room - others)]))
+        _ = Self.settle(spool)
+        #expect(try end() == (16 << 10) - rest)
+        spool.close()
+        spool = try Self.open(directory, counts)
+        #expect(spool.recovery.isClean, "\(spool.recovery)")
+        #expect(spool.statistics().nextSequence == 2)
+        spool.close()
+    }
+
+    /// And read back as if it had been written in one go.
+    @Test(arguments: [1, 1 << 20]) func aLargeGroupIsWrittenInPieces(_ limit: Int) throws {
+        let directory = TemporaryDirectory()
+        let counts = Counts()
+        let spool = try Self.open(directory, counts) { $0.writePieceLimit = limit }
+        let before = counts.written
+        let bodies = (0..<3).map { [UInt8](repeating: $0, count: 100 + Int($0)) }
+        for body in bodies { try spool.append(batch([body])) }
+        _ = Self.settle(spool)
+        #expect(spool.committed == 3)
+        #expect(counts.written == before + (limit == 1 ? 3 : 1))
+        #expect(spool.statistics().groups == 1)
+        #expect(try readAll(spool).map(\.body) == bodies)
+        spool.close()
     }
 }

@@ -68,6 +68,7 @@ final class FaultyDisk: Disk {
         return call(.write, file) { disk.write(file, vectors, at: offset) }
     }
     private func note(_ bytes: Int) { largest.withLock { $0 = max($0, bytes) } }
+    func startWriting(_ file: CInt, at offset: Int, count: Int) { disk.startWriting(file, at: offset, count: count) }
     func syncData(_ file: CInt) -> Int { call(.sync, file) { disk.syncData(file) } }
     func sync(_ file: CInt) -> Int { call(.syncDirectory, file) { disk.sync(file) } }
     func truncate(_ file: CInt, to size: Int) -> Int { call(.truncate, file) { disk.truncate(file, to: size) } }

@@ -398,6 +398,7 @@ private final class ReadCounter: Disk {
     func write(_ file: CInt, _ vectors: UnsafeBufferPointer<iovec>, at offset: Int) -> Int {
         disk.write(file, vectors, at: offset)
     }
+    func startWriting(_ file: CInt, at offset: Int, count: Int) { disk.startWriting(file, at: offset, count: count) }
     func syncData(_ file: CInt) -> Int { disk.syncData(file) }
     func sync(_ file: CInt) -> Int { disk.sync(file) }
     func truncate(_ file: CInt, to size: Int) -> Int { disk.truncate(file, to: size) }

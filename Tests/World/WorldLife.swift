@@ -44,6 +44,7 @@ final class WorldLife {
         configuration.spareLimit = plan.spareLimit
         configuration.queueLimit = plan.queueLimit
         configuration.groupByteLimit = plan.groupByteLimit
+        if seed.isMultiple(of: 3) { configuration.writePieceLimit = 1 }
         configuration.sync = plan.sync
         configuration.verificationRate = plan.verificationRate
         configuration.verificationDelay = .zero

@@ -8,6 +8,9 @@
 /// more. Returns 0, or -1 with errno set.
 int tailrace_allocate(int descriptor, int64_t length);
 
+/// Has the disk begin to write those bytes, without waiting for it (sync_file_range).
+void tailrace_start_writing(int descriptor, int64_t offset, int64_t length);
+
 /// `SEEK_DATA` of lseek: the next byte that is not in a hole.
 enum { TAILRACE_SEEK_DATA = 3 };
 

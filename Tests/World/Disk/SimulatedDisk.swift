@@ -158,6 +158,9 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
         }
     }
 
+    // What is not synced is on the platters or not, as the seed wills, whether somebody asked for it or not.
+    package func startWriting(_ file: CInt, at offset: Int, count: Int) {}
+
     package func syncData(_ file: CInt) -> Int {
         guard let (path, file) = self.file(file) else { return -Int(EBADF) }
         let sectors = file.dirtySectors()
