@@ -10,9 +10,11 @@ public protocol Service {
 extension Service {
     /// Writes a configuration of an agent that tails `include` and sends to this; the state lies beside it.
     ///
-    /// - Parameter spoolSize: of `[spool]`.
+    /// - Parameters:
+    ///   - spoolSize: of `[spool]`.
+    ///   - more: lines of the output.
     public func configureAgent(
-        directory: String, include: String, sync: String, spoolSize: String = "10GiB"
+        directory: String, include: String, sync: String, spoolSize: String = "10GiB", more: String = ""
     ) -> String {
         mkdir("\(directory)/state", 0o700)
         let path = "\(directory)/tailrace.toml"
@@ -30,6 +32,7 @@ extension Service {
             [output.service]
             \(output)
             key = "source"
+            \(more)
 
             """, to: path)
         return path

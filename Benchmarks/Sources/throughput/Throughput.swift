@@ -44,6 +44,10 @@ struct Throughput {
         let contestants: [(name: String, run: () -> Figures)] = [
             ("tailrace, TLS", { tailrace { Hub(binary: binary, directory: base) } }),
             ("tailrace before, TLS", { tailrace(before) { Hub(binary: before, directory: base) } }),
+            (
+                "at least once, TLS",
+                { tailrace(output: "idempotent = \"never\"") { Hub(binary: binary, directory: base) } }
+            ),
             ("cp + fsync", copy),
             ("sender in C, TLS", { sender.run(logs) }), ("rsyslog, in memory, no TLS", { rsyslog.run(logs) }),
             ("tailrace to Pulsar, TLS", { tailrace { PulsarBroker(program: broker, directory: base) } }),
@@ -90,11 +94,13 @@ struct Throughput {
         return Figures(logs, seconds: time)
     }
 
-    /// - Parameter build: nil: the one to measure.
-    private func tailrace(_ build: String? = nil, to service: () -> any Service) -> Figures {
+    /// - Parameters:
+    ///   - build: nil: the one to measure.
+    ///   - output: lines of its configuration.
+    private func tailrace(_ build: String? = nil, output: String = "", to service: () -> any Service) -> Figures {
         Child(["rm", "-rf"] + ["state", "hub", "broker", "certificates"].map { "\(base)/\($0)" }).wait()
         let service = service()
-        let configuration = service.configureAgent(directory: base, include: logs.include, sync: sync)
+        let configuration = service.configureAgent(directory: base, include: logs.include, sync: sync, more: output)
         let begin = seconds()
         let agent = Child([build ?? binary, "run", "--config", configuration])
         Control(directory: base).awaitAcknowledgement(of: logs.lines, agent)
