@@ -1,6 +1,6 @@
 import Glibc
 
-/// A running agent's control socket, asked without a process of its own for each question: a hundred times a second.
+/// A running agent's control socket, asked without a process of its own for each question.
 public struct Control {
     public struct Status {
         /// The first id that is not durable.
@@ -24,20 +24,32 @@ public struct Control {
     }
 
     /// Asks until the answer is as wanted; when that was.
+    ///
+    /// - Parameter pause: seconds from an answer to the next question.
     @discardableResult
-    public func wait(_ agent: Child, _ isWanted: (Status) -> Bool) -> (time: Double, status: Status) {
+    public func wait(
+        _ agent: Child, pause: (Status) -> Double = { _ in 0.02 }, until isWanted: (Status) -> Bool
+    ) -> (time: Double, status: Status) {
         let begin = seconds()
         while true {
             let status = status()
             if isWanted(status) { return (seconds(), status) }
             if agent.hasEnded || seconds() - begin > 600 { fail("wait for the agent: \(status)", 0) }
-            usleep(20_000)
+            usleep(UInt32(pause(status) * 1_000_000))
         }
     }
 
-    /// Waits until the agent's first output has acknowledged `records`.
+    /// Waits until the agent's first output has acknowledged `records`. An answer takes a third of a millisecond of a
+    /// processor, which counts as the agent's: so the next question comes when a quarter of the time is over that the rest
+    /// will take if it goes on like this.
     public func awaitAcknowledgement(of records: Int, _ agent: Child) {
-        wait(agent) { $0.acknowledged >= records }
+        let begin = seconds()
+        wait(agent) { status in
+            let rest = Double(records - status.acknowledged) / Double(max(1, status.acknowledged))
+            return min(0.25, max(0.005, (seconds() - begin) * rest / 4))
+        } until: {
+            $0.acknowledged >= records
+        }
     }
 
     private func ask(_ request: String) -> String {
