@@ -5,6 +5,14 @@ import Measuring
 /// in memory, large batches, and no metadata, which a pattern of files turns on and which takes half of its time. Nothing is
 /// kept, encrypted or acknowledged.
 struct Rsyslog {
+    /// What goes with a line.
+    enum Form: String {
+        /// What it forwards if not told otherwise: priority, time, host and tag; the agent's host, time and source.
+        case forwarded = "RSYSLOG_ForwardFormat"
+        /// Nothing.
+        case bare
+    }
+
     private let directory: String
     private let sink: String
 
@@ -13,7 +21,7 @@ struct Rsyslog {
         sink = contestant("line_sink", in: directory)
     }
 
-    func run(_ logs: Logs) -> Figures {
+    func run(_ logs: Logs, _ form: Form) -> Figures {
         Child(["rm", "-rf", "\(directory)/rsyslog"]).wait()
         mkdir("\(directory)/rsyslog", 0o700)
         let sink = Child([sink, "\(logs.lines)"])
@@ -23,9 +31,9 @@ struct Rsyslog {
             global(workDirectory="\(directory)/rsyslog")
             main_queue(queue.type="FixedArray" queue.size="100000" queue.dequeueBatchSize="8192")
             module(load="imfile" mode="inotify")
-            template(name="line" type="string" string="%msg%\\n")
+            template(name="\(Form.bare.rawValue)" type="string" string="%msg%\\n")
             input(type="imfile" file="\(logs.include)" tag="app" freshStartTail="off" addMetadata="off")
-            action(type="omfwd" target="127.0.0.1" port="\(port)" protocol="tcp" template="line"
+            action(type="omfwd" target="127.0.0.1" port="\(port)" protocol="tcp" template="\(form.rawValue)"
                 action.resumeRetryCount="-1")
 
             """, to: "\(directory)/rsyslog.conf")

@@ -49,7 +49,9 @@ struct Throughput {
                 { tailrace(output: "idempotent = \"never\"") { Hub(binary: binary, directory: base) } }
             ),
             ("cp + fsync", copy),
-            ("sender in C, TLS", { sender.run(logs) }), ("rsyslog, in memory, no TLS", { rsyslog.run(logs) }),
+            ("sender in C, TLS", { sender.run(logs) }),
+            ("rsyslog, in memory, no TLS", { rsyslog.run(logs, .forwarded) }),
+            ("rsyslog, lines and nothing else", { rsyslog.run(logs, .bare) }),
             ("tailrace to Pulsar, TLS", { tailrace { PulsarBroker(program: broker, directory: base) } }),
         ].filter { (name, _) in
             (!broker.isEmpty || !name.contains("Pulsar")) && (!before.isEmpty || !name.contains("before"))
