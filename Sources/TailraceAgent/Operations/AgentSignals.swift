@@ -31,7 +31,8 @@ package final class AgentSignals: Sendable {
     private nonisolated(unsafe) static var stopEnd: CInt = -1
     private nonisolated(unsafe) static var reloadEnd: CInt = -1
 
-    /// Call once in a process, as early as possible, on its main thread, which goes on to take them. Until somebody obeys there is nothing that would have to be stopped in
+    /// Call once in a process, as early as possible, on its main thread, which goes on to take them.
+    /// Until somebody obeys there is nothing that would have to be stopped in
     /// order: then a stop ends the process, with code 0.
     package static func install() -> AgentSignals {
         let (stop, reload) = (pipe(), pipe())
