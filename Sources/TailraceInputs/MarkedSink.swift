@@ -22,5 +22,5 @@ final class MarkedSink: BatchSink {
         return sink.append(batch)
     }
 
-    var backlog: Int { sink.backlog }
+    var prospect: SinkProspect { sink.prospect }
 }

@@ -235,6 +235,9 @@ package final class Spool: Sendable {
         }
     }
 
+    /// When records become durable; `change` may have set it.
+    package var sync: SyncPolicy { core.sync }
+
     /// About how many durable bytes some output has not acknowledged yet.
     package var unreleasedBytes: Int { core.monitor.withLock { core.state.unreleasedBytes } }
 

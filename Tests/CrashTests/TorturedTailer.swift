@@ -82,6 +82,8 @@ private final class TortureSink: BatchSink {
     private let state: Mutex<State>
     private let pool = BatchPool(blockCapacity: 65_536, limit: 3)
 
+    var prospect: SinkProspect { SinkProspect() }
+
     init(seed: UInt64) { state = Mutex(State(generator: SeededGenerator(seed: seed))) }
 
     func take(timeoutMilliseconds: Int) -> RecordBatch? {

@@ -1,8 +1,9 @@
 import Glibc
-import TailraceInputs
 import TailraceSpool
 import TestSupport
 import Testing
+
+@testable import TailraceInputs
 
 @Suite struct FileTailerTests {
     @Test func readsWhatIsThereAndWhatComes() throws {
@@ -26,7 +27,7 @@ import Testing
     @Test func aBacklogSetsThePaceForWhatLiesThere() throws {
         let directory = TemporaryDirectory()
         let sink = FakeSink()
-        sink.backlog = 2000
+        sink.prospect.backlog = 2000
         let line = String(repeating: "x", count: 999) + "\n"
         write(String(repeating: line, count: 2000), to: directory("a.log"))
         var limits = FileTailLimits.test
@@ -44,11 +45,37 @@ import Testing
         running.stop()
     }
 
+    /// Where the disk may wait, a trickle is passed on as rarely as it is synced, and its first line at once all the same.
+    @Test func aTrickleGathersWhereTheDiskMayWait() throws {
+        let directory = TemporaryDirectory()
+        let sink = FakeSink()
+        sink.prospect.syncInterval = .milliseconds(200)
+        let running = try RunningTailer([input(directory("a.log"))], sink)
+        let writer = Writer(directory("a.log"))
+        let begin = ContinuousClock.now
+        for number in 0..<200 {
+            writer.write("\(number)\n")
+            usleep(1000)
+        }
+        #expect(sink.wait { $0.lineCount == 200 })
+        running.stop()
+        let rounds = Int((ContinuousClock.now - begin) / .milliseconds(100))
+        // One for the first line, one for the round that is not over at the end.
+        #expect(sink.batches <= rounds + 2)
+    }
+
+    /// An interval of an hour is for the disk: renames are to be seen before that.
+    @Test func aTrickleGathersForNoLongerThanItsLimit() {
+        #expect(SinkProspect(syncInterval: .seconds(3600)).gathering == .milliseconds(200))
+        #expect(SinkProspect(syncInterval: .milliseconds(10)).gathering == .milliseconds(5))
+        #expect(SinkProspect().gathering == .zero)
+    }
+
     /// No pause is longer than its limit, whatever the pace.
     @Test func aPaceHoldsNewLinesUpNoLongerThanItsLimit() throws {
         let directory = TemporaryDirectory()
         let sink = FakeSink()
-        sink.backlog = 1
+        sink.prospect.backlog = 1
         write(String(repeating: String(repeating: "x", count: 999) + "\n", count: 1000), to: directory("a.log"))
         var limits = FileTailLimits.test
         limits.paceAbove = 0

@@ -31,7 +31,7 @@ final class FakeSink: BatchSink {
         var isHeld = false
         var isBlocked = false
         var isWaiting = false
-        var backlog = 0
+        var prospect = SinkProspect()
         var maximumBatchBytes = 0
         var interlude: (@Sendable () -> Void)?
     }
@@ -108,12 +108,13 @@ final class FakeSink: BatchSink {
     /// What happens while the next batch is waited for.
     func beforeNextTake(_ body: @escaping @Sendable () -> Void) { state.withLock { $0.interlude = body } }
     /// What the outputs have yet to deliver, as the spool tells it.
-    var backlog: Int {
-        get { state.withLock { $0.backlog } }
-        set { state.withLock { $0.backlog = newValue } }
+    var prospect: SinkProspect {
+        get { state.withLock { $0.prospect } }
+        set { state.withLock { $0.prospect = newValue } }
     }
     func hold(_ isHeld: Bool) { state.withLock { $0.isHeld = isHeld } }
 
+    var batches: Int { state.withLock { $0.batches } }
     var positions: [SourceKey: [UInt8]] { state.withLock { $0.positions } }
     var lines: [String: [Line]] { state.withLock { $0.lines } }
     var lineCount: Int { state.withLock { $0.lineCount } }

@@ -15,6 +15,8 @@ final class DroppingSink: BatchSink, @unchecked Sendable {
         self.end = end
     }
 
+    var prospect: SinkProspect { SinkProspect() }
+
     func take(timeoutMilliseconds: Int) -> RecordBatch? { isClosed ? nil : pool.take() }
 
     func append(_ batch: RecordBatch) -> Bool {

@@ -120,6 +120,8 @@ private final class SampleSink: BatchSink {
         self.write = write
     }
 
+    var prospect: SinkProspect { SinkProspect() }
+
     func take(timeoutMilliseconds: Int) -> RecordBatch? { pool.take() }
 
     func append(_ batch: RecordBatch) -> Bool {

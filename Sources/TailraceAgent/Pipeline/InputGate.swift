@@ -29,5 +29,5 @@ final class InputGate: BatchSink {
         sink.append(batch, slice: Self.slice) { self.isClosed.load(ordering: .relaxed) }
     }
 
-    var backlog: Int { sink.backlog }
+    var prospect: SinkProspect { sink.prospect }
 }

@@ -72,7 +72,11 @@ package final class SpoolSink: BatchSink {
 
     package func append(_ batch: RecordBatch) -> Bool { append(batch, slice: nil) { false } }
 
-    package var backlog: Int { spool.unreleasedBytes }
+    package var prospect: SinkProspect {
+        var prospect = SinkProspect(backlog: spool.unreleasedBytes)
+        if case .interval(let interval) = spool.sync { prospect.syncInterval = interval }
+        return prospect
+    }
 
     /// Batches that nobody fills go; they are made again when they are wanted.
     func releaseMemory() { pool.withLock { $0 }.removeIdle() }

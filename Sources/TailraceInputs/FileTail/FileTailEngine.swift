@@ -304,9 +304,13 @@ final class FileTailEngine {
     /// Between the beginnings of a round that passed on so many bytes and the next. When little comes in many writes, it
     /// gathers; when much lies there, the spool's files need not be more than a few.
     private func interval(after bytes: Int) -> Int64 {
-        if bytes < Self.trickle { return min(limits.trickleInterval, limits.gatherInterval).nanoseconds }
-        if bytes < Self.plenty { return limits.gatherInterval.nanoseconds }
-        guard sink.backlog > limits.paceAbove else { return 0 }
+        let prospect = sink.prospect
+        if bytes < Self.plenty {
+            let usual =
+                bytes < Self.trickle ? min(limits.trickleInterval, limits.gatherInterval) : limits.gatherInterval
+            return max(usual, prospect.gathering).nanoseconds
+        }
+        guard prospect.backlog > limits.paceAbove else { return 0 }
         return min(limits.longestPace.nanoseconds, Int64(Double(bytes) / Double(limits.pacedRate) * 1e9))
     }
 

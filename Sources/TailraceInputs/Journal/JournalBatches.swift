@@ -33,6 +33,9 @@ struct JournalBatches {
         context = RecordContext(host: host, source: source, input: input).encoded
     }
 
+    /// How long what comes may wait for more because the disk waits, too.
+    var gathering: Duration { sink.prospect.gathering }
+
     enum Outcome { case added, closed }
 
     /// Adds a record, after passing on the batch when it has no room.

@@ -168,7 +168,7 @@ final class JournalEngine {
             var polled = [child.output, child.errors, shared.wake.descriptor].map {
                 pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
             }
-            let gathered = batches.started?.advanced(by: limits.gatherInterval)
+            let gathered = batches.started?.advanced(by: max(limits.gatherInterval, batches.gathering))
             shared.mark.rest()
             let count = poll(&polled, 3, Self.milliseconds(until: gathered ?? watch.next))
             shared.mark.work()

@@ -27,8 +27,12 @@ final class JournalSink: BatchSink {
     }
     private let state = Mutex(State())
     private let pool: BatchPool
+    let prospect: SinkProspect
 
-    init(blockCapacity: Int = 2 << 20) { pool = BatchPool(blockCapacity: blockCapacity, limit: 4) }
+    init(blockCapacity: Int = 2 << 20, prospect: SinkProspect = SinkProspect()) {
+        self.prospect = prospect
+        pool = BatchPool(blockCapacity: blockCapacity, limit: 4)
+    }
 
     func take(timeoutMilliseconds: Int) -> RecordBatch? {
         for _ in 0...timeoutMilliseconds {

@@ -28,6 +28,20 @@ import Testing
         #expect(running.reader.statistics.gaps == 0)
     }
 
+    /// Where the disk may wait, entries that come by and by wait for each other.
+    @Test func entriesGatherWhereTheDiskMayWait() throws {
+        let patient = JournalSink(prospect: SinkProspect(syncInterval: .milliseconds(400)))
+        let running = try RunningJournal(files.configuration, patient)
+        #expect(running.process() != 0)
+        let begin = ContinuousClock.now
+        for number in 0..<30 { try files.add(JournalFiles.entry(number, "entry \(number)")) }
+        #expect(patient.wait(forCount: 30))
+        running.stop()
+        #expect(patient.texts == texts(0..<30))
+        // One that begins before the first entry, one that is not over at the end.
+        #expect(patient.batches <= Int((ContinuousClock.now - begin) / .milliseconds(200)) + 2)
+    }
+
     /// At every place that a restart can find, over several files.
     @Test func aRestartAtAnyEntryNeitherRepeatsNorSkipsOne() throws {
         let count = 60

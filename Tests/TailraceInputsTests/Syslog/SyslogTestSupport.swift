@@ -87,6 +87,8 @@ final class SyslogSink: BatchSink {
     /// - Parameter keepsRecords: otherwise they are only counted.
     init(keepsRecords: Bool = true) { state.withLock { $0.keepsRecords = keepsRecords } }
 
+    var prospect: SinkProspect { SinkProspect() }
+
     func take(timeoutMilliseconds: Int) -> RecordBatch? {
         for _ in 0..<max(1, timeoutMilliseconds) {
             let (closed, held) = state.withLock { ($0.isClosed, $0.isHeld) }

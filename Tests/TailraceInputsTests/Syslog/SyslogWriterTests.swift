@@ -9,6 +9,7 @@ import Testing
     private final class ClosingSink: BatchSink {
         let givesBatches: Bool
         init(givesBatches: Bool) { self.givesBatches = givesBatches }
+        var prospect: SinkProspect { SinkProspect() }
         func take(timeoutMilliseconds: Int) -> RecordBatch? { givesBatches ? RecordBatch(capacity: 1 << 20) : nil }
         func append(_ batch: RecordBatch) -> Bool { false }
     }
