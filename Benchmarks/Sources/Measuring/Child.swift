@@ -1,4 +1,5 @@
 public import Glibc
+import Synchronization
 
 /// A child process whose resource use we read from /proc while it lives.
 public final class Child {
@@ -6,6 +7,8 @@ public final class Child {
     /// What the child writes to its standard output.
     public let output: Int32
     private var line: [UInt8] = []
+    /// Those that nobody has waited for: a benchmark that fails takes them along.
+    fileprivate static let living = Mutex<Set<pid_t>>([])
 
     public init(_ arguments: [String]) {
         var ends: [Int32] = [0, 0]
@@ -24,6 +27,7 @@ public final class Child {
         close(ends[1])
         self.pid = pid
         output = ends[0]
+        Self.living.withLock { _ = $0.insert(pid) }
     }
 
     /// The next line of the child's output; nil when it has closed it.
@@ -111,7 +115,7 @@ public final class Child {
         var status: Int32 = 0
         var usage = rusage()
         wait4(pid, &status, 0, &usage)
-        close(output)
+        forget()
         return Double(usage.ru_maxrss) / 1024
     }
 
@@ -119,8 +123,13 @@ public final class Child {
     public func wait() -> Int32 {
         var status: Int32 = 0
         waitpid(pid, &status, 0)
-        close(output)
+        forget()
         return status
+    }
+
+    private func forget() {
+        close(output)
+        Self.living.withLock { _ = $0.remove(pid) }
     }
 }
 
@@ -153,6 +162,7 @@ public func seconds() -> Double {
 
 public func fail(_ what: String, _ error: Int32 = errno) -> Never {
     complain("cannot \(what)" + (error == 0 ? "" : ": \(String(cString: strerror(error)))"))
+    for pid in Child.living.withLock({ $0 }) { kill(pid, SIGTERM) }
     exit(1)
 }
 

@@ -13,6 +13,7 @@ public struct Options {
             complain("usage: \(usage)")
             exit(2)
         }
+        for program in programs where access(program, X_OK) != 0 { fail("run \(program)") }
         return Array(programs)
     }
 

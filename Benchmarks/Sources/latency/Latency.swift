@@ -1,9 +1,10 @@
-// From the write of a line to its acknowledgement: file -> spool (synced) -> AMQP over TLS -> hub in another process, which has
+// From the write of a line to its acknowledgement: file -> spool (synced as `--syncs` says) -> AMQP over TLS -> hub in another process, which has
 // stored it -> the disposition as it comes out of TLS in the agent. And to a consumer that has the line, over TLS from the hub.
 // What the agent takes of a processor meanwhile, thread by thread; how often its threads wake up; and what a C program takes
 // that only writes as much to a file and syncs it, once for each batch that the agent sends.
 //
-//     latency TAILRACE EVENT-LOAD [--rates 1000,50000] [--seconds 10] [--runs 3] [--size 200] [--directory DIR]
+//     latency TAILRACE EVENT-LOAD [--rates 1000,50000] [--syncs always,100ms] [--seconds 10] [--runs 3] [--size 200]
+//             [--directory DIR]
 import Glibc
 import Measurements
 import Measuring
@@ -18,7 +19,8 @@ struct Latency {
 
     static func main() {
         let options = Options()
-        let usage = "latency TAILRACE EVENT-LOAD [--rates N,N] [--seconds N] [--runs N] [--size N] [--directory DIR]"
+        let usage =
+            "latency TAILRACE EVENT-LOAD [--rates N,N] [--syncs S,S] [--seconds N] [--runs N] [--size N] [--directory DIR]"
         let programs = options.programs(2, usage: usage)
         let base = options.text("directory", "/tmp") + "/tailrace-latency-\(getpid())"
         mkdir(base, 0o700)
@@ -27,27 +29,34 @@ struct Latency {
             binary: programs[0], load: programs[1], seconds: max(1, options.number("seconds", 10)),
             size: max(80, options.number("size", 200)), base: base)
         let writer = contestant("line_writer", in: base)
+        let syncs = options.text("syncs", "always,100ms").split(separator: ",").map { String($0) }
         for rate in options.text("rates", "1000,50000").split(separator: ",").compactMap({ Int($0) }) {
-            let all = (0..<max(1, options.number("runs", 3))).map { _ in latency.run(rate, writer) }
-            var results = Results("\(rate) lines of \(latency.size) bytes a second, sync = always")
-            for (subject, times) in [
-                ("line to acknowledgement", all.map(\.acknowledged)), ("line to consumer", all.map(\.consumed)),
-            ] {
-                results.add(subject, "ms, median", times.map(\.median))
-                results.add(subject, "ms, 99 %", times.map(\.late))
-                results.add(subject, "ms, longest", times.map(\.longest))
+            for sync in syncs {
+                let all = (0..<max(1, options.number("runs", 3))).map { _ in latency.run(rate, sync, writer) }
+                latency.tell(rate, sync, all)
             }
-            results.add("agent", "% of a processor", all.map(\.processor))
-            results.add("agent", "wake-ups/s", all.map { $0.threads.values.reduce(0) { $0 + $1.wakes } })
-            results.add("agent", "batches/s", all.map(\.transfers))
-            for name in Set(all.flatMap(\.threads.keys)).sorted() {
-                results.add("agent, \(name)", "% of a processor", all.map { $0.threads[name]?.processor ?? 0 })
-                results.add("agent, \(name)", "wake-ups/s", all.map { $0.threads[name]?.wakes ?? 0 })
-            }
-            results.add("a sync for each batch, in C", "% of a processor", all.map(\.syncs))
-            results.add("250 syncs a second, in C", "% of a processor", all.map(\.fewestSyncs))
-            results.tell()
         }
+    }
+
+    private func tell(_ rate: Int, _ sync: String, _ all: [Figures]) {
+        var results = Results("\(rate) lines of \(size) bytes a second, sync = \(sync)")
+        for (subject, times) in [
+            ("line to acknowledgement", all.map(\.acknowledged)), ("line to consumer", all.map(\.consumed)),
+        ] {
+            results.add(subject, "ms, median", times.map(\.median))
+            results.add(subject, "ms, 99 %", times.map(\.late))
+            results.add(subject, "ms, longest", times.map(\.longest))
+        }
+        results.add("agent", "% of a processor", all.map(\.processor))
+        results.add("agent", "wake-ups/s", all.map { $0.threads.values.reduce(0) { $0 + $1.wakes } })
+        results.add("agent", "batches/s", all.map(\.transfers))
+        for name in Set(all.flatMap(\.threads.keys)).sorted() {
+            results.add("agent, \(name)", "% of a processor", all.map { $0.threads[name]?.processor ?? 0 })
+            results.add("agent, \(name)", "wake-ups/s", all.map { $0.threads[name]?.wakes ?? 0 })
+        }
+        results.add("a sync for each batch, in C", "% of a processor", all.map(\.syncs))
+        if sync == "always" { results.add("250 syncs a second, in C", "% of a processor", all.map(\.fewestSyncs)) }
+        results.tell()
     }
 
     /// Milliseconds.
@@ -67,11 +76,11 @@ struct Latency {
         var fewestSyncs = 0.0
     }
 
-    func run(_ rate: Int, _ writer: String) -> Figures {
+    func run(_ rate: Int, _ sync: String, _ writer: String) -> Figures {
         Child(["rm", "-rf", "\(base)/state", "\(base)/hub", "\(base)/certificates", "\(base)/app.log"]).wait()
         write("", to: "\(base)/app.log")
         let hub = Hub(binary: binary, directory: base)
-        let configuration = hub.configureAgent(directory: base, include: "\(base)/app.log", sync: "always")
+        let configuration = hub.configureAgent(directory: base, include: "\(base)/app.log", sync: sync)
         let acknowledgements = AcknowledgementTimes(directory: base)
         let agent = Child(acknowledgements.prefix + [binary, "run", "--config", configuration])
         // Connected, and past its first lines.
@@ -119,7 +128,7 @@ struct Latency {
         figures.transfers = Double(answers) / duration
         figures.syncs = costOfSyncs(max(1, answers / seconds), bytes: max(1, count * size / answers))
         // Every 4 ms, so that half of the lines wait 2 ms before anything else is done with them.
-        figures.fewestSyncs = costOfSyncs(250, bytes: max(1, rate * size / 250))
+        if sync == "always" { figures.fewestSyncs = costOfSyncs(250, bytes: max(1, rate * size / 250)) }
         return figures
     }
 
