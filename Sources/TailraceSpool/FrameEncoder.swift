@@ -21,13 +21,17 @@ struct FrameEncoder: ~Copyable {
         header.attributeCount = UInt32(part.attributes.count)
         header.contextLength = UInt32(part.context.count)
         header.blockLength = UInt32(part.bytes.count)
-        // It covers everything before it, so it lies in the last frame.
-        if let position = batch.position, index == batch.partCount - 1 {
+        if let position = position(of: batch, part: index) {
             header.hasPosition = true
             header.positionKeyLength = UInt16(position.source.bytes.count)
             header.positionValueLength = UInt32(position.value.count)
         }
         return header
+    }
+
+    /// What lies in the frame of part `index`: the position covers everything before it, so it lies in the last.
+    private static func position(of batch: RecordBatch, part index: Int) -> SourcePosition? {
+        index == batch.partCount - 1 ? batch.position : nil
     }
 
     /// Writes `batches` to `file` from `offset`, a frame for each of their parts; returns the bytes written.
@@ -78,17 +82,21 @@ struct FrameEncoder: ~Copyable {
         at += padding
         let headerAt = at
         at += FrameHeader.size
-        Self.forEachPiece(ofPrefixOf: part, batch, position: header.hasPosition) { bytes in
+        Self.forEachPiece(ofPrefixOf: part, batch, Self.position(of: batch, part: index)) { bytes in
             if let base = bytes.baseAddress { at.copyMemory(from: base, byteCount: bytes.count) }
             at += bytes.count
         }
-        vectors.append(iovec(iov_base: start, iov_len: at - start))
-        for bytes in [Self.entries(of: part, batch), Self.block(of: part, batch)] where !bytes.isEmpty {
-            vectors.append(iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count))
-        }
+        point(at: UnsafeRawBufferPointer(start: start, count: at - start))
+        point(at: Self.entries(of: part, batch))
+        point(at: Self.block(of: part, batch))
         header.payloadChecksum = batch.checksums[index]
         header.encode(into: headerAt)
         total += padding + FrameHeader.size + header.payloadLength
+    }
+
+    private mutating func point(at bytes: UnsafeRawBufferPointer) {
+        if bytes.isEmpty { return }
+        vectors.append(iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count))
     }
 
     // MARK: - The payload
@@ -100,9 +108,7 @@ struct FrameEncoder: ~Copyable {
         for index in 0..<batch.partCount {
             let part = batch.part(index)
             var sum: UInt32 = 0
-            forEachPiece(ofPrefixOf: part, batch, position: header(for: batch, part: index).hasPosition) {
-                sum = checksum(of: $0, seed: sum)
-            }
+            forEachPiece(ofPrefixOf: part, batch, position(of: batch, part: index)) { sum = checksum(of: $0, seed: sum) }
             sum = checksum(of: entries(of: part, batch), seed: sum)
             batch.checksums.append(checksum(of: block(of: part, batch), seed: sum))
         }
@@ -110,11 +116,12 @@ struct FrameEncoder: ~Copyable {
 
     /// Context, position and attribute entries, in the order of the format.
     private static func forEachPiece(
-        ofPrefixOf part: RecordSection, _ batch: RecordBatch, position: Bool, _ body: (UnsafeRawBufferPointer) -> Void
+        ofPrefixOf part: RecordSection, _ batch: RecordBatch, _ position: SourcePosition?,
+        _ body: (UnsafeRawBufferPointer) -> Void
     ) {
         var length = part.context.count
         part.context.withUnsafeBytes(body)
-        if position, let position = batch.position {
+        if let position {
             position.source.bytes.withUnsafeBytes(body)
             position.value.withUnsafeBytes(body)
             length += position.source.bytes.count + position.value.count

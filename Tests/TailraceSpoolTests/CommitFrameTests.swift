@@ -9,6 +9,7 @@ import Testing
     private final class Counts: Sendable {
         let now = Atomic<UInt64>(1)
         let writes = Atomic<Int>(0)
+        let disk = Mutex<FaultyDisk?>(nil)
         var written: Int { writes.load(ordering: .relaxed) }
     }
 
@@ -17,11 +18,13 @@ import Testing
     ) throws -> Spool {
         var settings = configuration(directory)
         change(&settings)
+        let disk = FaultyDisk { operation, path in
+            if operation == .write, path.hasSuffix(".spool") { counts.writes.add(1, ordering: .relaxed) }
+            return 0
+        }
+        counts.disk.withLock { $0 = disk }
         settings.environment = SpoolEnvironment(
-            disk: FaultyDisk { operation, path in
-                if operation == .write, path.hasSuffix(".spool") { counts.writes.add(1, ordering: .relaxed) }
-                return 0
-            },
+            disk: disk,
             clocks: Clocks(
                 nanoseconds: { counts.now.load(ordering: .relaxed) }, instant: { .now }, wallMilliseconds: { 0 }),
             hasThreads: false)
@@ -103,11 +106,16 @@ import Testing
         spool.close()
     }
 
-    /// And read back as if it had been written in one go.
-    @Test(arguments: [1, 1 << 20]) func aLargeGroupIsWrittenInPieces(_ limit: Int) throws {
+    /// And read back as if it had been written in one go. The disk is told to begin with all pieces but the last, which is
+    /// synced at once, and with none where no sync follows.
+    @Test(arguments: [(1, SyncPolicy.always), (1, .never), (1 << 20, .always)])
+    func aLargeGroupIsWrittenInPieces(_ limit: Int, _ sync: SyncPolicy) throws {
         let directory = TemporaryDirectory()
         let counts = Counts()
-        let spool = try Self.open(directory, counts) { $0.writePieceLimit = limit }
+        let spool = try Self.open(directory, counts) {
+            $0.writePieceLimit = limit
+            $0.sync = sync
+        }
         let before = counts.written
         let bodies = (0..<3).map { [UInt8](repeating: $0, count: 100 + Int($0)) }
         for body in bodies { try spool.append(batch([body])) }
@@ -115,6 +123,8 @@ import Testing
         #expect(spool.committed == 3)
         #expect(counts.written == before + (limit == 1 ? 3 : 1))
         #expect(spool.statistics().groups == 1)
+        let begun = bodies.dropLast().reduce(0) { $0 + FrameSize(of: batch([$1])).length }
+        #expect(counts.disk.withLock { $0?.begunBytes } == (limit == 1 && sync == .always ? begun : 0))
         #expect(try readAll(spool).map(\.body) == bodies)
         spool.close()
     }

@@ -13,7 +13,10 @@ final class FaultyDisk: Disk {
     private let free: (@Sendable () -> UInt64)?
     private let closing: @Sendable (_ path: String) -> Void
     private let paths = Mutex<[CInt: String]>([:])
+    private let begun = Mutex(0)
     private let largest = Mutex(0)
+    /// Bytes that it was told to begin to write.
+    var begunBytes: Int { begun.withLock { $0 } }
     /// Bytes of the largest single read or write so far.
     var largestTransfer: Int { largest.withLock { $0 } }
 
@@ -68,7 +71,10 @@ final class FaultyDisk: Disk {
         return call(.write, file) { disk.write(file, vectors, at: offset) }
     }
     private func note(_ bytes: Int) { largest.withLock { $0 = max($0, bytes) } }
-    func startWriting(_ file: CInt, at offset: Int, count: Int) { disk.startWriting(file, at: offset, count: count) }
+    func startWriting(_ file: CInt, at offset: Int, count: Int) {
+        begun.withLock { $0 += count }
+        disk.startWriting(file, at: offset, count: count)
+    }
     func syncData(_ file: CInt) -> Int { call(.sync, file) { disk.syncData(file) } }
     func sync(_ file: CInt) -> Int { call(.syncDirectory, file) { disk.sync(file) } }
     func truncate(_ file: CInt, to size: Int) -> Int { call(.truncate, file) { disk.truncate(file, to: size) } }
