@@ -108,7 +108,9 @@ struct FrameEncoder: ~Copyable {
         for index in 0..<batch.partCount {
             let part = batch.part(index)
             var sum: UInt32 = 0
-            forEachPiece(ofPrefixOf: part, batch, position(of: batch, part: index)) { sum = checksum(of: $0, seed: sum) }
+            forEachPiece(ofPrefixOf: part, batch, position(of: batch, part: index)) {
+                sum = checksum(of: $0, seed: sum)
+            }
             sum = checksum(of: entries(of: part, batch), seed: sum)
             batch.checksums.append(checksum(of: block(of: part, batch), seed: sum))
         }
