@@ -13,8 +13,10 @@ struct DrainLedger {
     private let retryInterval: Duration
     private(set) var state: LedgerState
     private var resumption: Resumption
-    /// The file does not know everything.
+    /// The file may not know everything.
     private(set) var isBehind = false
+    /// It does not, whatever the floor is: at the start, the partitions among which keys were divided just now.
+    private var hasNews = true
     /// When it is to be told, if there is something else to do; and when for its own sake.
     private(set) var due: ContinuousClock.Instant
     var overdue: ContinuousClock.Instant { due.advanced(by: interval) }
@@ -33,8 +35,13 @@ struct DrainLedger {
     /// The next id wanted of a partition.
     func acknowledged(_ partition: Int) -> UInt64 { state.partitions[partition].acknowledged }
 
-    /// Something moved: the file is told when it is due.
+    /// The floor may have moved: if so, the file is told when it is due.
     mutating func touch() { isBehind = true }
+
+    private mutating func noteNews() {
+        hasNews = true
+        isBehind = true
+    }
 
     /// - Parameter records: how many of those before `end` the service has numbered now.
     mutating func acknowledge(_ partition: Int, before end: UInt64, numbered records: Int) {
@@ -43,7 +50,7 @@ struct DrainLedger {
             let number = state.partitions[partition].serviceNumber
             state.partitions[partition].serviceNumber = numbering.advanced(number, by: records)
         }
-        isBehind = true
+        noteNews()
     }
 
     /// Another producer goes on with our numbers, so that the next run must not believe them. False when there was none.
@@ -51,6 +58,7 @@ struct DrainLedger {
         guard state.partitions[partition].producer != nil else { return false }
         state.partitions[partition].producer = nil
         state.partitions[partition].serviceNumber = ServiceNumbering.none
+        noteNews()
         return true
     }
 
@@ -69,7 +77,8 @@ struct DrainLedger {
 
     /// Ends the skipping, and says what is left of it.
     mutating func stopSkipping() -> [(partition: Int, records: Int)] {
-        resumption.stop().map { partition, number, left in
+        noteNews()
+        return resumption.stop().map { partition, number, left in
             state.partitions[partition].serviceNumber = number
             return (partition, left)
         }
@@ -77,12 +86,15 @@ struct DrainLedger {
 
     // MARK: The file
 
-    /// Tells the file that every id below `floor` is acknowledged, and what else is known.
+    /// Tells the file that every id below `floor` is acknowledged, and what else is known; if it does not know all that.
     mutating func save(floor: UInt64, now: ContinuousClock.Instant) throws {
-        state.floor = floor
-        isBehind = true
-        due = now.advanced(by: retryInterval)
-        try ledger.update(state)
+        if hasNews || floor != state.floor {
+            state.floor = floor
+            noteNews()
+            due = now.advanced(by: retryInterval)
+            try ledger.update(state)
+            hasNews = false
+        }
         isBehind = false
         due = now.advanced(by: interval)
     }

@@ -72,6 +72,28 @@ import Testing
         await drain.stop(within: .seconds(10))
     }
 
+    /// A write and a sync for it would be one for each batch that goes out, beside the one for its acknowledgement.
+    @Test func theLedgerIsNotWrittenForWhatWasOnlyRead() async throws {
+        let bench = try Workbench()
+        let hub = FakeHub(partitions: 1, answer: { _, _ in nil })
+        let drain = try bench.drain(hub)
+        drain.start()
+        try bench.append(["first"], source: "p0/a")
+        let first = await hub.next()
+        let before = try bench.ledgerBytes()
+        for index in 1...5 {
+            try bench.append(["\(index)"], source: "p0/a")
+            while drain.statistics.read < index + 1 { await Task.yield() }
+            usleep(5000)
+        }
+        #expect(try bench.ledgerBytes() == before)
+        first.answer(.accepted)
+        (await hub.next()).answer(.accepted)
+        await bench.floor.wait { $0 == 6 }
+        #expect(try bench.ledgerBytes() != before)
+        await drain.stop(within: .seconds(10))
+    }
+
     @Test func whatNobodyWaitsForIsHeardOfWithTheNextRecords() async throws {
         let bench = try Workbench()
         let hub = FakeHub(partitions: 1, answer: { _, _ in nil })
