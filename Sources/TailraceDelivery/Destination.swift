@@ -19,6 +19,10 @@ package protocol Destination: Service {
     /// partition, after it has taken us for the producers that it names. Nil for any other. Constant.
     var positions: [ServicePosition]? { get }
 
+    /// What it has already it does not take again, so that a ledger that was a little behind at a kill doubles nothing. May
+    /// come to be known while records are sent.
+    var knowsWhatItHas: Bool { get }
+
     /// How it numbers them.
     var numbering: ServiceNumbering { get }
 
@@ -36,6 +40,8 @@ package protocol Destination: Service {
 
 extension Destination {
     package var positions: [ServicePosition]? { nil }
+
+    package var knowsWhatItHas: Bool { positions != nil }
 
     package var numbering: ServiceNumbering { .wrapping }
 

@@ -32,7 +32,8 @@ package struct DrainConfiguration: Sendable {
     /// does not have. With any other it is one: a refusal would change the order.
     package var window = 4
     package var retry = RetryPolicy()
-    /// Acknowledgements are gathered this long before the ledger is written.
+    /// Acknowledgements of a service that knows what it has are gathered this long before the ledger is written. Of another
+    /// each is written before the next batch of its partition goes out.
     package var ledgerInterval = Duration.milliseconds(10)
     /// While nothing waits for it, the end of a transmission is heard of along with whatever comes next; after this time by
     /// itself.

@@ -82,6 +82,8 @@ extension DrainLoop {
                 statistics.partitions[partition].acknowledged = item.tag.end
                 statistics.partitions[partition].trouble = nil
                 statistics.lastProgress = now
+                // Before the next batch of the lane goes out: a kill then doubles no more than that one.
+                if !parts.destination.knowsWhatItHas { saveLedger(now) }
                 if settlement != .acknowledged, ledger.isNumbered { noteGivenUp(partition) }
                 open.reuse(item.batch, partition)
             })

@@ -50,6 +50,9 @@ import Testing
         var next = [Int](repeating: 0, count: Self.files)
         var entries: [[Int]: Int] = [:]
         var doubled: Set<Int> = []
+        // Those of one kill come one after the other.
+        var doubledAtOnce: Set<Int> = []
+        var most = 0
         var duplicates = 0
         for message in try await broker.messages(of: "logs") {
             let words = String(decoding: message.payload, as: UTF8.self).split(separator: " ").compactMap { Int($0) }
@@ -57,14 +60,17 @@ import Testing
             if let first = entries[words] {
                 duplicates += 1
                 doubled.insert(first)
+                doubledAtOnce.insert(first)
+                most = max(most, doubledAtOnce.count)
                 continue
             }
+            doubledAtOnce = []
             entries[words] = message.entry
             #expect(words[1] == next[words[0]], "seed \(seed)")
             next[words[0]] = words[1] + 1
         }
         #expect(entries.count == lines, "seed \(seed)")
-        #expect(doubled.count <= kills, "seed \(seed)")
-        print("\(lines) lines, \(kills) kills: \(duplicates) duplicates of \(doubled.count) batches")
+        #expect(most <= 1, "seed \(seed)")
+        print("\(lines) lines, \(kills) kills: \(duplicates) duplicates of \(doubled.count) batches, of \(most) by one")
     }
 }

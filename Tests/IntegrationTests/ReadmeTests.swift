@@ -49,7 +49,7 @@ import Testing
         try AgentProcess.write("one\ntwo\nthree\n", to: directory("app/a.log"))
 
         let tables = blocks("toml")
-        try #require(tables.count == 7)
+        try #require(tables.count == 8)
         // The fourth one is a line of the output.
         try writeConfiguration(tables[0] + tables[3])
 
@@ -93,7 +93,7 @@ import Testing
             "Endpoint=sb://ns.example;SharedAccessKeyName=n;SharedAccessKey=a2V5;EntityPath=logs\n",
             to: directory("hub.key"))
         let tables = blocks("toml")
-        try #require(tables.count == 7)
+        try #require(tables.count == 8)
         try writeConfiguration(tables[0] + tables[1] + tables[2])
         try AgentProcess.write(
             "2026-01-01 started\n  at the second line\n2026-01-02 GET /health\n2026-01-03 password=secret\n",
@@ -111,7 +111,7 @@ import Testing
         #expect(positions.wait() != .code(2), "\(positions.errorOutput)")
     }
 
-    @Test(arguments: 4..<7) func theWorkedConfigurationsAreValid(_ index: Int) throws {
+    @Test(arguments: 4..<8) func theWorkedConfigurationsAreValid(_ index: Int) throws {
         try AgentProcess.write(
             "Endpoint=sb://ns.example;SharedAccessKeyName=n;SharedAccessKey=a2V5;EntityPath=logs\n",
             to: directory("hub.key"))

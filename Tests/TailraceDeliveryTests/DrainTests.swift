@@ -94,6 +94,24 @@ import Testing
         await drain.stop(within: .seconds(10))
     }
 
+    /// It does not know a batch again: a kill may double the one that is on its way, and none before that.
+    @Test func aServiceThatDoesNotKnowWhatItHasGetsNoBatchBeforeTheLedgerHasTheLast() async throws {
+        let bench = try Workbench()
+        let ledger = Mutex(bench.ledger)
+        let noted = Watched<[UInt64]>([])
+        // A batch of each.
+        let hub = FakeHub(partitions: 1, maximumSize: 30) { _, _ in
+            noted.update { $0.append(ledger.withLock { $0.state.partitions.first?.acknowledged ?? 0 }) }
+            return (.accepted, true)
+        }
+        try bench.append((0..<10).map { "record \($0)" }, source: "p0/a")
+        let drain = try bench.drain(hub) { $0.ledgerInterval = .seconds(3600) }
+        drain.start()
+        await hub.stored.wait { $0.batches == 10 }
+        await drain.stop(within: .seconds(10))
+        #expect(noted.value == Array(0..<10))
+    }
+
     @Test func whatNobodyWaitsForIsHeardOfWithTheNextRecords() async throws {
         let bench = try Workbench()
         let hub = FakeHub(partitions: 1, answer: { _, _ in nil })

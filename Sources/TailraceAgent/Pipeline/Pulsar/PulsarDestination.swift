@@ -45,6 +45,7 @@ package final class PulsarDestination: OutletDestination {
 
     package var partitionCount: Int { lanes.count }
     package var guarantee: String { knownGuarantee.text }
+    package var knowsWhatItHas: Bool { knownGuarantee.isOn }
     package var facts: [(name: String, value: String)] {
         [("maximum_message", "\(maximumSize)"), ("producer", producerName)]
     }

@@ -34,6 +34,9 @@ final class PulsarGuarantee: Sendable {
         state.withLock { $0 = isOn.map { $0 ? .on : .off } ?? .unknown }
     }
 
+    /// They do, as far as is known.
+    var isOn: Bool { state.withLock { if case .on = $0 { true } else { false } } }
+
     var text: String {
         switch state.withLock({ $0 }) {
         case .unknown, .asking:
